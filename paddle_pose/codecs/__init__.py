@@ -1,0 +1,1 @@
+"""Joint coordinates ⇄ what a network predicts; numpy only."""

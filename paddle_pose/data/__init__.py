@@ -1,0 +1,1 @@
+"""Disk → arrays: annotation files to records, records to crops and targets."""

@@ -1,0 +1,93 @@
+"""The table of people that every data set yields, and its typed row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PersonRecord:
+    """One person to predict; a row of a PersonTable.
+
+    Attributes:
+        row: position in the annotation file (truth), or in the box file (detections).
+        image: image name as the annotation file has it.
+        center_xy: (2,) crop centre, image pixels, 0-based.
+        scale_wh: (2,) crop size in units of 200 image pixels, padding included.
+        joints_xy: (J, 2) image pixels, 0-based; meaningless where not visible.
+        visible: (J,) 1 labelled, 0 missing.
+        head_size_px: PCKh's reference length (0.6 × head-box diagonal); nan where unknown.
+        box_score: detector confidence; 1 for ground truth.
+    """
+
+    row: int
+    image: str
+    center_xy: np.ndarray
+    scale_wh: np.ndarray
+    joints_xy: np.ndarray
+    visible: np.ndarray
+    head_size_px: float
+    box_score: float
+
+
+@dataclass(frozen=True)
+class PersonTable:
+    """People as arrays (small in memory, shared by worker processes), rows on demand.
+
+    Attributes:
+        skeleton: name of the joint set.
+        image_root: folder that holds ``image_names``.
+        image_names: distinct image names.
+        image_ids: their ids as the data set counts them (COCO); the position where it has none.
+        image_index: (N,) int, which image each person is on.
+        rows: (N,) int, see PersonRecord.row.
+        center_xy, scale_wh, joints_xy, visible, head_size_px, box_score: as in PersonRecord,
+            with a leading N.
+        summary: one line for the user about what was found.
+    """
+
+    skeleton: str
+    image_root: Path
+    image_names: tuple[str, ...]
+    image_ids: np.ndarray
+    image_index: np.ndarray
+    rows: np.ndarray
+    center_xy: np.ndarray
+    scale_wh: np.ndarray
+    joints_xy: np.ndarray
+    visible: np.ndarray
+    head_size_px: np.ndarray
+    box_score: np.ndarray
+    summary: str = field(default="", compare=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> PersonRecord:
+        return PersonRecord(
+            row=int(self.rows[index]),
+            image=self.image_names[self.image_index[index]],
+            center_xy=self.center_xy[index],
+            scale_wh=self.scale_wh[index],
+            joints_xy=self.joints_xy[index],
+            visible=self.visible[index],
+            head_size_px=float(self.head_size_px[index]),
+            box_score=float(self.box_score[index]),
+        )
+
+    def __iter__(self) -> Iterator[PersonRecord]:
+        return (self[index] for index in range(len(self)))
+
+    def select(self, keep: np.ndarray) -> PersonTable:
+        """The rows named by an index array or a mask; image names stay as they are."""
+        names = ("image_index", "rows", "center_xy", "scale_wh", "joints_xy", "visible")
+        names += ("head_size_px", "box_score")
+        return replace(self, **{name: getattr(self, name)[keep] for name in names})
+
+    def head(self, limit: int | None) -> PersonTable:
+        """The first ``limit`` people; all of them for None."""
+        return self if limit is None else self.select(np.arange(min(limit, len(self))))

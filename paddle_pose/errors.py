@@ -1,0 +1,51 @@
+"""A user's mistake: one line that says what was wrong, where, and what to do; exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import sys
+from collections.abc import Iterable, Iterator
+
+_MARK = "\u2063user-error\u2063"
+"""Invisible mark that finds the line again when a worker process wraps it in a traceback."""
+
+
+class UserError(Exception):
+    """Something the user can mend; shown as one line without a traceback."""
+
+    def __init__(self, line: str) -> None:
+        if _MARK in line:  # re-raised by a loader with a worker's traceback around it
+            line = line.split(_MARK)[1]
+        self.line = " ".join(line.split())
+        super().__init__(f"{_MARK}{self.line}{_MARK}")
+
+    def __str__(self) -> str:
+        return self.line
+
+    def __reduce__(self) -> tuple:
+        return (type(self), (self.line,))
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """``, did you mean 'x'?`` for the closest valid name, else a list of the valid names."""
+    valid = sorted(valid)
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; valid: {', '.join(valid)}" if valid else ""
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn a UserError into ``error: …`` on standard error and exit code 2 (130 on Ctrl-C)."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)

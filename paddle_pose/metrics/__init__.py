@@ -1,0 +1,1 @@
+"""Predictions × truth → numbers; pure functions without Paddle."""
