@@ -1,0 +1,1 @@
+"""Recipes: one file per paper or family, one function per published row."""

@@ -1,0 +1,130 @@
+"""Stacked Hourglass: mmpose's Hourglass-52 and Newell's own network, never in one row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paddle_pose.models.architectures import Hourglass52, NewellHourglass
+from paddle_pose.recipe import Recipe
+from paddle_pose.settings import (
+    AugmentSettings,
+    Benchmark,
+    CodecSettings,
+    DataSettings,
+    EvalSettings,
+    TrainSettings,
+)
+
+_MMPOSE_MPII = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/mpii/hourglass_mpii.md"
+_PREDECESSOR = "txyugood/PaddlePose README.md"
+
+
+def hourglass52_mpii_256x256() -> Recipe:
+    """Hourglass-52 (one stack), MPII, 256×256: Mean .889, Mean@0.10 .317 (mmpose), 210 epochs.
+
+    Cost: about 40 h on one V100 at batch 64 (the predecessor's log).
+    Run: ``python train.py --image_size 256 --dataset_root data/mpii``
+    Source: mmpose td-hm_hourglass52_8xb64-210e_mpii-256x256.py @759b39c; batch 64 and learning
+    rate as txyugood/PaddlePose ran it on one device.
+    """
+    return Recipe(
+        name="hourglass52_mpii_256x256",
+        model=Hourglass52(joints=16, stacks=1),
+        data=DataSettings(dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256)),
+        augment=AugmentSettings(scale_factor=0.5, rotation_deg=40.0, flip_probability=0.5),
+        codec=CodecSettings(sigma_px=2.0),
+        train=TrainSettings(
+            epochs=210,
+            batch_size=64,
+            learning_rate=5e-4,
+            schedule="multistep",
+            milestones=(170, 200),
+            warmup_steps=500,
+            warmup_factor=0.001,
+        ),
+        eval=EvalSettings(batch_size=32),
+        benchmarks=(
+            Benchmark(
+                name="mpii_val",
+                decoder="quarter_offset_per_axis",
+                published={"Mean": 88.9, "Mean@0.10": 31.7},
+                source=_MMPOSE_MPII,
+            ),
+            Benchmark(
+                name="mpii_val_no_shift",
+                shift_heatmap=False,
+                decoder="quarter_offset_per_axis",
+                published={"Mean": 88.717, "Mean@0.10": 32.108},
+                source=_PREDECESSOR,
+            ),
+        ),
+    )
+
+
+def hourglass52_mpii_384x384() -> Recipe:
+    """Hourglass-52 (one stack), MPII, 384×384: Mean .894, Mean@0.10 .366 (mmpose), 210 epochs.
+
+    Cost: about 54 h on one V100 at batch 64 (the predecessor's log).
+    Run: ``python train.py --image_size 384 --dataset_root data/mpii``
+    Source: mmpose td-hm_hourglass52_8xb32-210e_mpii-384x384.py @759b39c
+    """
+    base = hourglass52_mpii_256x256()
+    mmpose, predecessor = base.benchmarks
+    return replace(
+        base,
+        name="hourglass52_mpii_384x384",
+        data=replace(base.data, image_size_wh=(384, 384)),
+        benchmarks=(
+            replace(mmpose, published={"Mean": 89.4, "Mean@0.10": 36.6}),
+            replace(predecessor, published={"Mean": 89.139, "Mean@0.10": 37.588}),
+        ),
+    )
+
+
+def newell_hg2_mpii_256x256() -> Recipe:
+    """Newell's hourglass, 2 stacks, MPII, 256×256: 88.3 over 16 joints (princeton README).
+
+    Cost: 200,000 steps of 16 people. Adam 1e-3, 2e-4 from step 100,000; sigma 1 cell; ±30 degrees.
+    Run: ``python train.py --config hourglass:newell_hg2_mpii_256x256 --dataset_root data/mpii``
+    Source: princeton-vl/pytorch_stacked_hourglass task/pose.py, train.py @ceedc14
+    """
+    return Recipe(
+        name="newell_hg2_mpii_256x256",
+        model=NewellHourglass(joints=16, stacks=2),
+        data=DataSettings(rgb_mean=(0.0, 0.0, 0.0), rgb_std=(1.0, 1.0, 1.0)),
+        augment=AugmentSettings(distribution="uniform", rotation_probability=1.0, color_jitter=0.2),
+        codec=CodecSettings(sigma_px=1.0),
+        train=TrainSettings(
+            epochs=144,
+            batch_size=16,
+            learning_rate=1e-3,
+            milestones=(72,),
+            gamma=0.2,
+            loss="heatmap_mse",
+            use_target_weight=False,
+        ),
+        eval=EvalSettings(batch_size=32),
+        benchmarks=(
+            Benchmark(
+                name="mpii_val",
+                shift_heatmap=False,
+                source="princeton-vl/pytorch_stacked_hourglass README.md (over 16 joints)",
+            ),
+        ),
+    )
+
+
+def newell_hg8_mpii_256x256() -> Recipe:
+    """Newell's hourglass, 8 stacks, MPII, 256×256: 90.2 over 16 joints (princeton README).
+
+    Cost: 200,000 steps of 16 people, about four times the two-stack network.
+    Source: princeton-vl/pytorch_stacked_hourglass task/pose.py @ceedc14
+    """
+    base = newell_hg2_mpii_256x256()
+    return replace(base, name="newell_hg8_mpii_256x256", model=replace(base.model, stacks=8))
+
+
+def newell_hg1_mpii_256x256() -> Recipe:
+    """Newell's hourglass, 1 stack, MPII, 256×256; no published row of this code."""
+    base = newell_hg2_mpii_256x256()
+    return replace(base, name="newell_hg1_mpii_256x256", model=replace(base.model, stacks=1))

@@ -1,0 +1,1 @@
+"""Networks: one file each; their descriptions without Paddle are in ``architectures``."""

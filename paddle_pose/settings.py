@@ -1,0 +1,157 @@
+"""What a recipe is made of, as frozen dataclasses without Paddle: data, crop, codec, training.
+
+They stand on the lowest floor so that every room can read its own part of a recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data set, and how a person becomes a crop.
+
+    Attributes:
+        dataset: ``mpii`` or ``coco``: the loader.
+        skeleton: joint set, a name in ``paddle_pose.skeletons``; ``from_file`` reads the COCO
+            category of the annotation file.
+        image_size_wh: network input, pixels.
+        train_split, val_split: as the data set's files call them.
+        limit: use only the first N people of each split; None for all.
+        rgb_mean, rgb_std: subtracted and divided after scaling to [0, 1].
+    """
+
+    dataset: str = "mpii"
+    skeleton: str = "mpii16"
+    image_size_wh: tuple[int, int] = (256, 256)
+    train_split: str = "train"
+    val_split: str = "valid"
+    limit: int | None = None
+    rgb_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    rgb_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Random changes of a training crop; the defaults are HRNet's for MPII.
+
+    Attributes:
+        distribution: ``normal`` (HRNet, mmpose) or ``uniform`` (Newell).
+        scale_factor: scale × clip(1 + f·normal, 1 - f, 1 + f), or × uniform(1 - f, 1 + f).
+        rotation_deg: clip(r·normal, -2r, 2r) degrees, or uniform(-r, r) ...
+        rotation_probability: ... with this chance, else 0.
+        flip_probability: mirror, with left and right joints swapped.
+        half_body_probability: crop the upper or lower body instead ...
+        half_body_min_joints: ... of people with more than this many visible joints.
+        shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
+        color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
+    """
+
+    distribution: str = "normal"
+    scale_factor: float = 0.25
+    rotation_deg: float = 30.0
+    rotation_probability: float = 0.6
+    flip_probability: float = 0.5
+    half_body_probability: float = 0.0
+    half_body_min_joints: int = 8
+    shift_factor: float = 0.0
+    color_jitter: float = 0.0
+
+
+@dataclass(frozen=True)
+class CodecSettings:
+    """Heat-map targets: Gaussian of ``sigma_px`` heat-map cells, ``stride`` input pixels a cell."""
+
+    sigma_px: float = 2.0
+    stride: int = 4
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How the network is trained.
+
+    Attributes:
+        epochs, batch_size: of the whole run; ``batch_size`` people per step in all.
+        learning_rate: at its highest.
+        schedule: ``multistep``, ``one_cycle`` or ``cosine``.
+        milestones: epochs (from 0) at which the rate is multiplied by ``gamma`` (multistep).
+        gamma: see milestones.
+        warmup_steps: linear warm-up from ``warmup_factor`` of the rate over so many steps.
+        warmup_factor: see warmup_steps.
+        weight_decay: L2 added to the gradient, as torch.optim.Adam does; 0 for none.
+        clip_norm: largest global gradient norm; 0 for no clipping.
+        loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks) or ``heatmap_mse``
+            (Newell: plain, mean over stacks).
+        use_target_weight: weigh missing joints with 0.
+        drop_last: leave out the last, short batch of an epoch.
+        validate_every: epochs between validations; the last epoch is always validated.
+        log_every: steps between log lines.
+        save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
+        select_metric: validation score that chooses the best model.
+    """
+
+    epochs: int = 210
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    schedule: str = "multistep"
+    milestones: tuple[int, ...] = (170, 200)
+    gamma: float = 0.1
+    warmup_steps: int = 0
+    warmup_factor: float = 0.001
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    loss: str = "joints_mse"
+    use_target_weight: bool = True
+    drop_last: bool = False
+    validate_every: int = 1
+    log_every: int = 50
+    save_every: int = 200
+    select_metric: str = "Mean"
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """How predictions are made and scored, apart from the protocol (see Benchmark).
+
+    Attributes:
+        batch_size: people at a time.
+        bootstrap: resamples for the 95 % intervals; 0 for none.
+    """
+
+    batch_size: int = 32
+    bootstrap: int = 1000
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One protocol that a number is measured under.
+
+    Attributes:
+        name: how tables and ``--benchmark`` call it.
+        boxes: ``ground_truth`` or ``detector``; never implied.
+        flip_test: average with the mirrored image.
+        shift_heatmap: move the mirrored heat map by one cell before averaging.
+        decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
+            or ``argmax``.
+        thresholds: of PCKh, in head sizes; unused by COCO.
+        oks_nms: OKS threshold of the non-maximum suppression; 0 for none (COCO).
+        rescore: score = box score × mean keypoint score above ``rescore_threshold`` (COCO).
+        rescore_threshold: see rescore.
+        box_threshold: detector boxes with a lower score are left out (COCO).
+        published: metric name → published value under exactly this protocol.
+        source: where the published values stand.
+    """
+
+    name: str
+    boxes: str = "ground_truth"
+    flip_test: bool = True
+    shift_heatmap: bool = True
+    decoder: str = "quarter_offset"
+    thresholds: tuple[float, ...] = (0.5, 0.1, 0.11)
+    oks_nms: float = 0.0
+    rescore: bool = False
+    rescore_threshold: float = 0.2
+    box_threshold: float = 0.0
+    published: dict[str, float] = field(default_factory=dict)
+    source: str = ""
