@@ -1,0 +1,85 @@
+"""Threads, math-library path and device: set from the CPU before Paddle is imported.
+
+Paddle's defaults on a CPU are one thread and, on AMD, a slow path of its bundled math library.
+Every value set here gives way to one that is already in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+
+_chosen: dict[str, str] = {}
+
+
+def cpu_facts() -> tuple[str, frozenset[str], int]:
+    """CPU vendor, its instruction flags, and the cores this process may use."""
+    vendor, flags = "unknown", frozenset()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "vendor_id":
+                vendor = value.strip()
+            elif key.strip() == "flags":
+                flags = frozenset(value.split())
+                break
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return vendor, flags, cores or 1
+
+
+def settings_for(vendor: str, flags: frozenset[str], cores: int) -> dict[str, str]:
+    """Environment variables for a CPU; pure, so that it can be tested for any CPU."""
+    values = {
+        "OMP_NUM_THREADS": str(cores),
+        "FLAGS_paddle_num_threads": str(cores),
+        # Waiting threads sleep at once: spinning ones starve the loader's workers.
+        "KMP_BLOCKTIME": "0",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "GLOG_minloglevel": "2",
+    }
+    if vendor == "AuthenticAMD" and "avx2" in flags:
+        values["MKL_DEBUG_CPU_TYPE"] = "5"
+    return values
+
+
+def configure(*, quiet: bool = False) -> dict[str, str]:
+    """Set the variables that are not set yet and say so in one line; returns those in force."""
+    if "paddle" in sys.modules and not _chosen:
+        warnings.warn(
+            "paddle was imported before paddle_pose.runtime.configure(): threads stay as they are",
+            stacklevel=2,
+        )
+    first = not _chosen
+    for name, value in settings_for(*cpu_facts()).items():
+        _chosen[name] = os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message="No ccache found")
+    if first and not quiet:
+        shown = {name: value for name, value in _chosen.items() if name != "GLOG_minloglevel"}
+        print("=> runtime: " + " ".join(f"{k}={v}" for k, v in shown.items()), flush=True)
+    return dict(_chosen)
+
+
+def choose_device(name: str = "auto") -> str:
+    """Set Paddle's device (``auto``, ``cpu``, ``gpu``, ``gpu:1``) and return what it is.
+
+    Raises:
+        UserError: a GPU was asked for and this Paddle or machine has none.
+    """
+    import paddle
+
+    from paddle_pose.errors import UserError
+
+    has_gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    if name == "auto":
+        name = "gpu" if has_gpu else "cpu"
+    if name.startswith("gpu") and not has_gpu:
+        raise UserError(
+            f"--device {name}: this Paddle sees no GPU; install requirements-gpu.txt or use cpu"
+        )
+    try:
+        return paddle.set_device(name)
+    except ValueError as error:
+        raise UserError(f"--device {name}: not a device ({error})") from error
