@@ -1,0 +1,294 @@
+"""Skeletons on photos, grids, heat maps and training curves.
+
+Images are RGB uint8 (H, W, 3); keypoints are in their pixels, 0-based. Nothing is drawn in place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from paddle_pose.errors import UserError
+from paddle_pose.skeletons import Skeleton
+
+SIDE_RGB = {"left": (255, 140, 0), "right": (30, 144, 255), "centre": (60, 200, 90)}
+"""Orange is the person's left, blue the right (safe for the colour-blind), green the middle."""
+
+_FRACTION_BITS = 4
+_FAR_PX = 1 << 20  # beyond this OpenCV's fixed-point coordinates overflow
+
+
+def side_of(joint: str) -> str:
+    """``left``, ``right`` or ``centre``, by the joint's name."""
+    return next((side for side in ("left", "right") if joint.startswith(side)), "centre")
+
+
+def draw_pose(
+    image_rgb: np.ndarray,
+    keypoints: np.ndarray,
+    skeleton: Skeleton,
+    *,
+    min_score: float = 0.2,
+    show_scores: bool = False,
+) -> np.ndarray:
+    """A copy of the image with one pose on it, coloured by side.
+
+    Args:
+        image_rgb: (H, W, 3) uint8.
+        keypoints: (J, 3) x, y, score, or (J, 2) where all joints are drawn.
+        skeleton: names the joints and limbs.
+        min_score: joints that score less, and their limbs, are left out; so are infinite ones.
+        show_scores: write each joint's score beside it.
+
+    Raises:
+        UserError: the number of joints is not the skeleton's.
+    """
+    keypoints = np.asarray(keypoints, np.float64)
+    if keypoints.ndim != 2 or len(keypoints) != len(skeleton) or keypoints.shape[1] not in (2, 3):
+        raise UserError(
+            f"cannot draw keypoints of shape {keypoints.shape}: skeleton '{skeleton.name}' "
+            f"needs ({len(skeleton)}, 3)"
+        )
+    canvas = np.ascontiguousarray(image_rgb).copy()
+    shown = np.all(np.abs(keypoints[:, :2]) < _FAR_PX, axis=1)
+    if keypoints.shape[1] == 3:
+        shown &= keypoints[:, 2] >= min_score
+    if not shown.any():
+        return canvas
+    extent_px = float(np.ptp(keypoints[shown, :2], axis=0).max())
+    thickness = int(np.clip(round(extent_px / 90), 1, 6))
+    fixed = np.zeros((len(keypoints), 2), np.int64)
+    fixed[shown] = np.round(keypoints[shown, :2] * (1 << _FRACTION_BITS))
+    for first, second in skeleton.limbs:
+        a, b = skeleton.index(first), skeleton.index(second)
+        if shown[a] and shown[b]:
+            color = SIDE_RGB[_limb_side(first, second)]
+            _line(canvas, fixed[a], fixed[b], color, thickness)
+    for joint in np.flatnonzero(shown):
+        _dot(canvas, fixed[joint], SIDE_RGB[side_of(skeleton.joints[joint])], thickness + 1)
+    if show_scores and keypoints.shape[1] == 3:
+        for joint in np.flatnonzero(shown):
+            x, y = np.round(keypoints[joint, :2]).astype(int)
+            _text(canvas, f"{keypoints[joint, 2]:.2f}", (int(x) + thickness + 3, int(y) + 4), 0.35)
+    return canvas
+
+
+def _limb_side(first: str, second: str) -> str:
+    sides = {side_of(first), side_of(second)} - {"centre"}
+    return sides.pop() if len(sides) == 1 else "centre"
+
+
+def _line(
+    canvas: np.ndarray, a: np.ndarray, b: np.ndarray, color: tuple[int, int, int], thickness: int
+) -> None:
+    ends = (tuple(map(int, a)), tuple(map(int, b)))
+    cv2.line(canvas, *ends, color, thickness, cv2.LINE_AA, _FRACTION_BITS)
+
+
+def _dot(canvas: np.ndarray, at: np.ndarray, color: tuple[int, int, int], radius: int) -> None:
+    center = tuple(map(int, at))
+    scaled = radius << _FRACTION_BITS
+    cv2.circle(canvas, center, scaled, color, -1, cv2.LINE_AA, _FRACTION_BITS)
+    cv2.circle(canvas, center, scaled, (0, 0, 0), 1, cv2.LINE_AA, _FRACTION_BITS)
+
+
+def _text(canvas: np.ndarray, text: str, at: tuple[int, int], size: float) -> None:
+    """White letters with a black edge: readable on any photo."""
+    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA)
+
+
+_CAPTION_PX = 22
+_GAP_PX = 4
+
+
+def grid(
+    images: Sequence[np.ndarray], columns: int, captions: Sequence[str] | None = None
+) -> np.ndarray:
+    """Images side by side on white, row by row, each under its caption; (H, W, 3) uint8.
+
+    A cell has the largest width and height; smaller images stand in its middle.
+    """
+    if not len(images) or columns < 1:
+        raise ValueError(f"grid: expected images and columns >= 1, got {len(images)}, {columns}")
+    if captions is not None and len(captions) != len(images):
+        raise ValueError(f"grid: {len(captions)} captions for {len(images)} images")
+    cell_w = max(image.shape[1] for image in images) + _GAP_PX
+    cell_h = max(image.shape[0] for image in images) + _GAP_PX + (_CAPTION_PX if captions else 0)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    canvas = np.full((rows * cell_h + _GAP_PX, columns * cell_w + _GAP_PX, 3), 255, np.uint8)
+    for index, image in enumerate(images):
+        top = (index // columns) * cell_h + _GAP_PX
+        left = (index % columns) * cell_w + _GAP_PX
+        if captions:
+            at = (left + 2, top + _CAPTION_PX - 7)
+            font = cv2.FONT_HERSHEY_SIMPLEX
+            cell = canvas[:, left : left + cell_w - _GAP_PX]  # a long caption stays in its cell
+            text = np.ascontiguousarray(cell)
+            cv2.putText(text, captions[index], (2, at[1]), font, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+            cell[:] = text
+            top += _CAPTION_PX
+        height, width = image.shape[:2]
+        left += (cell_w - _GAP_PX - width) // 2
+        canvas[top : top + height, left : left + width] = image
+    return canvas
+
+
+def prediction_grid(
+    images_rgb: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    predictions: Sequence[np.ndarray],
+    skeleton: Skeleton,
+    *,
+    min_score: float = 0.0,
+    captions: Sequence[str] | None = None,
+) -> np.ndarray:
+    """One row a person: image, truth, prediction; (H, W, 3) uint8.
+
+    Args:
+        images_rgb: N crops or images (H, W, 3) uint8.
+        truths: N of (J, 3) x, y, visible in the image's pixels.
+        predictions: N of (J, 3) x, y, score in the image's pixels.
+        skeleton: of both.
+        min_score: predicted joints that score less are left out.
+        captions: N texts beside "prediction", for example the score of that person.
+    """
+    cells: list[np.ndarray] = []
+    words: list[str] = []
+    for index, (image, truth, prediction) in enumerate(
+        zip(images_rgb, truths, predictions, strict=True)
+    ):
+        cells.append(image)
+        cells.append(draw_pose(image, truth, skeleton, min_score=0.5))
+        cells.append(draw_pose(image, prediction, skeleton, min_score=min_score))
+        extra = f" {captions[index]}" if captions else ""
+        words += ["image", "truth", f"prediction{extra}"]
+    return grid(cells, 3, words)
+
+
+def draw_heatmaps(
+    image_rgb: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] | None = None
+) -> np.ndarray:
+    """The image under all heat maps, then under each alone; a grid (H, W, 3) uint8.
+
+    Args:
+        image_rgb: (H, W, 3) uint8 network input.
+        heatmaps: (J, h, w); each is shown from 0 to its own maximum, at least 0.1.
+        names: J captions; joint numbers without.
+    """
+    heatmaps = np.asarray(heatmaps, np.float32)
+    names = names or [str(joint) for joint in range(len(heatmaps))]
+    peaks = np.maximum(heatmaps.reshape(len(heatmaps), -1).max(axis=1), 0.1)
+    relative = np.clip(heatmaps / peaks[:, None, None], 0.0, 1.0)
+    layers = [relative.max(axis=0), *relative]
+    captions = ["all", *(f"{n} {p:.2f}" for n, p in zip(names, heatmaps.max((1, 2)), strict=True))]
+    height, width = image_rgb.shape[:2]
+    cells = []
+    for layer in layers:
+        large = cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR)
+        color = cv2.applyColorMap(np.uint8(255 * large), cv2.COLORMAP_JET)[..., ::-1]
+        weight = 0.7 * large[..., None]
+        cells.append(np.uint8(image_rgb * (1 - weight) + color * weight))
+    return grid(cells, 6, captions)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """An image file as RGB uint8, its EXIF rotation ignored as annotations are made without it.
+
+    Raises:
+        UserError: missing, or not an image.
+    """
+    image_bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image_bgr is None:
+        raise UserError(f"{path}: cannot read this image; missing, or not an image file")
+    return np.ascontiguousarray(image_bgr[..., ::-1])
+
+
+def write_image(path: Path, image_rgb: np.ndarray) -> None:
+    """Write PNG or JPEG by the name's ending; Raises UserError if the folder cannot be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = cv2.imwrite(str(path), np.ascontiguousarray(image_rgb[..., ::-1]))
+    except (OSError, cv2.error) as error:
+        raise UserError(f"{path}: cannot write this image ({error})") from error
+    if not written:
+        raise UserError(f"{path}: cannot write this image; check the folder and the file's ending")
+
+
+def curves(metrics_jsonl: Path, output: Path) -> None:
+    """Loss and score over epochs, from a run's metrics file, as a picture (.png, .svg, .pdf).
+
+    Lines ``{"kind": "train", "epoch", "loss", "pckh"?}`` and ``{"kind": "eval", "epoch", scores}``.
+
+    Raises:
+        UserError: the file is missing, damaged before its last line, or has nothing to plot.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    lines = _read_metrics(metrics_jsonl)
+    train = [line for line in lines if line.get("kind") == "train"]
+    evals = [line for line in lines if line.get("kind") == "eval"]
+    if not train and not evals:
+        raise UserError(f"{metrics_jsonl}: no train or eval lines to plot")
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    loss_axes, score_axes = figure.subplots(1, 2)
+    when = _epochs_done(train)
+    loss_axes.plot(when, [line["loss"] for line in train], marker=_marker(train))
+    loss_axes.set(xlabel="epochs done", ylabel="training loss")
+    if any(line.get("loss", 0) > 0 for line in train):
+        loss_axes.set_yscale("log")
+    if any("pckh" in line for line in train):
+        pairs = [(x, line["pckh"]) for x, line in zip(when, train, strict=True) if "pckh" in line]
+        score_axes.plot(*zip(*pairs, strict=True), alpha=0.5, label="training PCKh")
+    for name in ("Mean", "Mean@0.1", "AP", "AP75"):
+        pairs = [(line["epoch"] + 1, line[name]) for line in evals if name in line]
+        if pairs:
+            score_axes.plot(*zip(*pairs, strict=True), marker=_marker(pairs), label=f"val {name}")
+    if score_axes.lines:
+        score_axes.legend()
+    score_axes.set(xlabel="epochs done", ylabel="score")
+    for axes in (loss_axes, score_axes):
+        axes.grid(alpha=0.3)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(output, dpi=110)
+
+
+def _marker(points: Sequence) -> str | None:
+    return "o" if len(points) < 30 else None
+
+
+def _epochs_done(train: list[dict]) -> list[float]:
+    """Where each line stands in its epoch, by its place among that epoch's lines."""
+    count: dict[int, int] = {}
+    for line in train:
+        count[line["epoch"]] = count.get(line["epoch"], 0) + 1
+    seen: dict[int, int] = {}
+    when = []
+    for line in train:
+        epoch = line["epoch"]
+        seen[epoch] = seen.get(epoch, 0) + 1
+        when.append(epoch + seen[epoch] / count[epoch])
+    return when
+
+
+def _read_metrics(path: Path) -> list[dict]:
+    try:
+        texts = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: cannot read these metrics ({error.strerror})") from error
+    lines = []
+    for number, text in enumerate(texts, 1):
+        try:
+            lines.append(json.loads(text))
+        except ValueError as error:
+            if number == len(texts):  # a run that was killed may leave half a line
+                break
+            raise UserError(f"{path}: line {number} is not JSON ({error})") from error
+    return lines
