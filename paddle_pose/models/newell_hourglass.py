@@ -1,0 +1,155 @@
+"""Newell's Stacked Hourglass as princeton-vl ported it to PyTorch; layers carry their names.
+
+Sources: princeton-vl/pytorch_stacked_hourglass @ceedc14.
+"""
+
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from paddle_pose.models.architectures import NewellHourglass
+from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork, StageOutput, uniform_by_fan_in
+
+
+class _Conv(nn.Layer):
+    """Convolution with bias, then batch norm and ReLU if ``bn_relu``; PyTorch's default weights.
+
+    Source: models/layers.py:9
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        bn_relu: bool = False,
+    ) -> None:
+        super().__init__()
+        fan_in = in_channels * kernel * kernel
+        self.conv = nn.Conv2D(
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding=(kernel - 1) // 2,
+            weight_attr=uniform_by_fan_in(fan_in),
+            bias_attr=uniform_by_fan_in(fan_in),
+        )
+        self.bn = BatchNorm2D(out_channels) if bn_relu else None
+
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        out_BCHW = self.conv(x_BCHW)
+        return out_BCHW if self.bn is None else F.relu(self.bn(out_BCHW))
+
+
+class _Residual(nn.Layer):
+    """Pre-activated bottleneck; a 1×1 convolution on the short cut only where widths differ.
+
+    The reference also makes that convolution where widths agree, and never uses it.
+
+    Source: models/layers.py:33
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        middle = out_channels // 2
+        self.bn1 = BatchNorm2D(in_channels)
+        self.conv1 = _Conv(in_channels, middle)
+        self.bn2 = BatchNorm2D(middle)
+        self.conv2 = _Conv(middle, middle, 3)
+        self.bn3 = BatchNorm2D(middle)
+        self.conv3 = _Conv(middle, out_channels)
+        self.skip_layer = None if in_channels == out_channels else _Conv(in_channels, out_channels)
+
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        out_BCHW = self.conv1(F.relu(self.bn1(x_BCHW)))
+        out_BCHW = self.conv2(F.relu(self.bn2(out_BCHW)))
+        out_BCHW = self.conv3(F.relu(self.bn3(out_BCHW)))
+        skip_BCHW = x_BCHW if self.skip_layer is None else self.skip_layer(x_BCHW)
+        return out_BCHW + skip_BCHW
+
+
+class _Hourglass(nn.Layer):
+    """Halve, recurse, double, and add what did not go down.
+
+    Source: models/layers.py:62
+    """
+
+    def __init__(self, depth: int, channels: int) -> None:
+        super().__init__()
+        self.up1 = _Residual(channels, channels)
+        self.low1 = _Residual(channels, channels)
+        self.low2 = _Hourglass(depth - 1, channels) if depth > 1 else _Residual(channels, channels)
+        self.low3 = _Residual(channels, channels)
+
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        low_BChw = self.low1(F.max_pool2d(x_BCHW, 2, 2))
+        low_BChw = self.low3(self.low2(low_BChw))
+        return self.up1(x_BCHW) + F.interpolate(low_BChw, scale_factor=2, mode="nearest")
+
+
+class _Merge(nn.Layer):
+    """A 1×1 convolution back into the next stack's input.
+
+    Source: models/posenet.py:10
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv = _Conv(in_channels, out_channels)
+
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        return self.conv(x_BCHW)
+
+
+class NewellHourglassNetwork(PoseNetwork):
+    """(B, 3, H, W) -> one StageOutput of (B, J, H/4, W/4) per stack.
+
+    Weights begin as PyTorch's defaults (``uniform_by_fan_in``); the reference sets none.
+    Batch norm follows the first convolution and every ``features`` convolution although the
+    reference's configuration says ``bn=False``: that argument reaches no layer there.
+
+    Source: models/posenet.py:18
+    """
+
+    def __init__(self, config: NewellHourglass) -> None:
+        super().__init__()
+        self.config = config
+        self.size_multiple = 4 * 2**config.depth
+        width, stacks = config.features, range(config.stacks)
+        self.pre = nn.Sequential(
+            _Conv(3, 64, 7, 2, bn_relu=True),
+            _Residual(64, 128),
+            nn.MaxPool2D(2, 2),
+            _Residual(128, 128),
+            _Residual(128, width),
+        )
+        # Containers of one keep the official names (hgs.0.0.up1 …).
+        self.hgs = nn.LayerList([nn.Sequential(_Hourglass(config.depth, width)) for _ in stacks])
+        self.features = nn.LayerList(
+            [
+                nn.Sequential(_Residual(width, width), _Conv(width, width, bn_relu=True))
+                for _ in stacks
+            ]
+        )
+        self.outs = nn.LayerList([_Conv(width, config.joints) for _ in stacks])
+        self.merge_features = nn.LayerList([_Merge(width, width) for _ in stacks[1:]])
+        self.merge_preds = nn.LayerList([_Merge(config.joints, width) for _ in stacks[1:]])
+
+    def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
+        """Raises UserError unless both sides are multiples of 4 × 2^depth (64 at depth 4)."""
+        self.check_size(images_BCHW)
+        x_BCHW = self.pre(images_BCHW)
+        outputs = []
+        for stack in range(self.config.stacks):
+            features_BCHW = self.features[stack](self.hgs[stack](x_BCHW))
+            heatmaps_BJHW = self.outs[stack](features_BCHW)
+            outputs.append(StageOutput(heatmaps_BJHW))
+            if stack + 1 < self.config.stacks:
+                merged_BCHW = self.merge_preds[stack](heatmaps_BJHW)
+                x_BCHW = x_BCHW + merged_BCHW + self.merge_features[stack](features_BCHW)
+        return outputs
