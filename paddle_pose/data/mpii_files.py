@@ -1,0 +1,193 @@
+"""MPII's files: the two folder layouts and the json, exactly as it stands (1-based)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from array import array
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_pose.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where one project keeps MPII's files; ``{split}`` is filled in."""
+
+    name: str
+    annotation: str
+    truth: str
+    split_names: dict[str, str] = field(default_factory=dict)
+
+    def annotation_file(self, root: Path, split: str) -> Path:
+        """The json of a split."""
+        return root / self.annotation.format(split=self.split_names.get(split, split))
+
+    def truth_file(self, root: Path, split: str) -> Path:
+        """The .mat of a split, which only validation splits have."""
+        return root / self.truth.format(split=self.split_names.get(split, split))
+
+    def splits(self, root: Path) -> list[str]:
+        """Splits whose json is there, as the files call them."""
+        pattern = re.compile(re.escape(self.annotation).replace(r"\{split\}", r"(.+)"))
+        folder = (root / self.annotation).parent
+        files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+        found = (pattern.fullmatch(file.relative_to(root).as_posix()) for file in files)
+        return [match[1] for match in found if match]
+
+
+LAYOUTS = (
+    Layout("HRNet", "annot/{split}.json", "annot/gt_{split}.mat", {"val": "valid"}),
+    Layout(
+        "mmpose",
+        "annotations/mpii_{split}.json",
+        "annotations/mpii_gt_{split}.mat",
+        {"valid": "val"},
+    ),
+)
+
+
+def find_layout(dataset_root: Path, split: str) -> Layout:
+    """Whose layout the folder has.
+
+    Raises:
+        UserError: no folder, neither layout, both, or no file for this split.
+    """
+    root = Path(dataset_root)
+    if not root.is_dir():
+        raise UserError(f"--dataset_root {root}: no such folder")
+    present = [layout for layout in LAYOUTS if layout.splits(root)]
+    wanted = " and ".join(
+        f"{layout.annotation_file(root, split).relative_to(root)} ({layout.name} layout)"
+        for layout in LAYOUTS
+    )
+    if len(present) > 1:
+        raise UserError(
+            f"--dataset_root {root}: annotations in both layouts; looked for {wanted}; "
+            "keep one of the two folders"
+        )
+    if not present:
+        inside = sorted(path.name for path in root.iterdir())
+        nested = [name for name in inside if any(x.splits(root / name) for x in LAYOUTS)]
+        if nested:
+            hint = f"they are one level down: --dataset_root {root / nested[0]}"
+        else:
+            listing = ", ".join(inside[:6]) + (" …" if len(inside) > 6 else "")
+            hint = f"the folder holds {listing or 'nothing'}"
+        raise UserError(
+            f"--dataset_root {root}: no MPII annotations here; looked for {wanted}; {hint}"
+        )
+    layout = present[0]
+    file = layout.annotation_file(root, split)
+    if not file.is_file():
+        there = layout.splits(root)
+        raise UserError(f"{file}: no such file; splits in this folder: {', '.join(there)}")
+    return layout
+
+
+def sha256(file: Path) -> str:
+    """Digest of a file; Raises UserError if it cannot be read."""
+    return hashlib.sha256(_read_bytes(file)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Records:
+    """A json as it stands, 1-based, nothing adjusted."""
+
+    images: list[str]
+    center_xy: np.ndarray
+    scale: np.ndarray
+    joints_xy: np.ndarray
+    visible: np.ndarray
+
+
+class _Collector:
+    """Takes the parser's records one at a time, so that no list of dicts ever exists."""
+
+    def __init__(self, file: Path, joints: int, *, has_joints: bool) -> None:
+        self.file, self.joints, self.has_joints = file, joints, has_joints
+        self.images: list[str] = []
+        self.numbers, self.points, self.visible = array("d"), array("d"), array("d")
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        where = f"{self.file}: record {len(self.images)}"
+        try:
+            image, center, scale = record["image"], record["center"], record["scale"]
+            points = record["joints"] if self.has_joints else ()
+            flags = record["joints_vis"] if self.has_joints else ()
+        except KeyError as error:
+            hint = nearest(str(error.args[0]), record)
+            raise UserError(f"{where}: no key '{error.args[0]}'{hint}") from error
+        if not isinstance(image, str):
+            raise UserError(f"{where}: 'image' must be a file name, found {image!r}")
+        where = f"{where} ({image})"
+        try:
+            if self.has_joints and (len(points) != self.joints or len(flags) != self.joints):
+                raise UserError(
+                    f"{where}: {len(points)} joints and {len(flags)} joints_vis; "
+                    f"expected {self.joints} of each"
+                )
+            if len(center) != 2 or any(len(point) != 2 for point in points):
+                raise UserError(f"{where}: a point has not two coordinates")
+            self.numbers.extend((*center, scale))
+            self.points.extend(chain.from_iterable(points))
+            self.visible.extend(flags)
+        except TypeError as error:
+            raise UserError(f"{where}: a number or list is of the wrong type ({error})") from error
+        self.images.append(image)
+
+
+def _read_bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: cannot read this file ({error.strerror})") from error
+
+
+def read_records(file: Path, joints: int, *, has_joints: bool) -> Records:
+    """The people of a json; Raises UserError naming the line or the record that is wrong."""
+    collector = _Collector(file, joints, has_joints=has_joints)
+    try:
+        text = _read_bytes(file).decode("utf-8-sig")
+        if not text.lstrip().startswith("["):
+            raise UserError(f"{file}: expected a list of people, as MPII's json files have it")
+        parsed = json.loads(text, object_hook=collector)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}: broken JSON in line {error.lineno}: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text ({error.reason})") from error
+    if len(parsed) != len(collector.images) or not parsed:
+        raise UserError(f"{file}: expected a list of people, found {len(parsed)} items of another")
+    people = len(parsed)
+    numbers = np.frombuffer(collector.numbers).reshape(people, 3)
+    if has_joints:
+        points = np.frombuffer(collector.points).reshape(people, joints, 2)
+        visible = np.frombuffer(collector.visible).reshape(people, joints)
+    else:
+        points, visible = np.zeros((people, joints, 2)), np.zeros((people, joints))
+    records = Records(collector.images, numbers[:, :2], numbers[:, 2], points, visible)
+    _check_numbers(file, records, has_joints=has_joints)
+    return records
+
+
+def _check_numbers(file: Path, records: Records, *, has_joints: bool) -> None:
+    people = len(records.images)
+    flat = np.concatenate(
+        [records.center_xy, records.scale[:, None], records.joints_xy.reshape(people, -1)], 1
+    )
+    checks = [(~np.isfinite(flat).all(1), "a coordinate or scale is not a finite number")]
+    if has_joints:
+        flags = (records.visible != 0) & (records.visible != 1)
+        checks.append((flags.any(1), "joints_vis must be 0 or 1"))
+        checks.append((records.scale <= 0, "scale must be positive"))
+    for bad, what in checks:
+        if bad.any():
+            row = int(np.flatnonzero(bad)[0])
+            more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
+            raise UserError(f"{file}: record {row} ({records.images[row]}){more}: {what}")
