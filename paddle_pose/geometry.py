@@ -38,7 +38,8 @@ def crop_matrix(
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/utils/transforms.py:57 @6f69e46
     """
-    width_px = float(np.atleast_1d(scale_wh)[0]) * UNIT_PX
+    # The product is taken as an array: a float32 scale gives a float32 width, as in the reference.
+    width_px = float((np.atleast_1d(scale_wh) * UNIT_PX)[0])
     angle = np.pi * rotation_deg / 180
     up_xy = np.array([0.5 * width_px * np.sin(angle), -0.5 * width_px * np.cos(angle)])
     image = _triangle(np.asarray(center_xy, np.float64), up_xy)

@@ -1,0 +1,222 @@
+"""Joints ⇄ heat maps: Gaussian targets, four ways to read a maximum, merging with the mirror image.
+
+Followed from HRNet: the rounding of the target's centre, the empty patch that keeps weight 1, the
+quarter offset that needs both axes inside, (0, 0) for an empty map. The two decoders that mmpose
+has its own rules for (``quarter_offset_per_axis``, ``dark``) follow mmpose: -1 for an empty map.
+Not here: UDP and the integral.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.geometry import UNIT_PX
+from paddle_pose.settings import CodecSettings
+
+DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
+
+
+def heatmap_size(image_size_wh: tuple[int, int], codec: CodecSettings) -> tuple[int, int]:
+    """(width, height) of the heat maps of a crop, in cells."""
+    return image_size_wh[0] // codec.stride, image_size_wh[1] // codec.stride
+
+
+@lru_cache(maxsize=8)
+def _gaussian_patch(sigma_px: float) -> np.ndarray:
+    """(S, S) float32 Gaussian of peak 1 that reaches 3 sigma; S = int(6 sigma) + 1."""
+    steps = np.arange(0, 6 * sigma_px + 1, 1, np.float32)
+    squares = (steps - np.float32((6 * sigma_px + 1) // 2)) ** 2
+    patch = np.exp(-(squares[None] + squares[:, None]) / np.float32(2 * sigma_px**2))
+    patch.setflags(write=False)  # one array serves every caller
+    return patch
+
+
+def _patch_range(center: int, sigma_px: float, cells: int) -> tuple[int, int, int] | None:
+    """Begin and end in the map, begin in the patch; None if the patch lies outside the map.
+
+    ``int`` truncates toward zero, so with a fractional ``3 * sigma_px`` a patch that is cut at the
+    left or upper border stands one cell further in than its centre says. The reference has it so.
+    """
+    begin, end = int(center - 3 * sigma_px), int(center + 3 * sigma_px + 1)
+    if begin >= cells or end < 0:
+        return None
+    return max(0, begin), min(end, cells), max(0, -begin)
+
+
+def encode(
+    joints_xy: np.ndarray,
+    visible: np.ndarray,
+    image_size_wh: tuple[int, int],
+    codec: CodecSettings,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (J, 2) in crop pixels -> targets (J, H, W) float32 and loss weights (J,) float32.
+
+    A weight is the joint's ``visible`` value, and 0 where the Gaussian lies wholly outside. Quirk:
+    one that ends exactly at the border (exclusive end 0) draws nothing and keeps its weight.
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:234 @6f69e46
+    """
+    width, height = heatmap_size(image_size_wh, codec)
+    cell_x_px, cell_y_px = image_size_wh[0] / width, image_size_wh[1] / height
+    targets = np.zeros((len(joints_xy), height, width), np.float32)
+    weights = np.array(visible, np.float32)
+    patch = _gaussian_patch(float(codec.sigma_px))
+    for joint in np.flatnonzero(weights > 0.5):
+        x, y = joints_xy[joint].tolist()
+        columns = _patch_range(int(x / cell_x_px + 0.5), codec.sigma_px, width)
+        rows = _patch_range(int(y / cell_y_px + 0.5), codec.sigma_px, height)
+        if columns is None or rows is None:
+            weights[joint] = 0
+            continue
+        left, right, patch_left = columns
+        top, bottom, patch_top = rows
+        targets[joint, top:bottom, left:right] = patch[
+            patch_top : patch_top + bottom - top, patch_left : patch_left + right - left
+        ]
+    return targets, weights
+
+
+def decode(
+    heatmaps_BJHW: np.ndarray, decoder: str, *, sigma_px: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heat maps -> joints (B, J, 2) float32 in heat-map cells and scores (B, J), the maxima.
+
+    Decoders: ``argmax``; ``quarter_offset``, a quarter cell toward the higher neighbour where both
+    axes are inside (HRNet); ``quarter_offset_per_axis``, each axis for itself (mmpose); ``dark``,
+    a Taylor step on the blurred logarithm, whose blur follows ``sigma_px`` (mmpose, DARK).
+    A map without a positive value gives (0, 0) in the first two, (-1, -1) in the others.
+
+    Raises:
+        UserError: unknown decoder, with the nearest name.
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/inference.py:18 @6f69e46;
+    open-mmlab/mmpose mmpose/codecs/utils/refinement.py:10 @759b39c
+    """
+    if decoder not in DECODERS:
+        raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
+    people, joints, height, width = heatmaps_BJHW.shape
+    maps = np.ascontiguousarray(heatmaps_BJHW, np.float32).reshape(people * joints, height, width)
+    cells = maps.reshape(len(maps), -1).argmax(axis=1)
+    scores = maps.reshape(len(maps), -1)[np.arange(len(maps)), cells]
+    y, x = np.divmod(cells, width)
+    found = scores > 0
+    coords = np.stack([x, y], axis=1).astype(np.float32)
+    coords[~found] = 0 if decoder in ("argmax", "quarter_offset") else -1
+    if decoder in ("quarter_offset", "quarter_offset_per_axis"):
+        inside_x, inside_y = (x > 1) & (x < width - 1), (y > 1) & (y < height - 1)
+        if decoder == "quarter_offset":
+            inside_x = inside_y = inside_x & inside_y
+        else:  # mmpose leaves a joint in the first row or column where it is
+            inside_x, inside_y = inside_x & (y > 0), inside_y & (x > 0)
+        _add_quarter(coords[:, 0], maps, np.flatnonzero(inside_x & found), y, x, (0, 1))
+        _add_quarter(coords[:, 1], maps, np.flatnonzero(inside_y & found), y, x, (1, 0))
+    elif decoder == "dark":
+        inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2) & found
+        rows = np.flatnonzero(inside)
+        coords[rows] += _dark_step(maps[rows], y[rows], x[rows], dark_kernel(sigma_px))
+    return coords.reshape(people, joints, 2), scores.reshape(people, joints)
+
+
+def _add_quarter(
+    coordinates: np.ndarray,
+    maps: np.ndarray,
+    rows: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    step_yx: tuple[int, int],
+) -> None:
+    """Move ``coordinates[rows]`` (a view) a quarter cell toward the higher of two neighbours."""
+    y, x = y[rows], x[rows]
+    after = maps[rows, y + step_yx[0], x + step_yx[1]]
+    before = maps[rows, y - step_yx[0], x - step_yx[1]]
+    coordinates[rows] += np.float32(0.25) * np.sign(after - before)
+
+
+def dark_kernel(sigma_px: float) -> int:
+    """Blur width in cells for DARK: 11 for sigma 2, 17 for 3, 7 for 1.5, 3 for 1, as in mmpose.
+
+    The largest odd width whose OpenCV default sigma, 0.3 ((k - 1) / 2 - 1) + 0.8, is not above.
+    """
+    return 2 * max(1, int((sigma_px - 0.8) / 0.3 + 1 + 1e-6)) + 1
+
+
+def _dark_step(maps: np.ndarray, y: np.ndarray, x: np.ndarray, kernel: int) -> np.ndarray:
+    """(N, 2) Newton step from the maxima (x, y) of positive maps (N, H, W)."""
+    if not len(maps):
+        return np.zeros((0, 2), np.float32)
+    count, height, width = maps.shape
+    # All maps below each other, kept apart by as many empty rows as the blur reaches: one call.
+    tall = np.zeros((count, height + kernel // 2, width), np.float32)
+    tall[:, :height] = maps
+    blurred = cv2.GaussianBlur(
+        tall.reshape(-1, width), (kernel, kernel), 0, borderType=cv2.BORDER_CONSTANT
+    ).reshape(tall.shape)[:, :height]
+    peak = maps.max(axis=(1, 2)) / blurred.max(axis=(1, 2))
+    index = np.arange(count)
+
+    def log_at(down: int, right: int) -> np.ndarray:
+        return np.log(np.maximum(blurred[index, y + down, x + right] * peak, np.float32(1e-10)))
+
+    middle = log_at(0, 0)
+    dx = 0.5 * (log_at(0, 1) - log_at(0, -1))
+    dy = 0.5 * (log_at(1, 0) - log_at(-1, 0))
+    dxx = 0.25 * (log_at(0, 2) - 2 * middle + log_at(0, -2))
+    dyy = 0.25 * (log_at(2, 0) - 2 * middle + log_at(-2, 0))
+    dxy = 0.25 * (log_at(1, 1) - log_at(-1, 1) - log_at(1, -1) + log_at(-1, -1))
+    determinant = dxx * dyy - dxy**2
+    safe = np.where(determinant == 0, 1, determinant)
+    step = np.stack([dxy * dy - dyy * dx, dxy * dx - dxx * dy], axis=1) / safe[:, None]
+    step[determinant == 0] = 0
+    return step
+
+
+def merge_flip(
+    heatmaps_BJHW: np.ndarray,
+    flipped_BJHW: np.ndarray,
+    flip_order: np.ndarray,
+    shift: bool,
+) -> np.ndarray:
+    """Mean of the heat maps and those of the mirrored image, mirrored back.
+
+    ``shift`` moves the latter one cell to the right first (column 0 stays): an even image width
+    and an odd number of strides leave the mirrored maps one cell off.
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/function.py:136 @6f69e46
+    """
+    back = flipped_BJHW[:, flip_order, :, ::-1]
+    if not shift:
+        return (heatmaps_BJHW + back) * np.float32(0.5)
+    merged = np.empty_like(heatmaps_BJHW)
+    merged[..., 0] = heatmaps_BJHW[..., 0] + back[..., 0]
+    merged[..., 1:] = heatmaps_BJHW[..., 1:] + back[..., :-1]
+    merged *= np.float32(0.5)
+    return merged
+
+
+def to_image(
+    coords_xy: np.ndarray,
+    center_xy: np.ndarray,
+    scale_wh: np.ndarray,
+    heatmap_size_wh: tuple[int, int],
+) -> np.ndarray:
+    """Joints (B, J, 2) in heat-map cells -> image pixels, for crops (B, 2) without rotation.
+
+    The inverse of ``geometry.crop_matrix`` for all people at once, with the same float32 corner
+    points; only the width of ``scale_wh`` counts, and no half cell is added (as the reference).
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/utils/transforms.py:49 @6f69e46
+    """
+    half_width, half_height = heatmap_size_wh[0] * 0.5, heatmap_size_wh[1] * 0.5
+    middle = np.asarray(center_xy, np.float32)
+    width_px = (np.asarray(scale_wh) * UNIT_PX)[:, 0].astype(np.float64)
+    top_y = (np.asarray(center_xy, np.float64)[:, 1] - 0.5 * width_px).astype(np.float32)
+    half_side_px = middle[:, 1] - top_y  # float32
+    left_x = middle[:, 0] - half_side_px
+    pixels_per_cell = np.stack([middle[:, 0] - left_x, half_side_px], axis=1).astype(np.float64)
+    pixels_per_cell /= half_width
+    from_middle = np.asarray(coords_xy, np.float64) - (half_width, half_height)
+    return from_middle * pixels_per_cell[:, None] + middle[:, None].astype(np.float64)

@@ -1,0 +1,160 @@
+"""Random changes of a training crop, drawn as parameters first and then applied.
+
+The order is HRNet's: half body, scale and rotation, flip. Two of its quirks are kept: mirroring
+sets missing joints to (0, 0), and half body picks the upper body first in 69 % of the cases
+(a standard normal below 0.5). One is not: HRNet's MPII data set cannot do half body (it lacks an
+aspect ratio); here the ratio is an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from paddle_pose.data.records import PersonRecord
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.geometry import UNIT_PX, flip_points
+from paddle_pose.settings import AugmentSettings
+from paddle_pose.skeletons import Skeleton
+
+DISTRIBUTIONS = ("normal", "uniform")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One drawn change.
+
+    Attributes:
+        scale: multiplies the crop's size.
+        rotation_deg: positive turns the content counter-clockwise.
+        flip: mirror the image, its centre and joints; left and right joints swap.
+        half_body: (center_xy, scale_wh) that replace the person's own, or None.
+        shift: moves the crop centre by (x, y) crop widths and heights.
+        color: factors of red, green, blue.
+    """
+
+    scale: float = 1.0
+    rotation_deg: float = 0.0
+    flip: bool = False
+    half_body: tuple[np.ndarray, np.ndarray] | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def crop_of(
+        self, center_xy: np.ndarray, scale_wh: np.ndarray, image_width_px: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Centre (in the mirrored image if ``flip``) and scale of the crop to take."""
+        center, scale = self.half_body if self.half_body is not None else (center_xy, scale_wh)
+        center = np.array(center)
+        scale = scale * np.float64(self.scale)
+        if self.shift != (0.0, 0.0):
+            center = center + np.array(self.shift) * scale * UNIT_PX
+        if self.flip:
+            center[0] = image_width_px - center[0] - 1
+        return center, scale
+
+    def joints_of(
+        self,
+        joints_xy: np.ndarray,
+        visible: np.ndarray,
+        image_width_px: int,
+        flip_order: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Joints in the pixels of the (mirrored) image, and their visibility.
+
+        Source: leoxiaobin/deep-high-resolution-net.pytorch lib/utils/transforms.py:32 @6f69e46
+        """
+        if not self.flip:
+            return np.array(joints_xy, np.float64), np.array(visible)
+        visible = np.asarray(visible)[flip_order]
+        joints = flip_points(joints_xy, image_width_px, flip_order)
+        joints[visible <= 0] = 0
+        return joints, visible
+
+    def colors_of(self, image_HWC: np.ndarray) -> np.ndarray:
+        """The uint8 RGB image with its channels multiplied, rounded and clipped."""
+        if self.color == (1.0, 1.0, 1.0):
+            return image_HWC
+        changed = image_HWC * np.array(self.color, np.float32)
+        return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+def draw(
+    settings: AugmentSettings,
+    record: PersonRecord,
+    skeleton: Skeleton,
+    aspect_ratio: float,
+    rng: np.random.Generator,
+) -> Augmentation:
+    """A random augmentation of one person; ``aspect_ratio`` is the crop's width / height.
+
+    Raises:
+        UserError: unknown distribution, with the nearest name.
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:143 @6f69e46
+    """
+    if settings.distribution not in DISTRIBUTIONS:
+        hint = nearest(settings.distribution, DISTRIBUTIONS)
+        raise UserError(f"augment.distribution: unknown '{settings.distribution}'{hint}")
+    half = None
+    enough = np.count_nonzero(record.visible > 0) > settings.half_body_min_joints
+    if settings.half_body_probability and enough and rng.random() < settings.half_body_probability:
+        half = half_body(
+            record.joints_xy,
+            record.visible,
+            skeleton,
+            aspect_ratio,
+            pick_first_upper=bool(rng.standard_normal() < 0.5),
+        )
+    scale = 1 + _spread(settings.distribution, settings.scale_factor, 1, rng)
+    rotation_deg = 0.0
+    if rng.random() <= settings.rotation_probability:
+        rotation_deg = _spread(settings.distribution, settings.rotation_deg, 2, rng)
+    flip = bool(rng.random() < settings.flip_probability)
+    shift, color = (0.0, 0.0), (1.0, 1.0, 1.0)
+    if settings.shift_factor:
+        limit = 2 * settings.shift_factor
+        steps = np.clip(settings.shift_factor * rng.standard_normal(2), -limit, limit)
+        shift = (float(steps[0]), float(steps[1]))
+    if settings.color_jitter:
+        red, green, blue = rng.uniform(1 - settings.color_jitter, 1 + settings.color_jitter, 3)
+        color = (float(red), float(green), float(blue))
+    return Augmentation(scale, rotation_deg, flip, half, shift, color)
+
+
+def _spread(distribution: str, width: float, limit: float, rng: np.random.Generator) -> float:
+    """Normal of that deviation clipped at ±limit × width, or uniform in ±width."""
+    if distribution == "uniform":
+        return float(rng.uniform(-width, width))
+    return float(np.clip(rng.standard_normal() * width, -limit * width, limit * width))
+
+
+def half_body(
+    joints_xy: np.ndarray,
+    visible: np.ndarray,
+    skeleton: Skeleton,
+    aspect_ratio: float,
+    *,
+    pick_first_upper: bool,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Centre (2,) and scale (2,), float32, around the upper or the lower body; None if too few.
+
+    ``pick_first_upper`` asks for the upper body, which needs three visible joints; so does the
+    lower body, else it is the upper after all. The box of the joints grows by half.
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:68 @6f69e46
+    """
+    is_visible, is_upper = np.asarray(visible) > 0, skeleton.upper_body_mask
+    upper, lower = joints_xy[is_visible & is_upper], joints_xy[is_visible & ~is_upper]
+    use_upper = (pick_first_upper and len(upper) > 2) or len(lower) <= 2
+    points = np.asarray(upper if use_upper else lower, np.float32)
+    if len(points) < 2:
+        return None
+    width, height = points.max(axis=0) - points.min(axis=0)
+    if width > aspect_ratio * height:
+        height = width / aspect_ratio
+    elif width < aspect_ratio * height:
+        width = height * aspect_ratio
+    scale = np.array([width / UNIT_PX, height / UNIT_PX], np.float32) * np.float32(1.5)
+    return points.mean(axis=0), scale
