@@ -1,4 +1,4 @@
-"""``.pdparams`` files in and out, read as data alone (see ``pickle_machine``), written atomically."""
+""".pdparams files in and out: read as data alone (``pickle_machine``), written atomically."""
 
 from __future__ import annotations
 
