@@ -128,7 +128,7 @@ def conv_bn(
 class BasicBlock(nn.Layer):
     """ResNet's two 3×3 convolutions.
 
-    Source: HRNet lib/models/pose_hrnet.py:31 (mmpose's is the same)
+    Source: HRNet lib/models/pose_hrnet.py:28 (mmpose's is the same)
     """
 
     expansion = 1
@@ -152,7 +152,7 @@ class BasicBlock(nn.Layer):
 class Bottleneck(nn.Layer):
     """ResNet's 1×1, 3×3, 1×1; the output has 4 × ``channels``, the 3×3 carries the stride.
 
-    Source: HRNet lib/models/pose_hrnet.py:63
+    Source: HRNet lib/models/pose_hrnet.py:60
     """
 
     expansion = 4

@@ -1,0 +1,92 @@
+"""SimpleBaseline: a ResNet and three transposed convolutions; layers carry the official names.
+
+Sources: leoxiaobin/deep-high-resolution-net.pytorch lib/models/pose_resnet.py @6f69e46.
+"""
+
+from __future__ import annotations
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from paddle_pose.errors import UserError
+from paddle_pose.models.architectures import PoseResNet
+from paddle_pose.models.blocks import (
+    BasicBlock,
+    BatchNorm2D,
+    Bottleneck,
+    PoseNetwork,
+    StageOutput,
+    conv,
+    residual_layer,
+    small_normal,
+    uniform_by_fan_in,
+)
+
+BLOCKS = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    34: (BasicBlock, (3, 4, 6, 3)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+    101: (Bottleneck, (3, 4, 23, 3)),
+    152: (Bottleneck, (3, 8, 36, 3)),
+}
+"""Source: pose_resnet.py:252."""
+DECONV_CHANNELS = 256
+
+
+class PoseResNetNetwork(PoseNetwork):
+    """(B, 3, H, W) -> one StageOutput of (B, J, H/4, W/4).
+
+    Weights begin normal with standard deviation 0.001 and batch norms 1 and 0; the bias of the
+    last convolution keeps PyTorch's default, for its line is commented out (:242). Published rows begin
+    from ImageNet weights, and then that bias is 0.
+
+    Source: pose_resnet.py:103; weights :235
+    """
+
+    def __init__(self, config: PoseResNet) -> None:
+        super().__init__()
+        if config.layers not in BLOCKS:
+            raise UserError(f"layers={config.layers}: a PoseResNet has one of {sorted(BLOCKS)}")
+        self.config = config
+        block, counts = BLOCKS[config.layers]
+        wide = 512 * block.expansion
+        self.conv1 = conv(3, 64, 7, 2)
+        self.bn1 = BatchNorm2D(64)
+        self.layer1 = residual_layer(block, 64, 64, counts[0])
+        self.layer2 = residual_layer(block, 64 * block.expansion, 128, counts[1], stride=2)
+        self.layer3 = residual_layer(block, 128 * block.expansion, 256, counts[2], stride=2)
+        self.layer4 = residual_layer(block, 256 * block.expansion, 512, counts[3], stride=2)
+        self.deconv_layers = nn.Sequential(
+            *_double(wide), *_double(DECONV_CHANNELS), *_double(DECONV_CHANNELS)
+        )
+        self.final_layer = nn.Conv2D(
+            DECONV_CHANNELS,
+            config.joints,
+            1,
+            weight_attr=small_normal(),
+            bias_attr=uniform_by_fan_in(DECONV_CHANNELS),
+        )
+
+    def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
+        """Raises UserError unless both sides are multiples of 32."""
+        self.check_size(images_BCHW)
+        x_BCHW = F.relu(self.bn1(self.conv1(images_BCHW)))
+        x_BCHW = F.max_pool2d(x_BCHW, 3, 2, padding=1)
+        x_BCHW = self.layer2(self.layer1(x_BCHW))
+        x_BCHW = self.layer4(self.layer3(x_BCHW))
+        return [StageOutput(self.final_layer(self.deconv_layers(x_BCHW)))]
+
+
+def _double(in_channels: int) -> tuple[nn.Layer, nn.Layer, nn.Layer]:
+    """4×4 transposed convolution of stride 2 (twice the size), batch norm, ReLU."""
+    deconv = nn.Conv2DTranspose(
+        in_channels,
+        DECONV_CHANNELS,
+        4,
+        stride=2,
+        padding=1,
+        weight_attr=small_normal(),
+        bias_attr=False,
+    )
+    return deconv, BatchNorm2D(DECONV_CHANNELS), nn.ReLU()
