@@ -37,8 +37,8 @@ DECONV_CHANNELS = 256
 class PoseResNetNetwork(PoseNetwork):
     """(B, 3, H, W) -> one StageOutput of (B, J, H/4, W/4).
 
-    Weights begin normal with standard deviation 0.001 and batch norms 1 and 0; the bias of the
-    last convolution keeps PyTorch's default, for its line is commented out (:242). Published rows begin
+    Weights begin normal with standard deviation 0.001, batch norms 1 and 0; the bias of the last
+    convolution keeps PyTorch's default, its line being commented out (:242). Published rows begin
     from ImageNet weights, and then that bias is 0.
 
     Source: pose_resnet.py:103; weights :235
