@@ -132,3 +132,17 @@ def skeleton_named(name: str) -> Skeleton:
     if name not in SKELETONS:
         raise UserError(f"unknown skeleton '{name}'{nearest(name, SKELETONS)}")
     return SKELETONS[name]
+
+
+def register(skeleton: Skeleton) -> None:
+    """Let ``skeleton_named`` find a joint set that was read from a file.
+
+    Raises:
+        UserError: another joint set has that name already (training and validation files differ).
+    """
+    known = SKELETONS.setdefault(skeleton.name, skeleton)
+    if known.joints != skeleton.joints:
+        raise UserError(
+            f"two joint sets called '{skeleton.name}': {', '.join(known.joints)} and "
+            f"{', '.join(skeleton.joints)}; the files of a run must list the same joints"
+        )
