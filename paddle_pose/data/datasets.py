@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from typing import NamedTuple
 
 import cv2
@@ -14,6 +16,8 @@ from paddle_pose.data.records import PersonTable
 from paddle_pose.geometry import crop_matrix, transform_points
 from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
 from paddle_pose.skeletons import skeleton_named
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
 
 class Sample(NamedTuple):
@@ -128,10 +132,18 @@ def crop_image(
     return cv2.warpAffine(source, matrix, size_wh, flags=cv2.INTER_LINEAR)
 
 
-def start_worker(worker_id: int) -> None:
-    """For ``worker_init_fn``: one thread per worker, or they would fight for the cores."""
+def start_worker(worker_id: int = 0) -> None:
+    """For ``worker_init_fn``: one thread per worker, and memory that is kept for the next image.
+
+    glibc hands a buffer of a decoded photo back to the system each time; fetching its pages anew
+    takes as long as decoding (3 of 6 ms for 1280x720). Elsewhere than on glibc nothing changes.
+    """
     del worker_id
     cv2.setNumThreads(0)
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        allocator = ctypes.CDLL(None)
+        allocator.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
+        allocator.mallopt(_M_TRIM_THRESHOLD, 128 << 20)
 
 
 def normalise_constants(data: DataSettings) -> tuple[np.ndarray, np.ndarray]:
