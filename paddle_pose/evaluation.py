@@ -50,9 +50,9 @@ class Scores:
 
 
 def protocol_of(benchmark: Benchmark) -> dict[str, Any]:
-    """What a benchmark decides about predictions, as plain data (nothing that was published)."""
+    """What a benchmark decides about predictions, as plain data."""
     values = dataclasses.asdict(benchmark)
-    del values["published"], values["source"]
+    del values["published"], values["source"], values["thresholds"]
     return json.loads(json.dumps(values))
 
 

@@ -58,9 +58,10 @@ def annotation_file(dataset_root: Path, split: str) -> Path:
     return find_layout(dataset_root, split).annotation_file(Path(dataset_root), split)
 
 
-def has_truth(dataset_root: Path, split: str) -> bool:
-    """Whether this split has a .mat to be scored against."""
-    return find_layout(dataset_root, split).truth_file(Path(dataset_root), split).is_file()
+def truth_file(dataset_root: Path, split: str) -> Path | None:
+    """The .mat to score against, which may be missing on disk; None for the test split."""
+    layout = find_layout(dataset_root, split)
+    return None if split == "test" else layout.truth_file(Path(dataset_root), split)
 
 
 def load(
@@ -82,16 +83,18 @@ def load(
     root = Path(dataset_root)
     layout = find_layout(root, split)
     file = layout.annotation_file(root, split)
-    has_joints = layout.split_names.get(split, split) != "test"
+    has_joints = split != "test"
     records = read_records(file, len(skeleton), has_joints=has_joints)
     people = len(records.images)
     names, index = np.unique(np.array(records.images), return_inverse=True)
     visible = records.visible
     head_size_px = np.full(people, np.nan)
+    files = (file,)
     if with_truth and has_joints:
-        truth_file = layout.truth_file(root, split)
-        if truth_file.is_file() or split in ("valid", "val"):
-            head_size_px = _read_truth(truth_file, people, file).head_size_px
+        mat = layout.truth_file(root, split)
+        if mat.is_file() or split in ("valid", "val"):
+            head_size_px = _read_truth(mat, people, file).head_size_px
+            files = (file, mat)
         else:
             head_size_px = _derived_head_size_px(records, skeleton)
 
@@ -113,6 +116,7 @@ def load(
         head_size_px=head_size_px,
         box_score=np.ones(people),
         summary=f"{file} ({layout.name} layout)",
+        files=files,
     )
 
 
@@ -125,7 +129,7 @@ def truth(dataset_root: Path, split: str) -> MpiiTruth:
     root = Path(dataset_root)
     layout = find_layout(root, split)
     file = layout.annotation_file(root, split)
-    has_joints = layout.split_names.get(split, split) != "test"
+    has_joints = split != "test"
     people = len(read_records(file, len(MPII16), has_joints=has_joints).images)
     return _read_truth(layout.truth_file(root, split), people, file)
 

@@ -48,6 +48,7 @@ class PersonTable:
         center_xy, scale_wh, joints_xy, visible, head_size_px, box_score: as in PersonRecord,
             with a leading N.
         summary: one line for the user about what was found.
+        files: the annotation files that were read.
     """
 
     skeleton: str
@@ -63,6 +64,7 @@ class PersonTable:
     head_size_px: np.ndarray
     box_score: np.ndarray
     summary: str = field(default="", compare=False)
+    files: tuple[Path, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -1,0 +1,210 @@
+"""Score weights or saved predictions: ``python val.py --pretrained_model FILE --dataset_root DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from paddle_pose import runtime
+from paddle_pose.errors import UserError, one_line_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from paddle_pose.data.records import PersonTable
+    from paddle_pose.recipe import Recipe
+    from paddle_pose.settings import Benchmark
+
+MPII_VALID_PEOPLE = 2958
+"""Published MPII values are shown beside scores on so many people, and no others."""
+
+ONLY_WITH_WEIGHTS = ("pretrained_model", "batch_size", "num_workers", "device")
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--config", help="family:recipe (hrnet:w32_mpii_256x256) or a recipe.yaml")
+    add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
+    add("--dataset_root", type=Path, help="folder with annotations and images")
+    add("--pretrained_model", type=Path, help="weights to predict with")
+    add("--predictions", type=Path, help="saved predictions to score: .json, .mat or .h5")
+    add("--pixel_origin", type=int, choices=(0, 1), help="of the coordinates in --predictions")
+    add("--benchmark", help="one of the recipe's protocols (default: its first)")
+    add("--output_dir", type=Path, help="where results go (output/<recipe>/eval_<benchmark>)")
+    add("--batch_size", type=int, help="people at a time (default: the recipe's)")
+    add("--num_workers", type=int, help="loader processes (default: one per core)")
+    add("--device", help="auto (default), cpu, gpu or gpu:N")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
+    return parser.parse_args()
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raises UserError for options that are missing or have no meaning together."""
+    if arguments.dataset_root is None:
+        raise UserError("--dataset_root: give the folder that holds annotations and images")
+    if arguments.predictions is None:
+        if arguments.pretrained_model is None:
+            raise UserError(
+                "give --pretrained_model FILE to predict, or --predictions FILE to score"
+            )
+        if arguments.pixel_origin is not None:
+            raise UserError("--pixel_origin: has a meaning only with --predictions")
+        if not arguments.pretrained_model.is_file():
+            raise UserError(f"--pretrained_model {arguments.pretrained_model}: no such file")
+    else:
+        for name in ONLY_WITH_WEIGHTS:
+            if getattr(arguments, name) is not None:
+                raise UserError(
+                    f"--{name}: has no meaning with --predictions; leave one of them out"
+                )
+    if arguments.batch_size is not None and arguments.batch_size < 1:
+        raise UserError(f"--batch_size {arguments.batch_size}: must be at least 1")
+
+
+def require_writable(folder: Path) -> None:
+    """Raises UserError before hours of work rather than after them."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
+
+
+def predict(
+    arguments: argparse.Namespace, recipe: Recipe, benchmark: Benchmark, table: PersonTable
+) -> np.ndarray:
+    """(N, J, 3) key points in image pixels, 0-based, with their scores."""
+    from paddle_pose import checkpoint, inference, people
+
+    workers = people.worker_count(arguments.num_workers)
+    device = runtime.choose_device(arguments.device or "auto")
+    network = recipe.model.build()
+    checkpoint.load_weights(network, arguments.pretrained_model)
+    print(f"=> {recipe.name}, benchmark {benchmark.name}, on {device}", flush=True)
+    start = time.perf_counter()
+    keypoints = inference.predict(
+        network,
+        table,
+        recipe.data,
+        recipe.codec,
+        benchmark,
+        batch_size=arguments.batch_size or recipe.eval.batch_size,
+        num_workers=workers,
+    )
+    seconds = time.perf_counter() - start
+    print(f"=> predicted {len(table)} people in {seconds:.1f} s", flush=True)
+    return keypoints
+
+
+def evaluate_mpii(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benchmark) -> None:
+    """MPII: predict to disk where there are no predictions yet, then score from disk."""
+    from paddle_pose import evaluation
+    from paddle_pose.data import mpii, predictions
+    from paddle_pose.data.mpii_files import sha256
+    from paddle_pose.skeletons import MPII16
+
+    split, root = recipe.data.val_split, arguments.dataset_root
+    if recipe.data.skeleton != MPII16.name:
+        raise UserError(f"data.skeleton: mpii has '{MPII16.name}', not '{recipe.data.skeleton}'")
+    if benchmark.boxes != "ground_truth":
+        raise UserError(f"benchmark '{benchmark.name}': MPII has no '{benchmark.boxes}' boxes")
+    everyone = mpii.load(root, split, with_truth=False)
+    table = everyone.head(recipe.data.limit)
+    mpii.describe(table)
+    truth_file = mpii.truth_file(root, split)
+    truth = mpii.truth(root, split).select(table.rows) if truth_file else None
+    digest = sha256(mpii.annotation_file(root, split))
+    protocol = evaluation.protocol_of(benchmark)
+    folder, file = arguments.output_dir, arguments.predictions
+    if file is None:
+        folder = folder or Path("output") / recipe.name / f"eval_{benchmark.name}"
+        require_writable(folder)
+        mpii.require_images(table)
+        made = predictions.from_table(
+            table,
+            predict(arguments, recipe, benchmark, table),
+            recipe=recipe.name,
+            benchmark=protocol,
+            annotation_sha256=digest,
+            weights_sha256=sha256(arguments.pretrained_model),
+        )
+        file = folder / "predictions.json"
+        predictions.write_json(made, file)
+    elif folder is not None:
+        require_writable(folder)
+
+    found = predictions.read(file, arguments.pixel_origin, joints=len(MPII16), skeleton=MPII16.name)
+    stated = "" if found.origin_stated else " (assumed; --pixel_origin says it)"
+    print(f"=> {file}: {len(found)} people, {found.file_origin}-based coordinates{stated}")
+    recipe_asked = arguments.config is not None or arguments.image_size is not None
+    predictions.require_made_for(
+        found,
+        file,
+        recipe=recipe.name if recipe_asked else None,
+        benchmark=protocol if recipe_asked or arguments.benchmark else None,
+        annotation_sha256=digest,
+    )
+    found = predictions.for_rows(found, file, table.rows, len(everyone))
+    if folder is not None:
+        predictions.write_mat(found, folder / "pred.mat")
+    if truth is None:
+        where = f"wrote {folder / 'pred.mat'}" if folder else "--output_dir makes pred.mat"
+        print(f"=> split '{split}' has no published truth, so there is no score; {where}")
+        return
+
+    scores = evaluation.score_mpii(
+        found,
+        truth,
+        MPII16,
+        resamples=recipe.eval.bootstrap,
+        thresholds=benchmark.thresholds,
+        seed=recipe.seed,
+    )
+    same_recipe = found.recipe == recipe.name and found.benchmark == protocol
+    comparable = same_recipe and split in ("valid", "val") and len(truth) == MPII_VALID_PEOPLE
+    print(evaluation.format_table(scores, benchmark.published if comparable else None))
+    print(evaluation.THRESHOLD_NOTE)
+    if not found.origin_stated:
+        other = evaluation.mean_if_other_origin(found, truth, MPII16)
+        print(f"=> read as {1 - found.file_origin}-based, Mean@0.1 would be {other:.3f}")
+    print(evaluation.eval_line(scores), flush=True)
+    if folder is not None:
+        evaluation.write_scores(
+            scores,
+            folder / "scores.json",
+            recipe=found.recipe,
+            benchmark=found.benchmark,
+            split=split,
+            pixel_origin={"file": found.file_origin, "stated": found.origin_stated},
+            weights_sha256=found.weights_sha256,
+            files={path.name: sha256(path) for path in (file, table.files[0], truth_file)},
+        )
+        print(f"=> {folder / 'scores.json'}")
+
+
+def main() -> None:
+    """Parse, load, evaluate."""
+    arguments = parse_arguments()
+    with one_line_errors():
+        check_arguments(arguments)
+        runtime.configure()
+        from paddle_pose import recipe as recipes
+
+        recipe = recipes.override(
+            recipes.load(arguments.config, arguments.image_size), arguments.assignments
+        )
+        benchmark = recipe.benchmark(arguments.benchmark)
+        if recipe.data.dataset == "mpii":
+            evaluate_mpii(arguments, recipe, benchmark)
+        else:
+            raise UserError(f"data.dataset: unknown '{recipe.data.dataset}'; valid: mpii")
+
+
+if __name__ == "__main__":
+    main()
