@@ -1,0 +1,263 @@
+"""One name table per network: what published files call each weight, and what it is called here.
+
+Our networks carry the official names, with Paddle's ``_mean`` and ``_variance`` for the running
+statistics, and without the layers that the reference builds and never uses. Convolutions and
+transposed convolutions have the same layout in PyTorch and Paddle; linear layers are transposed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from paddle_pose.errors import UserError
+from paddle_pose.models.architectures import (
+    Architecture,
+    Hourglass52,
+    HRNet,
+    NewellHourglass,
+    PoseResNet,
+)
+from paddle_pose.porting.paddledetection import hrnet_rules
+
+_TRACKED = "num_batches_tracked"
+"""PyTorch's counter of batches; Paddle has none and nothing here needs it."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """The names of one publisher.
+
+    Attributes:
+        name: the publisher, for messages.
+        mark: a pattern that only this spelling's names match.
+        rules: pattern and replacement; the first that matches a name is applied. A name that no
+            rule matches stays as it is.
+        linear_transposed: whether linear weights are (out, in), as PyTorch has them.
+    """
+
+    name: str
+    mark: str
+    rules: tuple[tuple[str, str], ...] = ()
+    linear_transposed: bool = True
+
+    def ours(self, name: str) -> str:
+        """Our name of a published one; the running statistics in Paddle's words."""
+        for pattern, replacement in self.rules:
+            renamed, count = re.subn(pattern, replacement, name, count=1)
+            if count:
+                name = renamed
+                break
+        return re.sub(r"\brunning_var$", "_variance", re.sub(r"\brunning_mean$", "_mean", name))
+
+
+@dataclass(frozen=True)
+class NameTable:
+    """Every spelling of a network's weights, the official one first.
+
+    Attributes:
+        spellings: told apart by their marks.
+        unused: patterns of official names that the reference builds and never uses. They may be
+            in a file, and have no place here.
+        head: patterns of our names that a pretrained trunk does not fill.
+    """
+
+    spellings: tuple[Spelling, ...]
+    unused: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+
+
+_MMPOSE_HEAD = (
+    (r"^backbone\.", ""),
+    (r"^(keypoint_)?head\.", ""),
+)
+_MMPOSE_UNUSED = r"^data_preprocessor\.(mean|std)$"
+"""mmpose 1.x stores its colour normalisation as buffers.
+
+Source: open-mmlab/mmpose mmpose/models/pose_estimators/base.py:213 @759b39c
+"""
+
+
+TABLES: dict[type, NameTable] = {
+    Hourglass52: NameTable(
+        spellings=(
+            Spelling("mmpose 0.x", r"^keypoint_head\."),
+            Spelling("mmpose 1.x", r"^head\.", ((r"^head\.", "keypoint_head."),)),
+        ),
+        # ResLayer builds its first block even where num_blocks is 0.
+        # Source: open-mmlab/mmpose mmpose/models/backbones/hourglass.py @759b39c
+        unused=(r"^backbone\.inters\.0\.(conv|bn)[12]\.", _MMPOSE_UNUSED),
+    ),
+    NewellHourglass: NameTable(
+        spellings=(Spelling("princeton-vl", r"^hgs\."),),
+        # Residuals of equal widths own a skip convolution and go round it.
+        # Source: princeton-vl/pytorch_stacked_hourglass models/layers.py @ceedc14
+        unused=(r"\.skip_layer\.conv\.(weight|bias)$",),
+    ),
+    HRNet: NameTable(
+        spellings=(
+            Spelling("official", r"^stage2\."),
+            Spelling("mmpose", r"^backbone\.stage2\.", _MMPOSE_HEAD),
+            Spelling(
+                "PaddleDetection",
+                r"^(backbone\.)?st2\.",
+                hrnet_rules(),
+                linear_transposed=False,
+            ),
+        ),
+        unused=(_MMPOSE_UNUSED,),
+        head=(r"^final_layer\.",),
+    ),
+    PoseResNet: NameTable(
+        spellings=(
+            Spelling("official", r"^layer1\."),
+            Spelling("mmpose", r"^backbone\.layer1\.", _MMPOSE_HEAD),
+        ),
+        unused=(_MMPOSE_UNUSED,),
+        head=(r"^deconv_layers\.", r"^final_layer\."),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class NetworkKeys:
+    """What a network wants: shape per name, and which names are linear weights."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    linear: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Converted weights and what became of the rest.
+
+    Attributes:
+        arrays: our names, float32.
+        spelling: whose names the file had.
+        unused: names in the file that the reference builds and never uses.
+        not_loaded: names in the file left out (only with a trunk).
+        not_filled: names of the network left to its initialisation (only with a trunk).
+    """
+
+    arrays: dict[str, np.ndarray]
+    spelling: str
+    unused: list[str]
+    not_loaded: list[str]
+    not_filled: list[str]
+
+
+def table_of(architecture: Architecture) -> NameTable:
+    """The table of a network; Raises UserError where there is none."""
+    table = TABLES.get(type(architecture))
+    if table is None:
+        raise UserError(f"{type(architecture).__name__}: no name table for published weights")
+    return table
+
+
+def spelling_of(names: Iterable[str], table: NameTable, source: str) -> Spelling:
+    """Whose names these are; Raises UserError if nobody's."""
+    names = list(names)
+    for spelling in table.spellings:
+        if any(re.search(spelling.mark, name) for name in names):
+            return spelling
+    known = ", ".join(spelling.name for spelling in table.spellings)
+    raise UserError(
+        f"{source}: names of another network ({_short(names)}); "
+        f"this recipe's network is known under the names of: {known}"
+    )
+
+
+def convert(
+    weights: Mapping[str, np.ndarray],
+    table: NameTable,
+    wanted: NetworkKeys,
+    source: str,
+    trunk: bool = False,
+) -> Conversion:
+    """Published weights under our names, each used once and each place filled once.
+
+    Args:
+        weights: as ``reader.read_weights`` gives them.
+        table: of the network.
+        wanted: its names and shapes.
+        source: what errors call the file.
+        trunk: fill all but the head, and leave out what has no place (ImageNet weights).
+
+    Raises:
+        UserError: names or shapes that do not fit, on both sides.
+    """
+    spelling = spelling_of(weights, table, source)
+    arrays: dict[str, np.ndarray] = {}
+    origins: dict[str, str] = {}
+    unused, without_place, twice, misshapen = [], [], [], []
+    for name, array in weights.items():
+        ours = spelling.ours(name)
+        if name.rpartition(".")[2] == _TRACKED:
+            continue
+        if ours not in wanted.shapes:
+            is_unused = any(re.search(pattern, name) for pattern in table.unused)
+            (unused if is_unused else without_place).append(name)
+            continue
+        if trunk and any(re.search(pattern, ours) for pattern in table.head):
+            without_place.append(name)
+            continue
+        if ours in arrays:
+            twice.append(f"{origins[ours]} and {name}")
+            continue
+        if ours in wanted.linear and spelling.linear_transposed:
+            array = array.T
+        if array.shape != tuple(wanted.shapes[ours]) or array.dtype.kind != "f":
+            misshapen.append(f"{name} {array.dtype}{list(array.shape)}, not {wanted.shapes[ours]}")
+            continue
+        arrays[ours] = array.astype(np.float32)
+        origins[ours] = name
+    missing = [name for name in wanted.shapes if name not in arrays]
+    heads = [name for name in missing if any(re.search(p, name) for p in table.head)]
+    if trunk:
+        missing = [name for name in missing if name not in heads]
+    problems = {
+        "in the file without a place": [] if trunk else without_place,
+        "in the file twice": twice,
+        "of another shape": misshapen,
+        "missing in the file": [m for m in missing if not any(m in text for text in misshapen)],
+    }
+    if any(problems.values()):
+        found = "; ".join(f"{len(p)} {what} ({_short(p)})" for what, p in problems.items() if p)
+        raise UserError(f"{source} ({spelling.name} names) does not fit the network: {found}")
+    left_out = without_place if trunk else []
+    return Conversion(arrays, spelling.name, unused, left_out, heads if trunk else [])
+
+
+def to_official(
+    arrays: Mapping[str, np.ndarray], wanted: NetworkKeys, source: str
+) -> dict[str, np.ndarray]:
+    """Our weights under the official names and in PyTorch's layout; ``convert`` takes them back.
+
+    Layers that the reference never uses are not among them, nor is num_batches_tracked.
+
+    Raises:
+        UserError: names or shapes that are not the network's.
+    """
+    extra = [name for name in arrays if name not in wanted.shapes]
+    missing = [name for name in wanted.shapes if name not in arrays]
+    shapes = [n for n, s in wanted.shapes.items() if n in arrays and arrays[n].shape != tuple(s)]
+    if extra or missing or shapes:
+        raise UserError(
+            f"{source}: not this network's weights: {len(extra)} unknown ({_short(extra)}), "
+            f"{len(missing)} missing ({_short(missing)}), {len(shapes)} of another shape "
+            f"({_short(shapes)})"
+        )
+    official = {}
+    for name, array in arrays.items():
+        array = array.T if name in wanted.linear else array
+        name = re.sub(r"\b_variance$", "running_var", re.sub(r"\b_mean$", "running_mean", name))
+        official[name] = array
+    return official
+
+
+def _short(names: list[str], most: int = 4) -> str:
+    shown = ", ".join(names[:most])
+    return shown + (f", … {len(names) - most} more" if len(names) > most else "")
