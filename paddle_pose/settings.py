@@ -136,6 +136,7 @@ class Benchmark:
             or ``argmax``.
         thresholds: of PCKh, in head sizes; unused by COCO.
         oks_nms: OKS threshold of the non-maximum suppression; 0 for none (COCO).
+        soft_oks_nms: lower and re-order scores instead of leaving poses out (COCO).
         rescore: score = box score × mean keypoint score above ``rescore_threshold`` (COCO).
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out (COCO).
@@ -150,6 +151,7 @@ class Benchmark:
     decoder: str = "quarter_offset"
     thresholds: tuple[float, ...] = (0.5, 0.1, 0.11)
     oks_nms: float = 0.0
+    soft_oks_nms: bool = False
     rescore: bool = False
     rescore_threshold: float = 0.2
     box_threshold: float = 0.0

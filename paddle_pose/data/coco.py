@@ -99,10 +99,10 @@ def load(
     images = _images(content, file)
     category = read_category(content, file, skeleton_name)
     if boxes == "ground_truth":
-        people = _annotated(content, file, images, category)
+        people, files = _annotated(content, file, images, category), (file,)
     elif boxes == "detector":
         source = Path(boxes_file) if boxes_file else box_file(dataset_root, split)
-        people = _detected(source, file, images, category, box_threshold)
+        people, files = _detected(source, file, images, category, box_threshold), (file, source)
     else:
         raise UserError(f"boxes: '{boxes}' is neither 'ground_truth' nor 'detector'")
     if not people.rows:
@@ -125,6 +125,7 @@ def load(
         head_size_px=np.full(len(people.rows), np.nan),
         box_score=np.array(people.scores, np.float64),
         summary=people.summary,
+        files=files,
     )
 
 
