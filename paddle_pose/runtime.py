@@ -6,6 +6,7 @@ Every value set here gives way to one that is already in the environment.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import warnings
@@ -45,6 +46,26 @@ def settings_for(vendor: str, flags: frozenset[str], cores: int) -> dict[str, st
     return values
 
 
+def keep_memory() -> None:
+    """Let glibc keep freed memory instead of giving it back and zeroing it again at every step.
+
+    Activations are larger than its threshold for pages of their own, so each step paid for all
+    its page faults. Off by PADDLE_POSE_KEEP_MEMORY=0, or where MALLOC_ variables say otherwise.
+    """
+    off = os.environ.get("PADDLE_POSE_KEEP_MEMORY") == "0"
+    if (
+        off
+        or not sys.platform.startswith("linux")
+        or any(n.startswith("MALLOC_") for n in os.environ)
+    ):
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+        libc.mallopt(mmap_threshold, 1 << 30)
+        libc.mallopt(trim_threshold, (1 << 31) - 1)
+
+
 def configure(*, quiet: bool = False) -> dict[str, str]:
     """Set the variables that are not set yet and say so in one line; returns those in force."""
     if "paddle" in sys.modules and not _chosen:
@@ -56,6 +77,8 @@ def configure(*, quiet: bool = False) -> dict[str, str]:
     for name, value in settings_for(*cpu_facts()).items():
         _chosen[name] = os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="No ccache found")
+    if first:
+        keep_memory()
     if first and not quiet:
         shown = {name: value for name, value in _chosen.items() if name != "GLOG_minloglevel"}
         print("=> runtime: " + " ".join(f"{k}={v}" for k, v in shown.items()), flush=True)

@@ -39,6 +39,7 @@ class NewellHourglass:
         stacks: hourglasses in a row, each supervised.
         features: channels (256 in the paper).
         depth: halvings inside an hourglass (4 in the paper).
+        stem: channels of the first convolution (64 in the paper, whatever ``features`` is).
 
     Source: princeton-vl/pytorch_stacked_hourglass models/posenet.py @ceedc14
     """
@@ -47,6 +48,7 @@ class NewellHourglass:
     stacks: int = 2
     features: int = 256
     depth: int = 4
+    stem: int = 64
 
     def build(self) -> PoseNetwork:
         """The network, randomly initialised as the reference does."""

@@ -10,7 +10,14 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from paddle_pose.models.architectures import NewellHourglass
-from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork, StageOutput, uniform_by_fan_in
+from paddle_pose.models.blocks import (
+    BatchNorm2D,
+    Conv2D,
+    PoseNetwork,
+    StageOutput,
+    double_nearest,
+    uniform_by_fan_in,
+)
 
 
 class _Conv(nn.Layer):
@@ -30,7 +37,7 @@ class _Conv(nn.Layer):
     ) -> None:
         super().__init__()
         fan_in = in_channels * kernel * kernel
-        self.conv = nn.Conv2D(
+        self.conv = Conv2D(
             in_channels,
             out_channels,
             kernel,
@@ -89,7 +96,7 @@ class _Hourglass(nn.Layer):
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         low_BChw = self.low1(F.max_pool2d(x_BCHW, 2, 2))
         low_BChw = self.low3(self.low2(low_BChw))
-        return self.up1(x_BCHW) + F.interpolate(low_BChw, scale_factor=2, mode="nearest")
+        return self.up1(x_BCHW) + double_nearest(low_BChw)
 
 
 class _Merge(nn.Layer):
@@ -120,13 +127,13 @@ class NewellHourglassNetwork(PoseNetwork):
         super().__init__()
         self.config = config
         self.size_multiple = 4 * 2**config.depth
-        width, stacks = config.features, range(config.stacks)
+        width, stem, stacks = config.features, config.stem, range(config.stacks)
         self.pre = nn.Sequential(
-            _Conv(3, 64, 7, 2, bn_relu=True),
-            _Residual(64, 128),
+            _Conv(3, stem, 7, 2, bn_relu=True),
+            _Residual(stem, 2 * stem),
             nn.MaxPool2D(2, 2),
-            _Residual(128, 128),
-            _Residual(128, width),
+            _Residual(2 * stem, 2 * stem),
+            _Residual(2 * stem, width),
         )
         # Containers of one keep the official names (hgs.0.0.up1 …).
         self.hgs = nn.LayerList([nn.Sequential(_Hourglass(config.depth, width)) for _ in stacks])

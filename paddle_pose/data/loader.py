@@ -1,0 +1,164 @@
+"""Batches from worker processes through shared memory, in an order that a resumed run repeats.
+
+One stream carries a whole training run, over the ends of epochs and during validation, so workers
+start once. The order of epoch e is a permutation drawn from (seed, e), and a sample from (seed, e,
+index); so any number of workers and any point of resumption give the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import paddle
+from paddle.io import BatchSampler, DataLoader
+
+from paddle_pose.data.datasets import PersonCrops, Sample
+from paddle_pose.errors import UserError
+
+_ORDER_STREAM = 0x0EDE
+"""Keeps the stream of epoch orders apart from the streams of samples."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tensors of B people and where they stand in the run.
+
+    Attributes:
+        epoch, step: from 0; ``step`` within the epoch.
+        images: (B, H, W, 3) uint8 RGB.
+        targets: (B, J, h, w) float32.
+        weights: (B, J) float32.
+        center_xy, scale_wh: (B, 2) float64 of the crops, image pixels and 200-pixel units.
+        index: (B,) int64 rows of the table.
+    """
+
+    epoch: int
+    step: int
+    images: paddle.Tensor
+    targets: paddle.Tensor
+    weights: paddle.Tensor
+    center_xy: np.ndarray
+    scale_wh: np.ndarray
+    index: np.ndarray
+
+
+def steps_per_epoch(people: int, batch_size: int, *, drop_last: bool) -> int:
+    """Batches that one epoch has; Raises UserError when that is none."""
+    steps = people // batch_size if drop_last else -(-people // batch_size)
+    if steps == 0:
+        raise UserError(
+            f"{people} people make no batch of {batch_size}; lower train.batch_size or "
+            "check data.limit and --dataset_root"
+        )
+    return steps
+
+
+def epoch_order(people: int, seed: int, epoch: int) -> np.ndarray:
+    """(N,) permutation of one epoch, a function of its arguments alone."""
+    return np.random.default_rng([seed, _ORDER_STREAM, epoch]).permutation(people)
+
+
+class _TrainSampler(BatchSampler):
+    """Batches of (epoch, index) keys from one position of a run to its end."""
+
+    def __init__(
+        self,
+        people: int,
+        *,
+        batch_size: int,
+        seed: int,
+        epochs: int,
+        start: tuple[int, int],
+        steps: int,
+    ) -> None:
+        self.people, self.batch_size, self.seed = people, batch_size, seed
+        self.epochs, self.start, self.steps = epochs, start, steps
+
+    def __len__(self) -> int:
+        return (self.epochs - self.start[0]) * self.steps - self.start[1]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in range(self.start[0], self.epochs):
+            order = epoch_order(self.people, self.seed, epoch)
+            for step in range(self.start[1] if epoch == self.start[0] else 0, self.steps):
+                chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
+                yield [(epoch, int(index)) for index in chosen]
+
+
+class _SequentialSampler(BatchSampler):
+    """Every row once, in order."""
+
+    def __init__(self, people: int, *, batch_size: int) -> None:
+        self.people, self.batch_size = people, batch_size
+
+    def __len__(self) -> int:
+        return -(-self.people // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for first in range(0, self.people, self.batch_size):
+            yield list(range(first, min(first + self.batch_size, self.people)))
+
+
+def _stack(samples: list[Sample]) -> tuple[np.ndarray, ...]:
+    return tuple(np.stack(column) for column in zip(*samples, strict=True))
+
+
+def _quiet_worker(_: int) -> None:
+    cv2.setNumThreads(0)
+
+
+def _load(crops: PersonCrops, sampler: BatchSampler, num_workers: int) -> Iterator[list]:
+    loader = DataLoader(
+        crops,
+        batch_sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=_stack,
+        use_shared_memory=num_workers > 0,
+        worker_init_fn=_quiet_worker,
+        return_list=True,
+    )
+    return iter(loader)
+
+
+def training_batches(
+    crops: PersonCrops,
+    *,
+    batch_size: int,
+    epochs: int,
+    start: tuple[int, int] = (0, 0),
+    seed: int,
+    num_workers: int,
+    drop_last: bool = False,
+) -> Iterator[Batch]:
+    """Every batch of a run from position ``start`` (epoch, step) to its end."""
+    steps = steps_per_epoch(len(crops), batch_size, drop_last=drop_last)
+    sampler = _TrainSampler(
+        len(crops), batch_size=batch_size, seed=seed, epochs=epochs, start=start, steps=steps
+    )
+    position = start[0] * steps + start[1]
+    for number, columns in enumerate(_load(crops, sampler, num_workers), start=position):
+        yield _batch(number // steps, number % steps, columns)
+
+
+def evaluation_batches(crops: PersonCrops, *, batch_size: int, num_workers: int) -> Iterator[Batch]:
+    """Every person once, in the order of the table."""
+    sampler = _SequentialSampler(len(crops), batch_size=batch_size)
+    for step, columns in enumerate(_load(crops, sampler, num_workers)):
+        yield _batch(0, step, columns)
+
+
+def _batch(epoch: int, step: int, columns: list) -> Batch:
+    images, targets, weights, center_xy, scale_wh, index = columns
+    return Batch(
+        epoch=epoch,
+        step=step,
+        images=images,
+        targets=targets,
+        weights=weights,
+        center_xy=np.asarray(center_xy),
+        scale_wh=np.asarray(scale_wh),
+        index=np.asarray(index),
+    )

@@ -1,0 +1,58 @@
+"""Learning rates as pure functions of the step, so a resumed run needs no schedule state."""
+
+from __future__ import annotations
+
+import math
+
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.settings import TrainSettings
+
+ONE_CYCLE_RISE = 0.3
+"""Part of a one-cycle run in which the rate rises (Smith & Topin 2017; torch's pct_start)."""
+ONE_CYCLE_START, ONE_CYCLE_END = 1 / 25, 1 / 250_000
+"""First and last rate as parts of the highest (torch's div_factor and final_div_factor)."""
+
+
+def _cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def _multistep(settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
+    passed = sum(step // steps_per_epoch >= milestone for milestone in settings.milestones)
+    return settings.gamma**passed
+
+
+def _one_cycle(settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
+    last = max(settings.epochs * steps_per_epoch - 1, 1)
+    top = max(ONE_CYCLE_RISE * last, 1)
+    if step <= top:
+        return _cosine(ONE_CYCLE_START, 1.0, step / top)
+    return _cosine(1.0, ONE_CYCLE_END, (step - top) / max(last - top, 1))
+
+
+def _cosine_decay(settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
+    return _cosine(1.0, 0.0, step / max(settings.epochs * steps_per_epoch, 1))
+
+
+SCHEDULES = {"multistep": _multistep, "one_cycle": _one_cycle, "cosine": _cosine_decay}
+
+
+def learning_rate(settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
+    """Rate of step ``step`` of the run (from 0).
+
+    Multi-step: constant inside an epoch, × gamma at each milestone, counted in epochs from 0, as
+    on the torch the authors used. Warm-up multiplies by a line from ``warmup_factor`` to 1.
+
+    Raises:
+        UserError: unknown schedule.
+    Source: leoxiaobin/deep-high-resolution-net.pytorch tools/train.py:176 @6f69e46; mmpose 0.x
+        through mmcv's LrUpdaterHook (full rate after ``warmup_steps`` steps).
+    """
+    if settings.schedule not in SCHEDULES:
+        hint = nearest(settings.schedule, SCHEDULES)
+        raise UserError(f"train.schedule: unknown '{settings.schedule}'{hint}")
+    rate = settings.learning_rate * SCHEDULES[settings.schedule](settings, step, steps_per_epoch)
+    if step < settings.warmup_steps:
+        missing = (1 - step / settings.warmup_steps) * (1 - settings.warmup_factor)
+        rate *= 1 - missing
+    return rate
