@@ -100,8 +100,9 @@ def decode(
         raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
     people, joints, height, width = heatmaps_BJHW.shape
     maps = np.ascontiguousarray(heatmaps_BJHW, np.float32).reshape(people * joints, height, width)
-    cells = maps.reshape(len(maps), -1).argmax(axis=1)
-    scores = maps.reshape(len(maps), -1)[np.arange(len(maps)), cells]
+    flat = maps.reshape(len(maps), height * width)
+    cells = flat.argmax(axis=1)
+    scores = flat[np.arange(len(flat)), cells]
     y, x = np.divmod(cells, width)
     found = scores > 0
     coords = np.stack([x, y], axis=1).astype(np.float32)
@@ -214,9 +215,9 @@ def to_image(
     middle = np.asarray(center_xy, np.float32)
     width_px = (np.asarray(scale_wh) * UNIT_PX)[:, 0].astype(np.float64)
     top_y = (np.asarray(center_xy, np.float64)[:, 1] - 0.5 * width_px).astype(np.float32)
-    half_side_px = middle[:, 1] - top_y  # float32
-    left_x = middle[:, 0] - half_side_px
-    pixels_per_cell = np.stack([middle[:, 0] - left_x, half_side_px], axis=1).astype(np.float64)
-    pixels_per_cell /= half_width
+    left_x = middle[:, 0] - (middle[:, 1] - top_y)
+    # From here on float64: only the three points are rounded, not what follows from them.
+    middle = middle.astype(np.float64)
+    pixels_per_cell = (middle - np.stack([left_x, top_y], axis=1)) / half_width
     from_middle = np.asarray(coords_xy, np.float64) - (half_width, half_height)
-    return from_middle * pixels_per_cell[:, None] + middle[:, None].astype(np.float64)
+    return from_middle * pixels_per_cell[:, None] + middle[:, None]

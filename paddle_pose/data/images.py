@@ -74,13 +74,13 @@ def _jpeg_scan_start(data: bytes) -> int:
 
 
 @lru_cache(maxsize=16)
-def _names_by_stem(folder: Path) -> dict[str, list[str]]:
-    """Lower-case stem -> image file names in that folder."""
+def _names_by_stem(folder: Path, modified_ns: int) -> dict[str, list[str]]:
+    """Lower-case stem -> image file names in that folder, as it was when last modified."""
+    del modified_ns  # part of the cache's key only
     names: dict[str, list[str]] = {}
-    if folder.is_dir():
-        for file in sorted(folder.iterdir()):
-            if file.suffix.lower() in ENDINGS:
-                names.setdefault(file.stem.lower(), []).append(file.name)
+    for file in sorted(folder.iterdir()):
+        if file.suffix.lower() in ENDINGS:
+            names.setdefault(file.stem.lower(), []).append(file.name)
     return names
 
 
@@ -93,13 +93,13 @@ def find_image(root: Path, name: str) -> Path:
     path = Path(root) / name
     if path.is_file():
         return path
-    names = _names_by_stem(path.parent)
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: the folder {path.parent} does not exist; check the data folder")
+    names = _names_by_stem(path.parent, path.parent.stat().st_mtime_ns)
     candidates = names.get(path.stem.lower(), [])
     if candidates:
         same_name = [file for file in candidates if file.lower() == path.name.lower()]
         return path.parent / (same_name or candidates)[0]
-    if not path.parent.is_dir():
-        raise UserError(f"{path}: the folder {path.parent} does not exist; check the data folder")
     if not names:
         raise UserError(f"{path}: the folder {path.parent} holds no images; unpack them there")
     files = [file for group in names.values() for file in group]
