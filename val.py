@@ -1,4 +1,4 @@
-"""Score weights or saved predictions: ``python val.py --pretrained_model FILE --dataset_root DIR``."""
+"""Score weights or saved predictions: ``python val.py --image_size 256 --dataset_root D …``."""
 
 from __future__ import annotations
 

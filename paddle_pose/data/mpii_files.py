@@ -138,7 +138,7 @@ class _Collector:
             self.numbers.extend((*center, scale))
             self.points.extend(chain.from_iterable(points))
             self.visible.extend(flags)
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise UserError(f"{where}: a number or list is of the wrong type ({error})") from error
         self.images.append(image)
 
