@@ -103,6 +103,7 @@ def choose_device(name: str = "auto") -> str:
             f"--device {name}: this Paddle sees no GPU; install requirements-gpu.txt or use cpu"
         )
     try:
-        return paddle.set_device(name)
+        paddle.set_device(name)
     except ValueError as error:
         raise UserError(f"--device {name}: not a device ({error})") from error
+    return paddle.get_device()
