@@ -147,7 +147,7 @@ def newell_hg1_lspet_128x128() -> Recipe:
         augment=AugmentSettings(scale_factor=0.2, rotation_deg=30.0),
         codec=CodecSettings(sigma_px=1.5),
         train=TrainSettings(
-            epochs=22,
+            epochs=18,
             batch_size=16,
             learning_rate=2e-3,
             schedule="one_cycle",
