@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paddle_pose import runtime
 from paddle_pose.errors import UserError, one_line_errors
@@ -14,12 +15,17 @@ from paddle_pose.errors import UserError, one_line_errors
 if TYPE_CHECKING:
     import numpy as np
 
+    from paddle_pose.data.coco_results import CocoResults
     from paddle_pose.data.records import PersonTable
+    from paddle_pose.evaluation_coco import CocoTruth
     from paddle_pose.recipe import Recipe
     from paddle_pose.settings import Benchmark
 
 MPII_VALID_PEOPLE = 2958
 """Published MPII values are shown beside scores on so many people, and no others."""
+
+COCO_VAL_IMAGES = 5000
+"""Published COCO values are shown beside scores on so many images, and no others."""
 
 ONLY_WITH_WEIGHTS = ("pretrained_model", "batch_size", "num_workers", "device")
 
@@ -32,7 +38,9 @@ def parse_arguments() -> argparse.Namespace:
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
     add("--dataset_root", type=Path, help="folder with annotations and images")
     add("--pretrained_model", type=Path, help="weights to predict with")
-    add("--predictions", type=Path, help="saved predictions to score: .json, .mat or .h5")
+    add("--predictions", type=Path, help="to score: ours, .mat, .h5, or a COCO results .json(.gz)")
+    add("--annotations", type=Path, help="COCO: annotation file instead of the layout's")
+    add("--boxes", type=Path, help="COCO: detector-box file instead of the layout's")
     add("--pixel_origin", type=int, choices=(0, 1), help="of the coordinates in --predictions")
     add("--benchmark", help="one of the recipe's protocols (default: its first)")
     add("--output_dir", type=Path, help="where results go (output/<recipe>/eval_<benchmark>)")
@@ -188,6 +196,126 @@ def evaluate_mpii(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benc
         print(f"=> {folder / 'scores.json'}")
 
 
+def coco_results_file(
+    arguments: argparse.Namespace, truth: CocoTruth, benchmark: Benchmark
+) -> tuple[CocoResults, dict[str, Any]]:
+    """A foreign results file as it is, or under the benchmark if --benchmark names it."""
+    from paddle_pose import evaluation, evaluation_coco
+    from paddle_pose.data.mpii_files import sha256
+
+    for name in ("pixel_origin", "boxes"):
+        if getattr(arguments, name) is not None:
+            raise UserError(f"--{name}: has no meaning for a COCO results file")
+    file, chosen = arguments.predictions, benchmark if arguments.benchmark else None
+    results = evaluation_coco.read_finished(file, truth, chosen)
+    under = f"under benchmark {chosen.name}" if chosen else "as it is"
+    print(f"=> {file}: {len(results)} poses, scored {under}")
+    files = {path.name: sha256(path) for path in (file, truth.file)}
+    protocol = evaluation.protocol_of(chosen) if chosen else None
+    return results, {"recipe": "", "benchmark": protocol, "files": files}
+
+
+def coco_predictions(
+    arguments: argparse.Namespace,
+    recipe: Recipe,
+    benchmark: Benchmark,
+    truth: CocoTruth,
+    folder: Path | None,
+) -> tuple[CocoResults, dict[str, Any]]:
+    """Predict to disk where there are no predictions yet, read them, rescore and suppress."""
+    from paddle_pose import evaluation, evaluation_coco
+    from paddle_pose.data import coco, mpii, predictions
+    from paddle_pose.data.mpii_files import sha256
+
+    file, protocol = arguments.predictions, evaluation.protocol_of(benchmark)
+    everyone = coco.load(
+        arguments.dataset_root,
+        recipe.data.val_split,
+        image_size_wh=recipe.data.image_size_wh,
+        skeleton_name=recipe.data.skeleton,
+        boxes=benchmark.boxes,
+        annotations=arguments.annotations,
+        boxes_file=arguments.boxes,
+        box_threshold=benchmark.box_threshold,
+        with_images=file is None,
+    )
+    table = everyone.head(recipe.data.limit)
+    coco.describe(table)
+    digest = sha256(table.files[-1])
+    if file is None:
+        mpii.require_images(table)
+        made = predictions.from_table(
+            table,
+            predict(arguments, recipe, benchmark, table),
+            recipe=recipe.name,
+            benchmark=protocol,
+            annotation_sha256=digest,
+            weights_sha256=sha256(arguments.pretrained_model),
+        )
+        file = folder / "predictions.json"
+        predictions.write_json(made, file)
+    joints = len(truth.category.skeleton)
+    found = predictions.read(file, arguments.pixel_origin, joints=joints, skeleton=table.skeleton)
+    predictions.require_made_for(
+        found,
+        file,
+        recipe=recipe.name if arguments.config else None,
+        benchmark=protocol,
+        annotation_sha256=digest,
+    )
+    found = predictions.for_rows(found, file, table.rows, len(everyone))
+    raw = evaluation_coco.raw_results(found.keypoints, table, truth.category.id)
+    results = evaluation_coco.finished(raw, truth.category.skeleton, benchmark)
+    files = {path.name: sha256(path) for path in (file, *table.files)}
+    return results, {
+        "recipe": found.recipe,
+        "benchmark": protocol,
+        "weights_sha256": found.weights_sha256,
+        "images": raw.image_ids if recipe.data.limit is not None else None,
+        "files": files,
+    }
+
+
+def evaluate_coco(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benchmark) -> None:
+    """COCO: predictions or a results file → results for the server, AP table, scores.json."""
+    from paddle_pose import evaluation_coco
+    from paddle_pose.data import coco_results
+    from paddle_pose.models.architectures import with_joints
+
+    split, folder = recipe.data.val_split, arguments.output_dir
+    truth = evaluation_coco.read_truth(
+        arguments.dataset_root,
+        split,
+        skeleton_name=recipe.data.skeleton,
+        annotations=arguments.annotations,
+    )
+    recipe = replace(recipe, model=with_joints(recipe.model, len(truth.category.skeleton)))
+    if arguments.predictions is None:
+        folder = folder or Path("output") / recipe.name / f"eval_{benchmark.name}"
+    if folder is not None:
+        require_writable(folder)
+    if arguments.predictions is not None and coco_results.is_results_file(arguments.predictions):
+        results, facts = coco_results_file(arguments, truth, benchmark)
+    else:
+        results, facts = coco_predictions(arguments, recipe, benchmark, truth, folder)
+    if folder is not None:
+        coco_results.write_results(results, folder / evaluation_coco.results_name(split))
+        print(f"=> {folder / evaluation_coco.results_name(split)}: {len(results)} poses")
+    if not truth.has_people:
+        print(f"=> {truth.file.name} has no published truth, so there is no score")
+        return
+    images = facts.pop("images", None)
+    values = evaluation_coco.score_results(results, truth, image_ids=images)
+    whole = images is None and split == "val2017" and truth.image_count == COCO_VAL_IMAGES
+    comparable = whole and facts["recipe"] == recipe.name
+    print(evaluation_coco.format_table(values, benchmark.published if comparable else None))
+    print(evaluation_coco.eval_line(values), flush=True)
+    if folder is not None:
+        file = folder / "scores.json"
+        evaluation_coco.write_scores(values, file, split=split, poses=len(results), **facts)
+        print(f"=> {file}")
+
+
 def main() -> None:
     """Parse, load, evaluate."""
     arguments = parse_arguments()
@@ -201,9 +329,14 @@ def main() -> None:
         )
         benchmark = recipe.benchmark(arguments.benchmark)
         if recipe.data.dataset == "mpii":
+            for name in ("annotations", "boxes"):
+                if getattr(arguments, name) is not None:
+                    raise UserError(f"--{name}: has a meaning only for COCO recipes")
             evaluate_mpii(arguments, recipe, benchmark)
+        elif recipe.data.dataset == "coco":
+            evaluate_coco(arguments, recipe, benchmark)
         else:
-            raise UserError(f"data.dataset: unknown '{recipe.data.dataset}'; valid: mpii")
+            raise UserError(f"data.dataset: unknown '{recipe.data.dataset}'; valid: coco, mpii")
 
 
 if __name__ == "__main__":

@@ -43,6 +43,11 @@ class CocoTruth:
         """Whether there is anything to score against."""
         return "annotations" in self.content
 
+    @property
+    def image_count(self) -> int:
+        """Images that are listed."""
+        return len(self.content["images"])
+
 
 def read_truth(
     dataset_root: Path, split: str, *, skeleton_name: str, annotations: Path | None = None
@@ -156,12 +161,13 @@ def score_keypoints(
     return score_results(results, truth, image_ids=images), results
 
 
-def score_coco_file(
-    file: Path, truth: CocoTruth, benchmark: Benchmark | None
-) -> tuple[dict[str, float], CocoResults]:
-    """Scores of a COCO results file: as it is, or (with a benchmark) rescored and suppressed.
+def read_finished(file: Path, truth: CocoTruth, benchmark: Benchmark | None) -> CocoResults:
+    """A COCO results file: as it is, or (with a benchmark) rescored and without duplicates.
 
     Under a benchmark the file's ``score`` is taken as the box's score.
+
+    Raises:
+        UserError: broken file, or another number of joints than the truth.
     """
     results = read_results(file)
     skeleton = truth.category.skeleton
@@ -170,8 +176,14 @@ def score_coco_file(
             f"{file}: {results.keypoints.shape[1]} joints per pose, expected {len(skeleton)} "
             f"('{skeleton.name}')"
         )
-    if benchmark is not None:
-        results = finished(results, skeleton, benchmark)
+    return results if benchmark is None else finished(results, skeleton, benchmark)
+
+
+def score_coco_file(
+    file: Path, truth: CocoTruth, benchmark: Benchmark | None
+) -> tuple[dict[str, float], CocoResults]:
+    """Scores of a COCO results file, and what ``read_finished`` made of it."""
+    results = read_finished(file, truth, benchmark)
     return score_results(results, truth), results
 
 

@@ -70,6 +70,7 @@ def load(
     annotations: Path | None = None,
     boxes_file: Path | None = None,
     box_threshold: float = 0.0,
+    with_images: bool = True,
 ) -> PersonTable:
     """People of a split as crops: annotated boxes, or those of a detector.
 
@@ -84,6 +85,7 @@ def load(
         annotations: file instead of the layout's.
         boxes_file: detector boxes instead of the layout's.
         box_threshold: detector boxes that score less are left out.
+        with_images: whether a folder with any of the images must be found; not needed to score.
 
     Ground-truth rows are annotations in image order, without crowds, people without any labelled
     joint and invalid boxes; boxes are clipped and lose a pixel as in the reference. Detector rows
@@ -113,7 +115,7 @@ def load(
     index = np.array([images[image_id].position for image_id in people.image_ids])
     return PersonTable(
         skeleton=category.skeleton.name,
-        image_root=_image_root(Path(dataset_root), split, names, index, file),
+        image_root=_image_root(Path(dataset_root), split, names, index, file, with_images),
         image_names=names,
         image_ids=np.array(list(images), np.int64),
         image_index=index,
@@ -296,7 +298,12 @@ def _detected(
 
 
 def _image_root(
-    dataset_root: Path, split: str, names: tuple[str, ...], index: np.ndarray, file: Path
+    dataset_root: Path,
+    split: str,
+    names: tuple[str, ...],
+    index: np.ndarray,
+    file: Path,
+    required: bool,
 ) -> Path:
     """The folder that holds the people's images: the official one, or one that has any of them."""
     folder = "test2017" if "test" in split else split
@@ -307,6 +314,8 @@ def _image_root(
     for candidate in candidates:
         if any((candidate / name).is_file() for name in needed[:200]):
             return candidate
+    if not required:
+        return candidates[0]
     tried = ", ".join(str(candidate) for candidate in dict.fromkeys(candidates[:4]))
     raise UserError(
         f"image {needed[0]} (and others of {file.name}) not found; looked in {tried}; "
