@@ -56,8 +56,8 @@ class BatchNorm2D(nn.BatchNorm2D):
     one. With n values per channel the running variance is larger by up to n / (n - 1): 7 % for the
     16 values of 4 images at 2×2, 0.02 % for 4096. Batches are normalised alike. Momentum 0.9 here
     is 0.1 in PyTorch; Paddle holds it in float32, so float64 statistics differ by 2.4e-8. For
-    n = 1, where PyTorch refuses, the variance moves towards 0 as in Paddle. Sizes must be known
-    when the layer trains, as they are outside static graphs.
+    n = 1, where PyTorch refuses, Paddle returns the input and the statistics stay. Sizes must be
+    known when the layer trains, as they are outside static graphs.
 
     Source: pytorch/pytorch aten/src/ATen/native/Normalization.cpp batch_norm_cpu_update_stats
     """

@@ -1,0 +1,75 @@
+"""Parameters and multiply-adds of a network, counted as the papers count them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import paddle
+from paddle import nn
+
+from paddle_pose.models.blocks import PoseNetwork
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one image costs.
+
+    Attributes:
+        parameters: trained numbers; running statistics are not among them.
+        multiply_adds: of convolutions, transposed convolutions and linear layers; biases, batch
+            norms and additions are left out, as the papers do.
+        hrnet_multiply_adds: the same by HRNet's counter, which multiplies a transposed
+            convolution's weights by its output instead of its input: four times too many.
+    """
+
+    parameters: int
+    multiply_adds: int
+    hrnet_multiply_adds: int
+
+    @property
+    def hrnet_gflops(self) -> float:
+        """What HRNet prints, and its paper's table gives, as GFLOPs: multiply-adds / 1024³.
+
+        Source: leoxiaobin/deep-high-resolution-net.pytorch lib/utils/utils.py:124,197 @6f69e46
+        """
+        return self.hrnet_multiply_adds / 1024**3
+
+
+def count_parameters(network: nn.Layer) -> int:
+    """Trained numbers; Paddle lists running statistics as parameters too, without gradient."""
+    return sum(int(p.size) for p in network.parameters() if not p.stop_gradient)
+
+
+def count(network: PoseNetwork, image_size_wh: tuple[int, int]) -> Counts:
+    """Run one blank image and count; leaves the network as it was."""
+    true_and_hrnet = [0, 0]
+
+    def add(layer: nn.Layer, inputs: tuple[paddle.Tensor, ...], output: paddle.Tensor) -> None:
+        weights = int(layer.weight.size)
+        if isinstance(layer, nn.Linear):
+            uses = hrnet_uses = int(output.size) // layer.weight.shape[1]
+        else:
+            hrnet_uses = output.shape[2] * output.shape[3]
+            scanned = inputs[0] if isinstance(layer, nn.Conv2DTranspose) else output
+            uses = scanned.shape[2] * scanned.shape[3]
+        true_and_hrnet[0] += weights * uses
+        true_and_hrnet[1] += weights * hrnet_uses
+
+    counted = (nn.Conv2D, nn.Conv2DTranspose, nn.Linear)
+    hooks = [
+        layer.register_forward_post_hook(add)
+        for layer in network.sublayers()
+        if isinstance(layer, counted)
+    ]
+    modes = [(layer, layer.training) for layer in network.sublayers(include_self=True)]
+    network.eval()  # running statistics stay as they are
+    try:
+        width, height = image_size_wh
+        with paddle.no_grad():
+            network(paddle.zeros([1, 3, height, width], paddle.get_default_dtype()))
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for layer, training in modes:
+            layer.training = training
+    return Counts(count_parameters(network), *true_and_hrnet)
