@@ -62,10 +62,8 @@ class Recipe:
 
 def with_image_size(recipe: Recipe, size: int) -> Recipe:
     """The recipe with a square input of ``size`` pixels; Raises UserError for a bad size."""
-    if size < 64 or size % 64:
-        raise UserError(
-            f"--image_size {size}: must be a positive multiple of 64 (64, 128, 256, 384 …)"
-        )
+    if size < 32 or size % 32:
+        raise UserError(f"--image_size {size}: must be a multiple of 32 (128, 256, 384 …)")
     width, height = recipe.data.image_size_wh
     if (width, height) == (size, size):
         return recipe

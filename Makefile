@@ -1,0 +1,40 @@
+# Every target makes .venv by itself and skips what is done. PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+QUICKSTART := output/quickstart
+
+.PHONY: help quickstart test check clean
+help:
+	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
+	@echo "make test         the whole test suite on the CPU"
+	@echo "make check        format, lint and the tests of the house"
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else \
+	  "error: Python 3.10 to 3.12 is needed, this is %d.%d; name one: make PYTHON=python3.11 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt $(VENV)/.python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+quickstart: $(VENV)/.runtime
+	@$(BIN)/python -m paddle_pose.quickstart --output_dir $(QUICKSTART)
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest tests/test_house.py
+
+clean:
+	rm -rf $(VENV) output
