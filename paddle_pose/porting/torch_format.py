@@ -42,6 +42,12 @@ _STORAGES = {
     "torch.BoolStorage": "|b1",
 }
 
+# What zipfile, struct and NumPy raise for content that is not what it says.
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, TypeError, KeyError,
+    IndexError, OverflowError, RuntimeError, NotImplementedError,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Storage:
@@ -133,7 +139,7 @@ class TorchFile:
                 else 0,
                 strides=[stride * dtype.itemsize for stride in tensor.strides],
             )
-        except (KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGED as error:
             raise UserError(
                 f"{self._source}: damaged, storage {storage.key!r} is missing or too short "
                 f"({str(error)[:60]}); fetch it again"
@@ -176,8 +182,7 @@ def read_zip(path: Path) -> TorchFile:
             root = read_pickle(file, length, str(path), TORCH_NAMES, _storage)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, NotImplementedError,
-            RuntimeError, KeyError, struct.error, OverflowError) as error:  # fmt: skip
+    except _DAMAGED as error:  # fmt: skip
         raise UserError(
             f"{path}: damaged or cut short ({str(error)[:60]}); fetch it again"
         ) from error
@@ -215,7 +220,7 @@ def read_legacy(path: Path) -> TorchFile:
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, TypeError, struct.error, OverflowError) as error:
+    except _DAMAGED as error:
         raise UserError(
             f"{path}: damaged or cut short ({str(error)[:60]}); fetch it again"
         ) from error
