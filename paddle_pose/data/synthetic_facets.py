@@ -64,7 +64,7 @@ def add_tube(
     side /= np.linalg.norm(side) or 1e-6
     other = np.cross(axis, side)
     knots = np.array(profile)
-    inner = np.linspace(knots[0, 0], knots[-1, 0], max(4, int(length * 8)))
+    inner = np.linspace(knots[0, 0], knots[-1, 0], max(4, int(length * 6)))
     radius = np.interp(inner, knots[:, 0], knots[:, 1])
     cap = np.deg2rad(_CAP_DEG)
     first, last = radius[0], radius[-1]
@@ -121,19 +121,19 @@ def paint(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw facets; returns colour (H, W, 3), premultiplied, and coverage (H, W) in 0..1."""
     corners = np.concatenate(facets.corners)
-    colours = np.concatenate(facets.colours)
-    depth = corners[:, :, 2].mean(1) + np.concatenate(facets.bias)
-    normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
     pixels = project(corners, origin_px, unit_px, camera_distance)
     # Twice the signed area in the image, whose y points down: negative faces the camera.
     across, along = pixels[:, 2] - pixels[:, 0], pixels[:, 3] - pixels[:, 1]
     seen = np.flatnonzero(across[:, 0] * along[:, 1] - across[:, 1] * along[:, 0] < 0)
-    order = seen[np.argsort(depth[seen], kind="stable")]
-    facing = np.clip(normal[order, 2:], 0, 1)
-    shade = 0.56 + 0.5 * np.clip(normal[order] @ light, 0, 1)[:, None]
+    depth = corners[seen, :, 2].mean(1) + np.concatenate(facets.bias)[seen]
+    order = seen[np.argsort(depth, kind="stable")]
+    colours, corners = np.concatenate(facets.colours)[order], corners[order]
+    normal = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    facing = np.clip(normal[:, 2:], 0, 1)
+    shade = 0.56 + 0.5 * np.clip(normal @ light, 0, 1)[:, None]
     shade *= 0.62 + 0.38 * np.sqrt(facing)  # darker towards the outline: parts stand apart
-    shaded = np.clip(colours[order] * shade, 0, 255)
+    shaded = np.clip(colours * shade, 0, 255)
     big = (pixels[order] + 0.5) * OVERSAMPLING - 0.5
     quads = np.rint(big * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     width, height = size_wh

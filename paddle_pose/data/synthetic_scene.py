@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from paddle_pose.data.synthetic_background import background, foreground
 from paddle_pose.data.synthetic_facets import Facets, paint, project
 from paddle_pose.data.synthetic_figure import build
 from paddle_pose.data.synthetic_look import Look
@@ -16,7 +17,6 @@ from paddle_pose.skeletons import MPII16
 MIN_VISIBLE_JOINTS = 6
 
 _SIZES_WH = ((320, 240), (360, 270), (400, 300), (427, 320), (480, 360), (300, 360), (270, 360))
-_SHIFT_BITS = 4
 _HEAD_SIZE_PER_LENGTH = 0.75
 """MPII: 0.6 × head-box diagonal over the distance from upper neck to head top."""
 _HEAD_SIZES_PER_PERSON = 8.0
@@ -73,7 +73,7 @@ def draw_scene(
         labels = [_label(rng, placement, size_wh) for placement in placements]
         if all(_usable(label, need_head) for label in labels) and not _crowded(labels):
             break
-    image = _background(rng, size_wh)
+    image = background(rng, size_wh)
     # The lower in the picture, the nearer: drawn last.
     nearness = [placement.project(placement.figure.joints)[:, 1].max() for placement in placements]
     angle = np.deg2rad(rng.uniform(-65, 65))
@@ -82,7 +82,7 @@ def draw_scene(
     for index in np.argsort(nearness, kind="stable"):
         _draw_person(rng, image, placements[index], light)
     if rng.random() < 0.06:
-        _foreground(rng, image)
+        foreground(rng, image)
     return _photograph(rng, image), labels
 
 
@@ -117,7 +117,7 @@ def _place_people(
         camera_distance = rng.uniform(14, 30)
         shape = project(figure.joints, np.zeros(2), 1.0, camera_distance)
         low, high = shape.min(0) - 0.3, shape.max(0) + 0.3
-        cut = rng.random() < 0.22
+        cut = rng.random() < 0.26
         fill = rng.uniform(1.0, 1.6) if cut else rng.uniform(0.62, 0.97)
         if people > 1:
             fill *= rng.uniform(0.7, 1.0)
@@ -240,160 +240,11 @@ def _add_box(
     facets.add(rings @ frame.T, colour, bias)
 
 
-def _noise(rng: np.random.Generator, size_wh: tuple[int, int], cells: int) -> np.ndarray:
-    """Smooth noise (H, W) in about -1..1 with ``cells`` bumps across, and finer octaves."""
-    width, height = size_wh
-    total = np.zeros((height, width), np.float32)
-    for octave in range(3):
-        count = cells * 3**octave
-        grid = rng.uniform(-1, 1, (max(2, count * height // width), max(2, count)))
-        total += (
-            cv2.resize(grid.astype(np.float32), size_wh, interpolation=cv2.INTER_LINEAR) / 2**octave
-        )
-    return total / 1.5
-
-
-def _colour(rng: np.random.Generator, low: float = 40, high: float = 225) -> np.ndarray:
-    """A BGR colour of limited saturation."""
-    grey = rng.uniform(low, high)
-    return np.clip(grey + rng.normal(0, 22, 3), 10, 245).astype(np.float32)
-
-
-def _background(rng: np.random.Generator, size_wh: tuple[int, int]) -> np.ndarray:
-    """A street, a room or an abstract mess as float32 (H, W, 3)."""
-    width, height = size_wh
-    horizon = int(height * rng.uniform(0.4, 0.75))
-    ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
-    image = np.empty((height, width, 3), np.float32)
-    image[:] = _colour(rng, 90) * (1 - ramp) + _colour(rng, 90) * ramp
-    kind = rng.random()
-    if kind < 0.4:
-        _street(rng, image, horizon)
-    elif kind < 0.8:
-        _room(rng, image, horizon)
-    for _ in range(int(rng.integers(2, 12))):
-        _clutter(rng, image)
-    strength = rng.uniform(5, 26)
-    image += strength * _noise(rng, size_wh, int(rng.integers(4, 14)))[..., None]
-    image += rng.uniform(0, 14) * _noise(rng, size_wh, int(rng.integers(20, 60)))[..., None]
-    if rng.random() < 0.5:  # out of focus, as behind a person in a photograph
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.2))
-    return np.clip(image, 0, 255)
-
-
-def _fill(image: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
-    points = np.rint(np.asarray(corners) * (1 << _SHIFT_BITS)).astype(np.int32)
-    cv2.fillPoly(image, [points], colour.tolist(), cv2.LINE_8, _SHIFT_BITS)
-
-
-def _box(image: np.ndarray, x: float, y: float, w: float, h: float, colour: np.ndarray) -> None:
-    _fill(image, np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]), colour)
-
-
-def _street(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
-    height, width = image.shape[:2]
-    x = -rng.uniform(0, 60)
-    while x < width:  # houses with rows of windows
-        wide, tall = rng.uniform(40, 130), rng.uniform(0.3, 1.1) * horizon
-        wall = _colour(rng)
-        _box(image, x, horizon - tall, wide, tall, wall)
-        pane, step = np.clip(wall * rng.uniform(0.4, 1.4), 0, 255), rng.uniform(14, 26)
-        for row in np.arange(horizon - tall + 8, horizon - 12, step * 1.3):
-            for column in np.arange(x + 6, x + wide - step * 0.6, step):
-                _box(image, column, row, step * 0.5, step * 0.75, pane)
-        x += wide * rng.uniform(0.8, 1.5)
-    image[horizon:] = _colour(rng, 60, 190)
-    for _ in range(int(rng.integers(0, 9))):  # stripes on the ground that run to a vanishing point
-        foot, half = rng.uniform(-0.5, 1.5) * width, rng.uniform(4, 30)
-        away = np.array([width * rng.uniform(0.3, 0.7), horizon])
-        _fill(image, np.array([[foot - half, height], [foot + half, height], away]),
-              image[-1, 0] * rng.uniform(0.75, 1.25))  # fmt: skip
-    for _ in range(int(rng.integers(0, 4))):
-        _tree(rng, image, horizon)
-
-
-def _tree(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
-    x, y = rng.uniform(0, image.shape[1]), horizon + rng.uniform(0, 30)
-    tall, crown = rng.uniform(60, 150), np.array([50.0, 110, 60]) * rng.uniform(0.5, 1.5)
-    _box(image, x - 4, y - tall, rng.uniform(5, 12), tall, np.array([40.0, 60, 80]))
-    for _ in range(9):
-        place = (int(x + rng.normal(0, tall / 6)), int(y - tall + rng.normal(0, tall / 7)))
-        shade = np.clip(crown * rng.uniform(0.75, 1.25), 0, 255).tolist()
-        cv2.circle(image, place, int(rng.uniform(0.1, 0.22) * tall), shade, cv2.FILLED)
-
-
-def _room(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
-    height, width = image.shape[:2]
-    wall, floor = _colour(rng, 80), _colour(rng, 50, 200)
-    image[:horizon], image[horizon:] = wall, floor
-    pattern = rng.random()
-    step = rng.uniform(10, 40)
-    if pattern < 0.35:
-        for x in np.arange(0, width, step):
-            _box(image, x, 0, step * 0.4, horizon, wall * rng.uniform(0.85, 0.97))
-    elif pattern < 0.6:
-        for row, y in enumerate(np.arange(0, horizon, step * 0.5)):
-            cv2.line(image, (0, int(y)), (width, int(y)), (wall * 0.8).tolist(), 1)
-            for x in np.arange(step * 0.5 * (row % 2), width, step):
-                _box(image, x, y, 1.0, step * 0.5, wall * 0.8)
-    vanish = np.array([width * rng.uniform(0.2, 0.8), horizon - height * 0.3])
-    for x in np.arange(-width, 2 * width, rng.uniform(25, 70)):  # floor boards
-        foot = np.array([x, height])
-        at_wall = foot + (vanish - foot) * (height - horizon) / (height - vanish[1])
-        cv2.line(image, tuple(foot.astype(int).tolist()), tuple(at_wall.astype(int).tolist()),
-                 (floor * 0.8).tolist(), 1, cv2.LINE_AA)  # fmt: skip
-    _box(image, 0, horizon - 5, width, 5, np.clip(wall * 1.15, 0, 255))
-    for _ in range(int(rng.integers(1, 6))):  # pictures, windows, cupboards
-        w, h = rng.uniform(25, 110), rng.uniform(25, 110)
-        x = rng.uniform(-20, width - 20)
-        y = horizon - h if rng.random() < 0.5 else rng.uniform(0, max(1, horizon - h))
-        frame = _colour(rng)
-        _box(image, x, y, w, h, frame)
-        _box(image, x + 4, y + 4, w - 8, h - 8, np.clip(frame * rng.uniform(0.6, 1.5), 0, 255))
-        _box(image, x + w / 2 - 1, y + 4, 2, h - 8, frame)
-
-
-def _clutter(rng: np.random.Generator, image: np.ndarray) -> None:
-    """One random thing: a box, a disc, a rod or a bent limb-like bar of any colour."""
-    height, width = image.shape[:2]
-    start = rng.uniform(-0.1, 1.1, 2) * (width, height)
-    colour, kind = _colour(rng, 30, 235), rng.random()
-    if kind < 0.3:
-        wide, tall, tilt = rng.uniform(8, 70), rng.uniform(8, 90), rng.uniform(0, 180)
-        box = cv2.boxPoints((tuple(start.tolist()), (wide, tall), tilt if kind < 0.1 else 0.0))
-        _fill(image, box, colour)
-        _fill(image, start + 0.7 * (box - start), np.clip(colour * rng.uniform(0.7, 1.3), 0, 255))
-    elif kind < 0.5:
-        axes = (int(rng.uniform(4, 40)), int(rng.uniform(4, 40)))
-        place = (int(start[0]), int(start[1]))
-        cv2.ellipse(image, place, axes, rng.uniform(0, 180), 0, 360, colour.tolist(), cv2.FILLED)
-    else:
-        thick = int(rng.uniform(2, 16))
-        for _ in range(2 if kind > 0.7 else 1):
-            end = start + rng.normal(0, 0.25 * height, 2)
-            line = [tuple(point.astype(int).tolist()) for point in (start, end)]
-            cv2.line(image, *line, colour.tolist(), thick, cv2.LINE_AA)
-            start = end
-
-
-def _foreground(rng: np.random.Generator, image: np.ndarray) -> None:
-    """A table edge, fence or bush in front of everybody, along the lower border."""
-    height, width = image.shape[:2]
-    top, colour = height * rng.uniform(0.74, 0.92), _colour(rng)
-    if rng.random() < 0.5:
-        x, wide = rng.uniform(-0.2, 0.6) * width, rng.uniform(0.3, 0.7) * width
-        _box(image, x, top, wide, height, colour)
-        _box(image, x, top, wide, 5, np.clip(colour * 1.2, 0, 255))
-        return
-    for x in np.arange(rng.uniform(-10, 0), width, rng.uniform(22, 40)):
-        _box(image, x, top, 7, height, colour)
-    _box(image, 0, top + 8, width, 6, np.clip(colour * 0.9, 0, 255))
-
-
 def _photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Exposure, a colour cast, a little blur and sensor noise; uint8."""
-    image = image * (rng.uniform(0.85, 1.12) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
+    image *= (rng.uniform(0.85, 1.12) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.8))
     grain = rng.standard_normal(image.shape[:2], dtype=np.float32) * rng.uniform(1, 6)
-    return np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+    image += grain[..., None]
+    return np.clip(image, 0, 255, out=image).astype(np.uint8)
