@@ -92,7 +92,7 @@ def draw(
     Raises:
         UserError: unknown distribution, with the nearest name.
 
-    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:143 @6f69e46
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:145 @6f69e46
     """
     if settings.distribution not in DISTRIBUTIONS:
         hint = nearest(settings.distribution, DISTRIBUTIONS)
@@ -143,7 +143,7 @@ def half_body(
     ``pick_first_upper`` asks for the upper body, which needs three visible joints; so does the
     lower body, else it is the upper after all. The box of the joints grows by half.
 
-    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:68 @6f69e46
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:65 @6f69e46
     """
     is_visible, is_upper = np.asarray(visible) > 0, skeleton.upper_body_mask
     upper, lower = joints_xy[is_visible & is_upper], joints_xy[is_visible & ~is_upper]

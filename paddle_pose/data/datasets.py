@@ -45,7 +45,7 @@ class PersonCrops:
 
     Keys are ``(epoch, index)`` or ``index`` (epoch 0). Without ``augment`` it gives the test crop.
 
-    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:110 @6f69e46
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:113 @6f69e46
     """
 
     def __init__(
