@@ -47,11 +47,11 @@ class Augmentation:
         """Centre (in the mirrored image if ``flip``) and scale of the crop to take."""
         center, scale = self.half_body if self.half_body is not None else (center_xy, scale_wh)
         center = np.array(center)
-        scale = scale * np.float64(self.scale)
+        scale = np.asarray(scale, np.float64) * self.scale
         if self.shift != (0.0, 0.0):
             center = center + np.array(self.shift) * scale * UNIT_PX
         if self.flip:
-            center[0] = image_width_px - center[0] - 1
+            center[:1] = image_width_px - center[:1] - 1  # an array keeps its type in any numpy
         return center, scale
 
     def joints_of(
