@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from paddle_pose.data import synthetic
+from paddle_pose.data import mpii, synthetic
 from paddle_pose.data.synthetic_facets import Facets, paint, project
 from paddle_pose.data.synthetic_figure import build
 from paddle_pose.data.synthetic_look import Look
@@ -20,7 +20,7 @@ from paddle_pose.data.synthetic_scene import draw_scene
 from paddle_pose.errors import UserError
 from paddle_pose.skeletons import MPII16
 
-TRAIN, VAL = 24, 12
+TRAIN, VAL = 16, 8
 
 
 def _write(root: Path, seed: int = 0, workers: int = 1) -> Path:
@@ -129,6 +129,25 @@ def test_mat_agrees_with_the_json(drawn: Path) -> None:
     assert [names.index("head"), names.index("lsho"), names.index("rsho")] == [9, 13, 12]
 
 
+def test_the_loader_of_hrnets_layout_reads_it(drawn: Path) -> None:
+    for split, people in (("train", TRAIN), ("valid", VAL)):
+        table = mpii.load(drawn, split)
+        assert len(table) == people
+        assert mpii.missing_images(table) == []
+        # The loader's padded scale is 1.25 × eight head sizes. The .mat's box is exact, so only
+        # the scale's six decimals count; the training split derives its heads from joints of two.
+        atol = 1.25 * (1.1e-4 if split == "valid" else 8 * 0.75 * 2 * 0.0071)
+        padded_px = 200 * table.scale_wh[:, 0]
+        known = table.visible[:, [8, 9]].all(1)
+        expected = 1.25 * 8 * table.head_size_px
+        np.testing.assert_allclose(padded_px[known], expected[known], atol=atol)
+    truth = mpii.truth(drawn, "valid")
+    visible = truth.visible > 0
+    np.testing.assert_allclose(
+        truth.joints_xy[visible] - 1, mpii.load(drawn, "valid").joints_xy[visible], atol=1e-9
+    )
+
+
 def test_front_and_back_views_both_occur(figures: list) -> None:
     left, right = MPII16.index("left_shoulder"), MPII16.index("right_shoulder")
     mirrored = np.mean([figure.joints[left, 0] < figure.joints[right, 0] for figure in figures])
@@ -223,7 +242,9 @@ def test_nothing_is_left_of_an_interrupted_run(
 
     monkeypatch.setattr(synthetic, "_evaluation_mat", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        _write(tmp_path / "set")
+        synthetic.write_dataset(
+            tmp_path / "set", train_people=1, val_people=1, workers=1, progress=False
+        )
     assert list(tmp_path.iterdir()) == []
 
 
