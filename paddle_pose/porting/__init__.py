@@ -18,9 +18,11 @@ __all__ = ["convert_file", "export_file", "network_keys"]
 
 def network_keys(architecture: Architecture) -> NetworkKeys:
     """Names and shapes of a network's weights, in its own order."""
-    from paddle import nn  # late: reading and listing need no Paddle
+    import paddle  # late: reading and listing need no Paddle
+    from paddle import nn
 
-    network = architecture.build()
+    with paddle.LazyGuard():  # shapes alone: drawing 95 million numbers takes seconds
+        network = architecture.build()
     linear = {
         f"{name}.weight"
         for name, layer in network.named_sublayers()
