@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -23,6 +24,17 @@ def test_what_paddle_saves(protocol, tmp_path):
     assert list(arrays) == list(network.state_dict())
     for name, tensor in network.state_dict().items():
         assert np.array_equal(arrays[name], tensor.numpy())
+
+
+def test_what_paddle_26_saved():
+    """Made once by paddle.save of Paddle 2.6.2 with NumPy 1.26: a convolution and a norm."""
+    arrays = load_arrays(Path(__file__).parent / "fixtures" / "checkpoints" / "paddle26.pdparams")
+    shapes = [(3, 2, 3, 3), (3,), (3,), (3,), (3,), (3,)]
+    assert [array.shape for array in arrays.values()] == shapes
+    assert list(arrays)[-1] == "1._variance"
+    for index, array in enumerate(arrays.values()):
+        ramp = np.arange(array.size, dtype=np.float32) / 2 + index
+        assert np.array_equal(array, ramp.reshape(array.shape))
 
 
 def test_what_paddle_saves_of_an_optimizer(tmp_path):
