@@ -71,7 +71,8 @@ def test_scores_are_written_on_request():
     scored = drawing.draw_pose(_grey(), pose, COCO17, show_scores=True)
     right = slice(26, 60)
     assert (plain[:, right] == 128).all()
-    assert (scored[30:46, right] == 255).any()
+    assert (scored[30:46, right] > 200).any()  # white letters, smoothed
+    assert (scored[30:46, right] < 50).any()  # with a black edge
 
 
 def test_keypoints_of_another_skeleton_are_refused():
