@@ -24,7 +24,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--num_workers", type=int, default=None, help="loader processes (default: one per core)")
     add("--seed", type=int, help="same as --set seed=N")
     add("--device", default="auto", help="auto, cpu, gpu or gpu:N")
-    add("--annotations", type=Path, help="COCO: annotation file for training")
+    add("--annotations", type=Path, help="COCO: file to train on, instead of the layout's")
+    add("--val_annotations", type=Path, help="COCO: file to validate on")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
     return parser.parse_args()
 

@@ -134,6 +134,12 @@ def save_state(
         temporary.unlink(missing_ok=True)
 
 
+def require_state(path: Path) -> None:
+    """Raises UserError unless the file is a training state of this project; runs nothing."""
+    if _read_safetensors(path)[1].get("format") != STATE_FORMAT:
+        raise UserError(f"{path}: not a training state of this project; give it a run folder")
+
+
 def load_state(
     path: Path, network: nn.Layer, optimizer: paddle.optimizer.Optimizer
 ) -> dict[str, Any]:

@@ -7,24 +7,12 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator
 
-_MARK = "\u2063user-error\u2063"
-"""Invisible mark that finds the line again when a worker process wraps it in a traceback."""
-
 
 class UserError(Exception):
     """Something the user can mend; shown as one line without a traceback."""
 
     def __init__(self, line: str) -> None:
-        if _MARK in line:  # re-raised by a loader with a worker's traceback around it
-            line = line.split(_MARK)[1]
-        self.line = " ".join(line.split())
-        super().__init__(f"{_MARK}{self.line}{_MARK}")
-
-    def __str__(self) -> str:
-        return self.line
-
-    def __reduce__(self) -> tuple:
-        return (type(self), (self.line,))
+        super().__init__(" ".join(line.split()))
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

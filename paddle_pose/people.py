@@ -1,35 +1,47 @@
-"""The people that a recipe trains on and is scored on, whichever data set it names."""
+"""The people that a recipe trains on and is validated on, whichever data set it names."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from paddle_pose import evaluation
-from paddle_pose.data import mpii
+from paddle_pose import evaluation, evaluation_coco
+from paddle_pose.data import coco, mpii
 from paddle_pose.data.records import PersonTable
-from paddle_pose.errors import UserError
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.models.architectures import with_joints
 from paddle_pose.recipe import Recipe
+from paddle_pose.settings import Benchmark
+from paddle_pose.skeletons import skeleton_named
+
+DATASETS = ("mpii", "coco")
 
 
 @dataclass(frozen=True)
 class Validation:
-    """People to validate on, and how they are scored.
+    """People to validate on while training.
 
     Attributes:
         table: as ``inference.predict`` takes it.
-        truth: of the same rows.
+        benchmark: the protocol, with ground-truth boxes where the recipe has such a one: a
+            detector's boxes are rarely at hand while training.
+        score: (N, J, 3) key points in image pixels -> {name: value}, without intervals.
     """
 
     table: PersonTable
-    truth: mpii.MpiiTruth
+    benchmark: Benchmark
+    score: Callable[[np.ndarray], dict[str, float]]
 
-    def score(self, keypoints: np.ndarray) -> dict[str, float]:
-        """Scores in percent of (N, J, 3) key points in image pixels, without intervals."""
-        return evaluation.score_keypoints(keypoints, self.truth)
+    def require_metric(self, name: str) -> None:
+        """Raises UserError, before any training, for a score that there will not be."""
+        joints = len(skeleton_named(self.table.skeleton))
+        names = self.score(np.zeros((len(self.table), joints, 3)))
+        if name not in names:
+            raise UserError(f"train.select_metric: no score '{name}'{nearest(name, names)}")
 
 
 def worker_count(asked: int | None) -> int:
@@ -41,23 +53,63 @@ def worker_count(asked: int | None) -> int:
     return asked
 
 
-def load(recipe: Recipe, dataset_root: Path, split: str) -> PersonTable:
-    """People of a split, limited by ``data.limit``, with all their images on disk."""
-    if recipe.data.dataset != "mpii":
-        raise UserError(f"data.dataset: unknown '{recipe.data.dataset}'; valid: mpii")
-    table = mpii.load(dataset_root, split).head(recipe.data.limit)
+def _validation_benchmark(recipe: Recipe) -> Benchmark:
+    with_truth = [b for b in recipe.benchmarks if b.boxes == "ground_truth"]
+    return (with_truth or list(recipe.benchmarks))[0]
+
+
+def _load(
+    recipe: Recipe, dataset_root: Path, split: str, boxes: str, annotations: Path | None
+) -> PersonTable:
+    if recipe.data.dataset not in DATASETS:
+        hint = nearest(recipe.data.dataset, DATASETS)
+        raise UserError(f"data.dataset: unknown '{recipe.data.dataset}'{hint}")
+    if recipe.data.dataset == "mpii":
+        if annotations is not None:
+            raise UserError("--annotations: is for COCO; MPII's files are found by their names")
+        table = mpii.load(dataset_root, split).head(recipe.data.limit)
+        mpii.describe(table)
+    else:
+        table = coco.load(
+            dataset_root,
+            split,
+            image_size_wh=recipe.data.image_size_wh,
+            skeleton_name=recipe.data.skeleton,
+            boxes=boxes,
+            annotations=annotations,
+        ).head(recipe.data.limit)
+        coco.describe(table)
     mpii.require_images(table)
-    mpii.describe(table)
     return table
 
 
 def training_people(recipe: Recipe, dataset_root: Path, annotations: Path | None) -> PersonTable:
-    """The people to train on."""
-    return load(recipe, dataset_root, recipe.data.train_split)
+    """The first ``data.limit`` people to train on, all with their images; Raises UserError."""
+    return _load(recipe, dataset_root, recipe.data.train_split, "ground_truth", annotations)
 
 
-def validation_people(recipe: Recipe, dataset_root: Path) -> Validation:
-    """The people to validate on, with their truth."""
-    table = load(recipe, dataset_root, recipe.data.val_split)
-    truth = mpii.truth(dataset_root, recipe.data.val_split)
-    return Validation(table, truth.select(table.rows))
+def validation_people(
+    recipe: Recipe, dataset_root: Path, annotations: Path | None = None
+) -> Validation:
+    """The first ``data.limit`` people to validate on, with their truth; Raises UserError."""
+    benchmark, split = _validation_benchmark(recipe), recipe.data.val_split
+    table = _load(recipe, dataset_root, split, benchmark.boxes, annotations)
+    if recipe.data.dataset == "mpii":
+        truth = mpii.truth(dataset_root, split).select(table.rows)
+        return Validation(table, benchmark, lambda k: evaluation.score_keypoints(k, truth))
+    coco_truth = evaluation_coco.read_truth(
+        dataset_root, split, skeleton_name=recipe.data.skeleton, annotations=annotations
+    )
+    limited = recipe.data.limit is not None
+
+    def score(keypoints: np.ndarray) -> dict[str, float]:
+        return evaluation_coco.score_keypoints(
+            keypoints, table, coco_truth, benchmark, only_its_images=limited
+        )[0]
+
+    return Validation(table, benchmark, score)
+
+
+def fit_joints(recipe: Recipe, table: PersonTable) -> Recipe:
+    """The recipe with as many heat maps as the data's skeleton has joints."""
+    return replace(recipe, model=with_joints(recipe.model, len(skeleton_named(table.skeleton))))

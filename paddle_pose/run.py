@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
-from paddle_pose import checkpoint, inference, people, recipe as recipes, record, runtime, training
+from paddle_pose import checkpoint, inference, people, record, runtime, training
+from paddle_pose import recipe as recipes
 from paddle_pose.codecs import heatmap
 from paddle_pose.data.datasets import PersonCrops
 from paddle_pose.data.loader import Batch, steps_per_epoch, training_batches
@@ -21,6 +21,7 @@ from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.recipe import Recipe
+from paddle_pose.schedules import learning_rate
 
 RESUME_MAY_CHANGE = ("train.epochs", "train.log_every", "train.save_every", "train.validate_every")
 """Keys that may differ between a run and its resumption; they do not rewrite what was done."""
@@ -45,7 +46,9 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     if not isinstance(values, dict):
         return {prefix[:-1]: values}
-    return {k: v for name, item in values.items() for k, v in _flat(item, f"{prefix}{name}.").items()}
+    return {
+        k: v for name, item in values.items() for k, v in _flat(item, f"{prefix}{name}.").items()
+    }
 
 
 def _require_same_recipe(before: Recipe, now: Recipe) -> None:
@@ -139,13 +142,12 @@ class Run:
         settings = self.recipe.train
         if (epoch + 1) % settings.validate_every and epoch + 1 != settings.epochs:
             return
-        benchmark = self.recipe.benchmarks[0]
         keypoints = inference.predict(
             self.trainer.network,
             self.validation.table,
             self.recipe.data,
             self.recipe.codec,
-            benchmark,
+            self.validation.benchmark,
             batch_size=self.recipe.eval.batch_size,
             num_workers=self.num_workers,
         )
@@ -155,8 +157,6 @@ class Run:
         for name, value in scores.items():
             self._scalars.add_scalar(f"eval/{name}", value, epoch)
         metric = settings.select_metric
-        if metric not in scores:
-            raise UserError(f"train.select_metric: no '{metric}'; valid: {', '.join(scores)}")
         line = " ".join(f"{name}={scores[name]:.3f}" for name in sorted(scores))
         self.say(f"[EVAL] epoch: {epoch + 1} {line}")
         if not self.best or scores[metric] > self.best[metric]:
@@ -226,11 +226,13 @@ def train(arguments: argparse.Namespace) -> None:
     device = runtime.choose_device(arguments.device)
     workers = people.worker_count(arguments.num_workers)
     train_people = people.training_people(recipe, arguments.dataset_root, arguments.annotations)
-    validation = people.validation_people(recipe, arguments.dataset_root)
+    validation = people.validation_people(recipe, arguments.dataset_root, arguments.val_annotations)
+    recipe = people.fit_joints(recipe, train_people)
     steps = steps_per_epoch(
         len(train_people), recipe.train.batch_size, drop_last=recipe.train.drop_last
     )
     network = _build(recipe, arguments.pretrained_model)
+    _require_possible(recipe, network, validation)
     trainer = training.Trainer(network, recipe.train, recipe.data)
     if not resuming:
         facts = {
@@ -270,6 +272,19 @@ def train(arguments: argparse.Namespace) -> None:
     training.fit(trainer, batches, steps_per_epoch=steps, start=start, hooks=hooks)
     run.finish()
     print(f"=> best weights: {folder.best_weights}")
+
+
+def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.Validation) -> None:
+    """Raises UserError for what would otherwise stop the run after hours, or its first step."""
+    width, height = recipe.data.image_size_wh
+    if width % network.size_multiple or height % network.size_multiple:
+        raise UserError(
+            f"data.image_size_wh: {width}×{height}, but {type(recipe.model).__name__} needs "
+            f"multiples of {network.size_multiple}"
+        )
+    learning_rate(recipe.train, 0, 1)
+    heatmap.require_decoder(validation.benchmark.decoder)
+    validation.require_metric(recipe.train.select_metric)
 
 
 def _restore(run: Run) -> tuple[int, int]:

@@ -80,6 +80,12 @@ def encode(
     return targets, weights
 
 
+def require_decoder(decoder: str) -> None:
+    """Raises UserError with the nearest name for a decoder that there is not."""
+    if decoder not in DECODERS:
+        raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
+
+
 def decode(
     heatmaps_BJHW: np.ndarray, decoder: str, *, sigma_px: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -96,8 +102,7 @@ def decode(
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/inference.py:18 @6f69e46;
     open-mmlab/mmpose mmpose/codecs/utils/refinement.py:10 @759b39c
     """
-    if decoder not in DECODERS:
-        raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
+    require_decoder(decoder)
     people, joints, height, width = heatmaps_BJHW.shape
     maps = np.ascontiguousarray(heatmaps_BJHW, np.float32).reshape(people * joints, height, width)
     cells = maps.reshape(len(maps), height * width).argmax(axis=1)

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import paddle
 from paddle.io import BatchSampler, DataLoader
 
-from paddle_pose.data.datasets import PersonCrops, Sample
+from paddle_pose.data.datasets import PersonCrops, Sample, start_worker
 from paddle_pose.errors import UserError
 
 _ORDER_STREAM = 0x0EDE
@@ -102,25 +101,52 @@ class _SequentialSampler(BatchSampler):
             yield list(range(first, min(first + self.batch_size, self.people)))
 
 
-def _stack(samples: list[Sample]) -> tuple[np.ndarray, ...]:
+class _Guarded:
+    """A data set that returns a UserError instead of raising it.
+
+    An error raised in a worker reaches Paddle's reading thread, which prints a traceback of its
+    own and leaves the run with a blocking queue; one that is returned reaches the run.
+    """
+
+    def __init__(self, crops: PersonCrops) -> None:
+        self._crops = crops
+
+    def __len__(self) -> int:
+        return len(self._crops)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample | UserError:
+        try:
+            return self._crops[key]
+        except UserError as error:
+            return error
+
+
+def _stack(samples: list[Sample | UserError]) -> tuple[np.ndarray, ...]:
+    """Columns of a batch; a single column of UTF-8 bytes stands for an error's line."""
+    for sample in samples:
+        if isinstance(sample, UserError):
+            return (np.frombuffer(str(sample).encode(), np.uint8),)
     return tuple(np.stack(column) for column in zip(*samples, strict=True))
 
 
-def _quiet_worker(_: int) -> None:
-    cv2.setNumThreads(0)
-
-
 def _load(crops: PersonCrops, sampler: BatchSampler, num_workers: int) -> Iterator[list]:
-    loader = DataLoader(
-        crops,
+    if num_workers == 0:
+        # Paddle's loader without workers reads in a thread, and an error there hangs the run.
+        for keys in sampler:
+            yield [paddle.to_tensor(column) for column in _stack([crops[key] for key in keys])]
+        return
+    for columns in DataLoader(
+        _Guarded(crops),
         batch_sampler=sampler,
         num_workers=num_workers,
         collate_fn=_stack,
-        use_shared_memory=num_workers > 0,
-        worker_init_fn=_quiet_worker,
+        use_shared_memory=True,
+        worker_init_fn=start_worker,
         return_list=True,
-    )
-    return iter(loader)
+    ):
+        if len(columns) == 1:
+            raise UserError(columns[0].numpy().tobytes().decode())
+        yield columns
 
 
 def training_batches(
