@@ -35,6 +35,7 @@ def main() -> None:
     arguments = parse_arguments()
     with one_line_errors():
         runtime.configure()
+        runtime.import_paddle()
         from paddle_pose import run
 
         run.train(arguments)

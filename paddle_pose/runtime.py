@@ -6,7 +6,9 @@ Every value set here gives way to one that is already in the environment.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import io
 import os
 import sys
 import warnings
@@ -83,6 +85,16 @@ def configure(*, quiet: bool = False) -> dict[str, str]:
         shown = {name: value for name, value in _chosen.items() if name != "GLOG_minloglevel"}
         print("=> runtime: " + " ".join(f"{k}={v}" for k, v in shown.items()), flush=True)
     return dict(_chosen)
+
+
+def import_paddle() -> None:
+    """Import Paddle without its advice on OMP_NUM_THREADS, which is not for its builds with MKL."""
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        import paddle  # noqa: F401
+    for line in said.getvalue().splitlines():
+        if "OMP_NUM_THREADS" not in line:
+            print(line, file=sys.stderr)
 
 
 def choose_device(name: str = "auto") -> str:

@@ -14,12 +14,15 @@ LONGEST_FILE = 400
 FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 
 FLOORS = {
-    0: "runtime errors skeletons geometry settings schedules safe_pickle pickle_machine",
-    1: "codecs oks models losses",
-    2: "data metrics",
-    3: "inference training checkpoint porting drawing evaluation evaluation_coco",
-    4: "recipe record people gallery scoring",
-    5: "run quickstart demo",
+    0: "errors",
+    1: "runtime skeletons geometry settings pickle_machine",
+    2: "schedules safe_pickle",
+    3: "codecs oks models",
+    4: "data metrics losses",
+    5: "inference training checkpoint porting drawing evaluation evaluation_coco",
+    6: "recipe record",
+    7: "people gallery",
+    8: "run scoring quickstart",
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 DOORS = {"__main__"}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
+from paddle_pose import scoring
 from paddle_pose.data import mpii
 
 ROOT = Path(__file__).parent.parent
@@ -104,7 +105,7 @@ def predict_truth(val: ModuleType, monkeypatch: pytest.MonkeyPatch, shift_px: fl
     def predict(arguments: object, recipe: object, benchmark: object, table) -> np.ndarray:
         return np.concatenate([table.joints_xy + shift_px, np.ones((len(table), 16, 1))], 2)
 
-    monkeypatch.setattr(val, "predict", predict)
+    monkeypatch.setattr(scoring, "predict", predict)
 
 
 def test_predicts_to_disk_and_scores_from_there(
