@@ -39,14 +39,14 @@ class PoseNetwork(nn.Layer):
 
     def check_size(self, images_BCHW: paddle.Tensor) -> None:
         """Raises UserError for an image size that the halvings do not divide."""
-        for side in images_BCHW.shape[2:]:
-            # A negative side is one that an exported network leaves open.
-            if side > 0 and side % self.size_multiple:
-                height, width = images_BCHW.shape[2:]
-                raise UserError(
-                    f"{type(self).__name__}: images of {width}×{height} (width×height); "
-                    f"both must be multiples of {self.size_multiple}"
-                )
+        if not paddle.in_dynamic_mode():
+            return  # an exported network may leave its size open
+        height, width = images_BCHW.shape[2:]
+        if height % self.size_multiple or width % self.size_multiple:
+            raise UserError(
+                f"{type(self).__name__}: images of {width}×{height} (width×height); "
+                f"both must be multiples of {self.size_multiple}"
+            )
 
 
 class BatchNorm2D(nn.BatchNorm2D):
@@ -96,6 +96,7 @@ class Conv2D(nn.Conv2D):
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, in, H, W) -> (B, out, H', W')."""
         plain = self._kernel_size == [1, 1] and self._stride == [1, 1] and self._groups == 1
+        plain = plain and self._padding == 0
         if not (plain and paddle.in_dynamic_mode() and x_BCHW.place.is_cpu_place()):
             return super().forward(x_BCHW)
         batch, channels, height, width = x_BCHW.shape

@@ -16,6 +16,7 @@ from paddle_pose.models.blocks import (
     PoseNetwork,
     StageOutput,
     conv,
+    double_nearest,
     residual_layer,
     small_normal,
 )
@@ -69,7 +70,7 @@ class _HourglassModule(nn.Layer):
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         low_BChw = self.low3(self.low2(self.low1(x_BCHW)))
-        return self.up1(x_BCHW) + F.interpolate(low_BChw, scale_factor=2, mode="nearest")
+        return self.up1(x_BCHW) + double_nearest(low_BChw)
 
 
 class _Backbone(nn.Layer):
@@ -119,8 +120,7 @@ class _Head(nn.Layer):
         )
 
     def forward(self, features: list[paddle.Tensor]) -> list[paddle.Tensor]:
-        pairs = zip(self.multi_final_layers, features, strict=True)
-        return [layer(feature_BCHW) for layer, feature_BCHW in pairs]
+        return [layer(features[stack]) for stack, layer in enumerate(self.multi_final_layers)]
 
 
 class Hourglass52Network(PoseNetwork):

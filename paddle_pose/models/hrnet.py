@@ -57,7 +57,7 @@ class _Module(nn.Layer):
         )
 
     def forward(self, branches: list[paddle.Tensor]) -> list[paddle.Tensor]:
-        branches = [layers(x) for layers, x in zip(self.branches, branches, strict=True)]
+        branches = [layers(branches[index]) for index, layers in enumerate(self.branches)]
         fused = []
         for target, layers in enumerate(self.fuse_layers):
             total_BCHW = None
