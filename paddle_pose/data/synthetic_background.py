@@ -43,13 +43,13 @@ def background(rng: np.random.Generator, size_wh: tuple[int, int]) -> np.ndarray
         _street(rng, image, horizon)
     elif kind < 0.8:
         _room(rng, image, horizon)
-    for _ in range(int(rng.integers(2, 12))):
+    for _ in range(int(rng.integers(1, 8))):
         _clutter(rng, image)
-    texture = rng.uniform(7, 35) * _noise(rng, size_wh, int(rng.integers(4, 14)), 3)
-    texture += rng.uniform(0, 20) * _noise(rng, size_wh, int(rng.integers(20, 60)), 2)
+    texture = rng.uniform(5, 26) * _noise(rng, size_wh, int(rng.integers(4, 14)), 3)
+    texture += rng.uniform(0, 14) * _noise(rng, size_wh, int(rng.integers(20, 60)), 2)
     image += texture[..., None]
-    if rng.random() < 0.5:  # out of focus, as behind a person in a photograph
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 2.2))
+    if rng.random() < 0.75:  # out of focus, as behind a person in a photograph
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 2.6))
     return np.clip(image, 0, 255, out=image)
 
 

@@ -21,20 +21,27 @@ def build(figure: Figure, look: Look) -> Facets:
     return facets
 
 
+def _creased(
+    colours: Callable[[np.ndarray], np.ndarray], bend: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Colours with the shadow of folds at the end (0 or 1) of a limb that bends."""
+    return lambda t: colours(t) * (1 - 0.3 * np.exp(-(((t - bend) / 0.09) ** 2)))[:, None]
+
+
 def _legs(facets: Facets, figure: Figure, look: Look) -> None:
     girth = figure.body.girth
-    bare = look.skin
     for side, name in SIDES.items():
         hip, knee, ankle = (figure.joint(f"{name}_{part}") for part in ("hip", "knee", "ankle"))
-        cloth, length = look.trousers * (1.0 if side > 0 else 0.96), look.trouser_length
-        loose = 0.02 if length > 1.5 else 0.0
-        thigh = [(0, 0.30), (0.35, 0.275), (0.8, 0.2), (1, 0.185)]
-        shank = [(0, 0.175 + loose), (0.3, 0.185 + loose), (0.7, 0.13 + 2 * loose),
-                 (0.97, 0.1 + 2.5 * loose)]  # fmt: skip
-        add_tube(facets, hip, knee, [(t, r * girth) for t, r in thigh],
-              bands((length, cloth), (9, bare)), segments=16)  # fmt: skip
-        add_tube(facets, knee, ankle, [(t, r * girth) for t, r in shank],
-              bands((length - 1, cloth), (0.9, bare), (9, look.accent)))  # fmt: skip
+        loose = 0.02 if look.trouser_length > 1.5 else 0.0
+        thigh = [(0, 0.31), (0.35, 0.285), (0.8, 0.215), (1, 0.2)]
+        shank = [(0, 0.19 + loose), (0.3, 0.2 + loose), (0.7, 0.145 + 2 * loose),
+                 (0.97, 0.115 + 2.5 * loose)]  # fmt: skip
+        upper = bands((look.trouser_length, look.trousers), (9, look.skin))
+        hem = min(look.trouser_length - 1, 0.9)
+        lower = bands((hem, look.trousers), (0.9, look.skin), (9, look.accent))
+        add_tube(facets, hip, knee, [(t, r * girth) for t, r in thigh], _creased(upper, 1),
+                 segments=16)  # fmt: skip
+        add_tube(facets, knee, ankle, [(t, r * girth) for t, r in shank], _creased(lower, 0))
         _shoe(facets, ankle, figure.shank[side], look)
     if look.skirt:
         _skirt(facets, figure, look)
@@ -42,10 +49,10 @@ def _legs(facets: Facets, figure: Figure, look: Look) -> None:
 
 def _shoe(facets: Facets, ankle: np.ndarray, frame: np.ndarray, look: Look) -> None:
     heel = ankle + frame @ np.array([0, -0.13, -0.1])
-    toe = ankle + frame @ np.array([0, -0.19, 0.50])
+    toe = ankle + frame @ np.array([0, -0.19, 0.54])
     sole = np.array([0, -0.06, 0.0])
     pale = np.array([225.0, 228, 230]) if look.shoes.mean() < 200 else np.array([70.0, 70, 74])
-    profile = [(0, 0.125), (0.5, 0.125), (1, 0.105)]
+    profile = [(0, 0.14), (0.5, 0.145), (1, 0.12)]
     add_tube(facets, heel + frame @ sole, toe + frame @ sole, profile, bands((9, pale)), bias=-0.05)
     add_tube(facets, heel, toe, profile, bands((0.78, look.shoes), (9, pale)))
 
@@ -135,16 +142,17 @@ def _arms(facets: Facets, figure: Figure, look: Look) -> None:
             figure.joint(f"{name}_{part}") for part in ("shoulder", "elbow", "wrist")
         )
         loose = 0.02 if look.sleeve > 1 else 0.0
-        upper = [(t, r * girth + loose) for t, r in ((0, 0.175), (0.4, 0.165), (1, 0.13))]
-        lower = [(t, r * girth + loose) for t, r in ((0, 0.13), (0.25, 0.135), (1, 0.085))]
+        upper = [(t, r * girth + loose) for t, r in ((0, 0.185), (0.4, 0.175), (1, 0.145))]
+        lower = [(t, r * girth + loose) for t, r in ((0, 0.145), (0.25, 0.15), (1, 0.1))]
         cloth = look.accent if look.sleeves_differ and side > 0 else look.cloth
         for base, start, end, profile in ((0, shoulder, elbow, upper), (1, elbow, wrist, lower)):
-            add_tube(facets, start, end, profile, _sleeve(look, cloth, base), segments=16)
+            colours = _creased(_sleeve(look, cloth, base), 1 - base)
+            add_tube(facets, start, end, profile, colours, segments=16)
         frame = figure.forearm[side]
         palm = wrist + frame @ np.array([0, -0.16, 0.02])
-        add_tube(facets, wrist, palm, [(0, 0.085), (1, 0.095)], bands((9, look.skin)), segments=10)
+        add_tube(facets, wrist, palm, [(0, 0.1), (1, 0.115)], bands((9, look.skin)), segments=10)
         fingers = palm + frame @ np.array([-0.02 * side, -0.2, 0.06])
-        add_tube(facets, palm, fingers, [(0, 0.085), (1, 0.05)], bands((9, look.skin)), segments=10)
+        add_tube(facets, palm, fingers, [(0, 0.1), (1, 0.06)], bands((9, look.skin)), segments=10)
         thumb = palm + frame @ np.array([-0.1 * side, -0.02, 0.1])
         add_tube(facets, palm, thumb, [(0, 0.05), (1, 0.035)], bands((9, look.skin)), segments=8)
 

@@ -60,9 +60,10 @@ class Look:
             distance = np.linalg.norm(chosen - avoid, axis=1)
             return np.clip(chosen[distance.argmax()], 8, 247)
 
-        tries = int(rng.choice((1, 2, 4), p=(0.25, 0.35, 0.4)))
+        tries = int(rng.choice((1, 3, 6), p=(0.15, 0.35, 0.5)))
         skin = _SKINS[rng.integers(len(_SKINS))] * rng.uniform(0.94, 1.04)
         cloth = pick(_CLOTHS, behind_bgr, tries)
+        trousers = pick(_TROUSERS, 0.5 * (behind_bgr + cloth), tries)
         feminine = rng.random() < 0.5
         top = str(rng.choice(list(_CUTS)))
         long_sleeved = top in ("jacket", "hoodie", "suit") or rng.random() < 0.3
@@ -81,10 +82,10 @@ class Look:
             accent=pick(_CLOTHS, cloth, 5),
             sleeve=1.9 if long_sleeved else 0.0 if top == "tank" else rng.uniform(0.35, 0.75),
             sleeves_differ=bool(rng.random() < 0.05),
-            trousers=pick(_TROUSERS, 0.5 * (behind_bgr + cloth), tries),
+            trousers=trousers,
             trouser_length=1.95 if rng.random() < 0.68 else rng.uniform(0.45, 1.25),
             skirt=bool(feminine and rng.random() < 0.25),
-            shoes=_SHOES[rng.integers(len(_SHOES))],
+            shoes=pick(_SHOES, trousers, 3),
         )
 
 

@@ -132,16 +132,16 @@ _ARMS = {
 _ARM_ODDS = (0.32, 0.14, 0.12, 0.11, 0.07, 0.09, 0.05, 0.06, 0.04)
 
 POSES = {
-    "standing": 0.30,
-    "walking": 0.17,
+    "standing": 0.33,
+    "walking": 0.18,
     "running": 0.10,
     "sitting": 0.13,
-    "squatting": 0.06,
-    "kneeling": 0.04,
-    "bending": 0.07,
+    "squatting": 0.05,
+    "kneeling": 0.03,
+    "bending": 0.05,
     "leaping": 0.06,
     "kicking": 0.04,
-    "lying": 0.03,
+    "lying": 0.02,
 }
 """Poses and how often they are drawn (normalised)."""
 
@@ -300,11 +300,11 @@ _LEGS = {
 def sample_yaw(rng: np.random.Generator) -> float:
     """Where the body faces: 0 is the camera, 90 the image's right; mostly front or back."""
     view = rng.random()
-    if view < 0.50:
-        return _spread(rng, 0, 26)
-    if view < 0.82:
-        return _spread(rng, 180, 24)
-    return float(rng.choice((-1, 1))) * _spread(rng, 88, 20)
+    if view < 0.52:
+        return _spread(rng, 0, 24)
+    if view < 0.86:
+        return _spread(rng, 180, 22)
+    return float(rng.choice((-1, 1))) * _spread(rng, 88, 18)
 
 
 def _chain(base: np.ndarray, limb: Limb, side: int, turn_sign: int) -> np.ndarray:

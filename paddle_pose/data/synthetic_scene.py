@@ -118,7 +118,7 @@ def _place_people(
         shape = project(figure.joints, np.zeros(2), 1.0, camera_distance)
         low, high = shape.min(0) - 0.3, shape.max(0) + 0.3
         cut = rng.random() < 0.26
-        fill = rng.uniform(1.0, 1.6) if cut else rng.uniform(0.62, 0.97)
+        fill = rng.uniform(1.0, 1.45) if cut else rng.uniform(0.62, 0.97)
         if people > 1:
             fill *= rng.uniform(0.7, 1.0)
         unit_px = float(fill * np.min(size / (high - low)))
@@ -245,6 +245,6 @@ def _photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     image *= (rng.uniform(0.85, 1.12) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 0.8))
-    grain = rng.standard_normal(image.shape[:2], dtype=np.float32) * rng.uniform(1, 6)
+    grain = rng.standard_normal(image.shape[:2], dtype=np.float32) * rng.uniform(1, 5)
     image += grain[..., None]
     return np.clip(image, 0, 255, out=image).astype(np.uint8)
