@@ -12,6 +12,7 @@ from paddle_pose.data.loader import evaluation_batches
 from paddle_pose.data.records import PersonTable
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.models.outputs import heatmaps_from
 from paddle_pose.settings import Benchmark, CodecSettings, DataSettings
 from paddle_pose.skeletons import skeleton_named
 
@@ -20,6 +21,7 @@ def forward_heatmaps(
     network: PoseNetwork,
     images_BHWC: paddle.Tensor,
     normalize: ImageNormalizer,
+    codec: CodecSettings,
     benchmark: Benchmark,
     flip_order: np.ndarray,
 ) -> np.ndarray:
@@ -28,7 +30,8 @@ def forward_heatmaps(
     people = images.shape[0]
     if benchmark.flip_test:
         images = paddle.concat([images, images.flip([3])])
-    maps = network(images)[-1].heatmaps_BJHW.numpy().astype(np.float32, copy=False)
+    maps = heatmaps_from(network(images)[-1].heatmaps_BJHW, codec)
+    maps = maps.numpy().astype(np.float32, copy=False)
     if not benchmark.flip_test:
         return maps
     return heatmap.merge_flip(
@@ -56,7 +59,7 @@ def predict(
     batches = evaluation_batches(crops, batch_size=batch_size, num_workers=num_workers)
     with tqdm(total=len(table), unit="person", desc="predict", leave=False, disable=None) as bar:
         for batch in batches:
-            maps = forward_heatmaps(network, batch.images, normalize, benchmark, flip_order)
+            maps = forward_heatmaps(network, batch.images, normalize, codec, benchmark, flip_order)
             cells, scores = heatmap.decode(maps, benchmark.decoder, sigma_px=codec.sigma_px)
             size_wh = (maps.shape[3], maps.shape[2])
             keypoints[batch.index, :, :2] = heatmap.to_image(

@@ -20,6 +20,7 @@ from paddle_pose.data.loader import Batch, steps_per_epoch, training_batches
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.outputs import require_maps
 from paddle_pose.recipe import Recipe
 from paddle_pose.schedules import learning_rate
 
@@ -282,6 +283,7 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.V
             f"data.image_size_wh: {width}×{height}, but {type(recipe.model).__name__} needs "
             f"multiples of {network.size_multiple}"
         )
+    require_maps(recipe.codec, recipe.train.loss)
     learning_rate(recipe.train, 0, 1)
     heatmap.require_decoder(validation.benchmark.decoder)
     validation.require_metric(recipe.train.select_metric)

@@ -61,10 +61,15 @@ class AugmentSettings:
 
 @dataclass(frozen=True)
 class CodecSettings:
-    """Heat-map targets: Gaussian of ``sigma_px`` heat-map cells, ``stride`` input pixels a cell."""
+    """Heat-map targets: Gaussian of ``sigma_px`` heat-map cells, ``stride`` input pixels a cell.
+
+    ``maps`` says what the network puts out: ``heatmaps`` (as published) or ``logits``, whose
+    softmax over the cells is scaled so that a perfect map is the Gaussian.
+    """
 
     sigma_px: float = 2.0
     stride: int = 4
+    maps: str = "heatmaps"
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class TrainSettings:
         warmup_factor: see warmup_steps.
         weight_decay: L2 added to the gradient, as torch.optim.Adam does; 0 for none.
         clip_norm: largest global gradient norm; 0 for no clipping.
-        loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks) or ``heatmap_mse``
-            (Newell: plain, mean over stacks).
+        loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
+            (Newell: plain, mean over stacks) or ``cell_cross_entropy`` (of logits, unpublished).
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.

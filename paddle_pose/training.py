@@ -75,7 +75,9 @@ def loss_function(
         return lambda out, target, weight: losses.joints_mse(out, target, paddle.ones_like(weight))
     if settings.loss == "heatmap_mse":
         return lambda out, target, weight: losses.heatmap_mse(out, target)
-    hint = nearest(settings.loss, ["joints_mse", "heatmap_mse"])
+    if settings.loss == "cell_cross_entropy":
+        return losses.cell_cross_entropy
+    hint = nearest(settings.loss, ["joints_mse", "heatmap_mse", "cell_cross_entropy"])
     raise UserError(f"train.loss: unknown '{settings.loss}'{hint}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
-from paddle_pose.losses import heatmap_mse, joints_mse
+from paddle_pose.losses import cell_cross_entropy, heatmap_mse, joints_mse
 from paddle_pose.models.blocks import StageOutput
 
 EXACT = 1e-14
@@ -82,3 +82,20 @@ def test_the_two_losses_differ_by_half_and_by_the_stacks(example):
     _, outputs, targets, _ = example
     summed, averaged = joints_mse(outputs, tensor(targets)), heatmap_mse(outputs, tensor(targets))
     assert float(summed) == pytest.approx(0.5 * len(outputs) * float(averaged), rel=EXACT)
+
+
+def test_cell_cross_entropy_by_hand():
+    """Two cells, certain target: log(1 + e^-1) of logits 1 and 0; missing joints do not count."""
+    logits = StageOutput(tensor(np.array([[[[1.0, 0.0]], [[5.0, 0.0]]]])))
+    targets = tensor(np.array([[[[2.0, 0.0]], [[0.0, 1.0]]]]))
+    loss = cell_cross_entropy([logits], targets, tensor(np.array([[1.0, 0.0]])))
+    assert float(loss) == pytest.approx(np.log1p(np.exp(-1.0)), rel=EXACT)
+    twice = cell_cross_entropy([logits, logits], targets, tensor(np.array([[1.0, 0.0]])))
+    assert float(twice) == pytest.approx(2 * float(loss), rel=EXACT)
+
+
+def test_cell_cross_entropy_leaves_out_empty_targets():
+    logits = StageOutput(tensor(np.array([[[[1.0, 0.0]], [[5.0, 0.0]]]])))
+    targets = tensor(np.array([[[[2.0, 0.0]], [[0.0, 0.0]]]]))
+    loss = cell_cross_entropy([logits], targets, tensor(np.array([[1.0, 1.0]])))
+    assert float(loss) == pytest.approx(np.log1p(np.exp(-1.0)), rel=EXACT)
