@@ -28,7 +28,7 @@ from paddle_pose.data.synthetic_scene import Label, draw_scene
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.runtime import cpu_facts
 
-RENDERER_VERSION = 3
+RENDERER_VERSION = 4
 """Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
 
 TRAIN_PEOPLE, VAL_PEOPLE = 800, 250

@@ -55,8 +55,12 @@ def add_tube(
     *,
     segments: int = 14,
     bias: float = 0.0,
+    lighter_towards: np.ndarray | None = None,
 ) -> None:
-    """A tapered capsule whose radius follows ``profile`` (fraction of the length, radius)."""
+    """A tapered capsule whose radius follows ``profile`` (fraction of the length, radius).
+
+    ``lighter_towards``, a vector shorter than one, tints the side that it points to.
+    """
     axis = end - start
     length = float(np.linalg.norm(axis)) or 1e-6
     axis = axis / length
@@ -77,7 +81,8 @@ def add_tube(
     circle = np.cos(theta)[:, None] * side + np.sin(theta)[:, None] * other
     rings = start + along[:, None, None] * axis + radii[:, None, None] * circle
     middle = 0.5 * (along[1:] + along[:-1]) / length
-    facets.add(rings, colour_at(middle)[:, None, :], bias)
+    tint = np.ones(segments) if lighter_towards is None else 1 + circle @ lighter_towards
+    facets.add(rings, colour_at(middle)[:, None, :] * tint[:, None], bias)
 
 
 def add_ellipsoid(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from paddle_pose.data.synthetic_facets import Facets, add_ellipsoid, add_tube, bands
-from paddle_pose.data.synthetic_look import Look, top_colours
+from paddle_pose.data.synthetic_look import FRONT_TINT, Look, top_colours
 from paddle_pose.data.synthetic_pose import SIDES, Figure
 
 
@@ -39,9 +39,11 @@ def _legs(facets: Facets, figure: Figure, look: Look) -> None:
         upper = bands((look.trouser_length, look.trousers), (9, look.skin))
         hem = min(look.trouser_length - 1, 0.9)
         lower = bands((hem, look.trousers), (0.9, look.skin), (9, look.accent))
+        towards = 2 * FRONT_TINT * figure.shank[side][:, 2]
         add_tube(facets, hip, knee, [(t, r * girth) for t, r in thigh], _creased(upper, 1),
-                 segments=16)  # fmt: skip
-        add_tube(facets, knee, ankle, [(t, r * girth) for t, r in shank], _creased(lower, 0))
+                 segments=16, lighter_towards=towards)  # fmt: skip
+        add_tube(facets, knee, ankle, [(t, r * girth) for t, r in shank], _creased(lower, 0),
+                 lighter_towards=towards)  # fmt: skip
         _shoe(facets, ankle, figure.shank[side], look)
     if look.skirt:
         _skirt(facets, figure, look)

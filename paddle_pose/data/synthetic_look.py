@@ -17,6 +17,9 @@ def bgr(*codes: str) -> np.ndarray:
     return np.array([[int(code[i : i + 2], 16) for i in (4, 2, 0)] for code in codes], np.float64)
 
 
+FRONT_TINT = 0.1
+"""Cloth is so much lighter in front and darker behind, as after some wear: where no seam shows."""
+
 _SKINS = bgr("f3cfb3", "e8b894", "d9a074", "c68b5c", "a56d42", "80502f", "5a3822")
 _HAIRS = bgr("1c1512", "2b1b12", "4a2e1a", "6f4522", "a06a32", "d3ab62", "8a8783", "8c3a1c")
 _CLOTHS = bgr(
@@ -69,7 +72,7 @@ class Look:
         long_sleeved = top in ("jacket", "hoodie", "suit") or rng.random() < 0.3
         return cls(
             skin=np.clip(skin, 0, 250),
-            hair=_HAIRS[rng.integers(len(_HAIRS))] + rng.normal(0, 6),
+            hair=pick(_HAIRS, skin, 2),
             hair_style=str(
                 rng.choice(_HAIR_STYLES, p=(0.15, 0.4, 0.16, 0.05, 0, 0.24))
                 if feminine
@@ -129,6 +132,8 @@ _PALE, _INK, _BUCKLE = bgr("f0eeec", "2e3034", "e1cd78")
 def _tee(panel: _Panel) -> None:
     panel.paint(panel.front & (panel.x < 1.1 * (panel.h - 0.74)), panel.dark)  # ribbed collar
     panel.neckline()
+    pocket = panel.front & (abs(panel.x - 0.26) < 0.11) & (abs(panel.h - 0.64) < 0.09)
+    panel.paint(pocket, panel.look.accent)
 
 
 def _print(panel: _Panel) -> None:
@@ -138,6 +143,7 @@ def _print(panel: _Panel) -> None:
 
 def _stripes(panel: _Panel) -> None:
     panel.paint(np.floor(panel.h * 9) % 2 == 0, panel.look.accent)
+    panel.paint(panel.front & (panel.x < 0.12) & (panel.h > 0.45), panel.pale)
     panel.neckline(0.74)
 
 
@@ -204,5 +210,7 @@ def top_colours(look: Look, x: np.ndarray, h: np.ndarray, front: np.ndarray) -> 
         panel.paint((h > -0.01) & (h < 0.05), _INK)
         panel.paint(front & (x < 0.08) & (h > -0.01) & (h < 0.05), _BUCKLE)
         panel.paint(front & (x < 0.03) & (h < -0.01), look.trousers * 0.6)
+    pockets = ~front & (abs(x - 0.22) < 0.1) & (h < -0.01) & (h > -0.12)
+    panel.paint(pockets, look.trousers * 0.6)
     panel.paint(h > 1.13, look.skin)
-    return panel.colours
+    return panel.colours * np.where(front, 1 + FRONT_TINT, 1 - FRONT_TINT)[..., None]
