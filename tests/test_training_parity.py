@@ -1,7 +1,7 @@
 """Adam steps in float64 follow the official PyTorch networks, losses and optimiser.
 
 The records in tests/parity/training start from name-seeded weights and repeat one batch. Few steps
-run by default; PADDLE_POSE_ALL_STEPS=1 runs every recorded one (some minutes).
+run by default; PADDLE_POSE_ALL_STEPS=1 runs every one that can be followed (3 min idle).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NETWORKS = {
     "hrnet_w32_mpii_256x256": HRNet(joints=16, width=32),
 }
 RUNS = {  # record: (people per batch, steps by default, steps that can be followed)
-    "newell_hg2": (4, 4, 10),
+    "newell_hg2": (4, 3, 10),
     "newell_hg2_own_loss": (4, 2, 4),
     "hrnet_w32": (4, 3, 10),
     "hourglass52_batch8": (8, 1, 5),
