@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := output/quickstart
 
-.PHONY: help quickstart test check clean
+.PHONY: help quickstart test test-paddle26 check clean
 help:
 	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
 	@echo "make test         the whole test suite on the CPU"
+	@echo "make test-paddle26  the same on Paddle 2.6.2 and NumPy 1, what GPU users get from PyPI"
 	@echo "make check        format, lint and the tests of the house"
 
 $(VENV)/.python:
@@ -31,10 +32,18 @@ quickstart: $(VENV)/.runtime
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+.venv-paddle26/.installed: requirements-paddle26.txt requirements-common26.txt
+	$(PYTHON) -m venv .venv-paddle26
+	.venv-paddle26/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-paddle26.txt
+	@touch $@
+
+test-paddle26: .venv-paddle26/.installed
+	.venv-paddle26/bin/python -m pytest
+
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests/test_house.py
 
 clean:
-	rm -rf $(VENV) output
+	rm -rf $(VENV) .venv-paddle26 output
