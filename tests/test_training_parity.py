@@ -1,7 +1,8 @@
 """Adam steps in float64 follow the official PyTorch networks, losses and optimiser.
 
 The records in tests/parity/training start from name-seeded weights and repeat one batch. Few steps
-run by default; PADDLE_POSE_ALL_STEPS=1 runs every one that can be followed (12 minutes on a busy machine).
+run by default; PADDLE_POSE_ALL_STEPS=1 runs every one that can be followed (12 minutes on a busy
+machine).
 """
 
 from __future__ import annotations
