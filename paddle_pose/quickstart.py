@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from paddle_pose import drawing, gallery
+from paddle_pose import drawing, gallery, people
 from paddle_pose.data import mpii, predictions, synthetic
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.record import RunFolder, sha256
@@ -37,6 +37,14 @@ def call(*words: str | Path) -> str:
     if process.returncode:
         raise UserError(f"'{shown}' failed (exit code {process.returncode})")
     return last
+
+
+def processes(root: Path) -> list[str | Path]:
+    """Two processes where there are two cores: one process of so small a network fills one core."""
+    if people.worker_count(None) < 2:
+        return []
+    launch = ["-m", "paddle.distributed.launch", "--backend", "gloo", "--nproc_per_node", "2"]
+    return [*launch, "--log_dir", root / "processes"]
 
 
 def finished(run: RunFolder) -> bool:
@@ -70,7 +78,8 @@ def main() -> None:
             print(f"=> {run.best_weights}: trained already")
         else:
             words = ["--config", RECIPE, "--dataset_root", data, "--output_dir", run.root]
-            call(ROOT / "train.py", *words, "--resume")
+            words += ["--device", "cpu", "--num_workers", "1", "--resume"]
+            call(*processes(root), ROOT / "train.py", *words)
         words = [ROOT / "val.py", "--config", RECIPE, "--dataset_root", data]
         if evaluated(scores, run.best_weights):
             line = call(*words, "--predictions", scores / "predictions.json")

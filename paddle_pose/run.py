@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
-from paddle_pose import checkpoint, inference, people, record, runtime, training
+from paddle_pose import checkpoint, inference, parallel, people, record, runtime, training
 from paddle_pose import recipe as recipes
 from paddle_pose.codecs import heatmap
 from paddle_pose.data.datasets import PersonCrops
@@ -20,6 +22,7 @@ from paddle_pose.data.loader import Batch, steps_per_epoch, training_batches
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.counting import count_parameters
 from paddle_pose.models.outputs import require_maps
 from paddle_pose.recipe import Recipe
 from paddle_pose.schedules import learning_rate
@@ -78,14 +81,16 @@ class Run:
     last_scores: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from visualdl import LogWriter
+        if parallel.is_first():
+            from visualdl import LogWriter
 
-        self._scalars = LogWriter(logdir=str(self.folder.root / "vdl"))
+            self._scalars = LogWriter(logdir=str(self.folder.root / "vdl"))
 
     def say(self, line: str) -> None:
         """A line on the terminal, beside the progress bar, and in log.txt."""
-        tqdm.write(line)
-        self.folder.log(line)
+        if parallel.is_first():
+            tqdm.write(line)
+            self.folder.log(line)
 
     def log(self, log: training.TrainLog) -> None:
         """A training line: terminal, log.txt, metrics.jsonl, VisualDL."""
@@ -182,6 +187,12 @@ class Run:
         self.folder.write_record({**self.folder.read_record(), "result": result})
 
 
+def _quiet_unless_first() -> None:
+    """Only rank 0 speaks and writes; the others do their part of every batch."""
+    if not parallel.is_first():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def _folder_and_recipe(arguments: argparse.Namespace) -> tuple[record.RunFolder, Recipe, bool]:
     """Where the run lives, what it is, and whether it goes on from a state there."""
     if arguments.resume:
@@ -219,7 +230,9 @@ def _build(recipe: Recipe, pretrained: Path | None) -> PoseNetwork:
 
 def train(arguments: argparse.Namespace) -> None:
     """Run ``train.py``'s arguments to the end; Raises UserError."""
+    _quiet_unless_first()
     folder, recipe, resuming = _folder_and_recipe(arguments)
+    parallel.start(recipe.train.batch_size)
     if resuming and folder.recipe_file.is_file():
         _require_same_recipe(recipes.read_yaml(folder.recipe_file), recipe)
     if arguments.dataset_root is None:
@@ -235,13 +248,14 @@ def train(arguments: argparse.Namespace) -> None:
     network = _build(recipe, arguments.pretrained_model)
     _require_possible(recipe, network, validation)
     trainer = training.Trainer(network, recipe.train, recipe.data)
-    if not resuming:
+    if not resuming and parallel.is_first():
         facts = {
             "recipe": recipe.name,
             "seed": recipe.seed,
             "device": device,
             "num_workers": workers,
-            "parameters": int(sum(np.prod(p.shape) for p in network.parameters())),
+            "processes": parallel.ranks(),
+            "parameters": count_parameters(network),
             "data": {
                 "train": {"people": len(train_people), "files": train_people_files(train_people)},
                 "valid": {
@@ -255,9 +269,11 @@ def train(arguments: argparse.Namespace) -> None:
     run = Run(recipe, folder, trainer, train_people, validation, workers)
     start = _restore(run) if resuming else (0, 0)
     run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
-    hooks = training.Hooks(
-        log=run.log, save=run.save, epoch_end=run.epoch_end, train_score=run.train_score
-    )
+    hooks = training.Hooks()
+    if parallel.is_first():
+        hooks = training.Hooks(
+            log=run.log, save=run.save, epoch_end=run.epoch_end, train_score=run.train_score
+        )
     crops = PersonCrops(
         train_people, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed
     )
@@ -271,7 +287,8 @@ def train(arguments: argparse.Namespace) -> None:
         drop_last=recipe.train.drop_last,
     )
     training.fit(trainer, batches, steps_per_epoch=steps, start=start, hooks=hooks)
-    run.finish()
+    if parallel.is_first():
+        run.finish()
     print(f"=> best weights: {folder.best_weights}")
 
 
@@ -298,7 +315,8 @@ def _restore(run: Run) -> tuple[int, int]:
             run.folder.state_file, run.trainer.network, run.trainer.optimizer
         )
     run.best = position["best"]
-    run.folder.resume(position)
+    if parallel.is_first():
+        run.folder.resume(position)
     run.say(f"=> resumed at epoch {position['epoch'] + 1}, step {position['step'] + 1}")
     return position["epoch"], position["step"]
 

@@ -33,11 +33,12 @@ def cpu_facts() -> tuple[str, frozenset[str], int]:
     return vendor, flags, cores or 1
 
 
-def settings_for(vendor: str, flags: frozenset[str], cores: int) -> dict[str, str]:
-    """Environment variables for a CPU; pure, so that it can be tested for any CPU."""
+def settings_for(vendor: str, flags: frozenset[str], cores: int, ranks: int = 1) -> dict[str, str]:
+    """Environment variables for a CPU shared by some processes; pure, so testable for any CPU."""
+    threads = str(max(cores // ranks, 1))
     values = {
-        "OMP_NUM_THREADS": str(cores),
-        "FLAGS_paddle_num_threads": str(cores),
+        "OMP_NUM_THREADS": threads,
+        "FLAGS_paddle_num_threads": threads,
         # Waiting threads sleep at once: spinning ones starve the loader's workers.
         "KMP_BLOCKTIME": "0",
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -76,7 +77,8 @@ def configure(*, quiet: bool = False) -> dict[str, str]:
             stacklevel=2,
         )
     first = not _chosen
-    for name, value in settings_for(*cpu_facts()).items():
+    ranks = int(os.environ.get("PADDLE_LOCAL_SIZE") or os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+    for name, value in settings_for(*cpu_facts(), ranks=ranks).items():
         _chosen[name] = os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message="No ccache found")
     if first:

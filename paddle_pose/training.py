@@ -12,7 +12,7 @@ import paddle
 from paddle import nn
 from tqdm import tqdm
 
-from paddle_pose import losses
+from paddle_pose import losses, parallel
 from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.blocks import PoseNetwork, StageOutput
@@ -107,11 +107,13 @@ class Trainer:
     def __post_init__(self) -> None:
         self.optimizer = make_optimizer(self.network, self.settings)
         self._loss = loss_function(self.settings)
+        several = parallel.ranks() > 1
+        self._forward = paddle.DataParallel(self.network) if several else self.network
         self._normalize = ImageNormalizer(self.data.rgb_mean, self.data.rgb_std)
 
     def step(self, batch: Batch, rate: float) -> tuple[paddle.Tensor, paddle.Tensor]:
         """Forward, loss, backward, update; returns loss and last heat maps, both on the device."""
-        outputs = self.network(self._normalize(batch.images))
+        outputs = self._forward(self._normalize(batch.images))
         loss = self._loss(outputs, batch.targets, batch.weights)
         loss.backward()
         self.optimizer.set_lr(rate)
@@ -169,7 +171,7 @@ class _Clock:
 
     def batch_arrived(self, images: int) -> None:
         self._reading += time.perf_counter() - self._mark
-        self._images += images
+        self._images += images * parallel.ranks()
         self._steps += 1
 
     def step_done(self) -> None:
@@ -207,7 +209,12 @@ def fit(
     done = start[0] * steps_per_epoch + start[1]
     trainer.network.train()
     with tqdm(
-        total=total, initial=done, unit="step", dynamic_ncols=True, disable=None, smoothing=0.05
+        total=total,
+        initial=done,
+        unit="step",
+        dynamic_ncols=True,
+        disable=None if parallel.is_first() else True,
+        smoothing=0.05,
     ) as bar:
         for batch in batches:
             clock.batch_arrived(batch.images.shape[0])

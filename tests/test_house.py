@@ -15,7 +15,7 @@ FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 
 FLOORS = {
     0: "errors",
-    1: "runtime skeletons geometry settings pickle_machine",
+    1: "parallel runtime skeletons geometry settings pickle_machine",
     2: "schedules safe_pickle",
     3: "codecs oks models",
     4: "data metrics losses",

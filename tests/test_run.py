@@ -159,3 +159,24 @@ def test_second_run_moves_the_first_aside(small_people, tmp_path):
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "run.previous-1/best_model/model.pdparams").is_file()
     assert (output / "best_model/model.pdparams").is_file()
+
+
+def test_two_processes_make_one_run(small_people, tmp_path):
+    """Rank 0 alone writes; each takes half of every batch (5 + 1 people do not halve: refused)."""
+    launch = ["-m", "paddle.distributed.launch", "--backend", "gloo", "--nproc_per_node", "2"]
+    launch += ["--log_dir", str(tmp_path / "log")]
+
+    def start(output: Path, batch_size: int) -> subprocess.CompletedProcess:
+        words = command(small_people, output, "--num_workers", "1")
+        words = [words[0], *launch, *words[1:], f"train.batch_size={batch_size}", "train.epochs=2"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+
+    done = start(tmp_path / "run", 10)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "run/record.json").read_text())
+    assert record["processes"] == 2
+    assert record["result"]["best"]
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    steps = [(v["epoch"], v["step"]) for v in map(json.loads, lines) if v["kind"] == "train"]
+    assert steps == [(epoch, step) for epoch in range(2) for step in range(3)]
+    assert "must be a multiple of 2" in start(tmp_path / "odd", 5).stdout

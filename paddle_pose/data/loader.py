@@ -14,6 +14,7 @@ import numpy as np
 import paddle
 from paddle.io import BatchSampler, DataLoader
 
+from paddle_pose import parallel
 from paddle_pose.data.datasets import PersonCrops, Sample, start_worker
 from paddle_pose.errors import UserError
 
@@ -45,8 +46,9 @@ class Batch:
 
 
 def steps_per_epoch(people: int, batch_size: int, *, drop_last: bool) -> int:
-    """Batches that one epoch has; Raises UserError when that is none."""
-    steps = people // batch_size if drop_last else -(-people // batch_size)
+    """Batches of an epoch, without one shorter than the ranks; Raises UserError for none."""
+    short = people % batch_size
+    steps = people // batch_size + (not drop_last and short >= parallel.ranks())
     if steps == 0:
         raise UserError(
             f"{people} people make no batch of {batch_size}; lower train.batch_size or "
@@ -84,7 +86,7 @@ class _TrainSampler(BatchSampler):
             order = epoch_order(self.people, self.seed, epoch)
             for step in range(self.start[1] if epoch == self.start[0] else 0, self.steps):
                 chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-                yield [(epoch, int(index)) for index in chosen]
+                yield parallel.part([(epoch, int(index)) for index in chosen])
 
 
 class _SequentialSampler(BatchSampler):
