@@ -75,6 +75,7 @@ def hourglass52_mpii_384x384() -> Recipe:
         base,
         name="hourglass52_mpii_384x384",
         data=replace(base.data, image_size_wh=(384, 384)),
+        train=replace(base.train, batch_size=32),
         benchmarks=(
             replace(mmpose, published={"Mean": 89.4, "Mean@0.10": 36.6}),
             replace(predecessor, published={"Mean": 89.139, "Mean@0.10": 37.588}),

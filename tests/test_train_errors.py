@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from conftest import TINY
 
 import train
+import val
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 
@@ -21,12 +24,12 @@ def people(small_people, tmp_path) -> Path:
     return shutil.copytree(small_people, tmp_path / "data")
 
 
-def refuse(monkeypatch, capsys, *words: str | Path) -> str:
+def refuse(monkeypatch, capsys, *words: str | Path, door=train) -> str:
     """Run train.py, which must fail with exit code 2; returns its one line."""
     arguments = ["train.py", "--device", "cpu", *map(str, words)]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as stop:
-        train.main()
+        door.main()
     assert stop.value.code == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
@@ -130,3 +133,32 @@ def test_no_gpu_here(monkeypatch, capsys, small_people, tmp_path):
         pytest.skip("this Paddle has CUDA")
     words = usual(small_people, tmp_path / "out")
     assert "sees no GPU" in refuse(monkeypatch, capsys, *words[:6], "--device", "gpu")
+
+
+class Evil:
+    """A pickle of it would run a command when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self):
+        return (os.system, (f"touch {self.marker}",))
+
+
+@pytest.mark.parametrize("use", ["--pretrained_model", "--resume", "val"])
+def test_malicious_weights_run_nothing(monkeypatch, capsys, small_people, tmp_path, use):
+    marker, file = tmp_path / "marker", tmp_path / "run" / "last" / "model.pdparams"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(pickle.dumps({"weight": Evil(marker)}))
+    if use == "val":
+        words = ["--config", RECIPE, "--dataset_root", small_people, "--pretrained_model", file]
+        line = refuse(monkeypatch, capsys, *words, door=val)
+    elif use == "--resume":
+        line = refuse(monkeypatch, capsys, "--dataset_root", small_people, "--resume", file)
+    else:
+        words = usual(small_people, tmp_path / "out")
+        line = refuse(monkeypatch, capsys, "--pretrained_model", file, *words)
+    assert "model.pdparams" in line
+    assert use == "--resume" or "system" in line
+    assert not marker.exists()
+    assert not (tmp_path / "out").exists()

@@ -40,6 +40,8 @@ class NewellHourglass:
         features: channels (256 in the paper).
         depth: halvings inside an hourglass (4 in the paper).
         stem: channels of the first convolution (64 in the paper, whatever ``features`` is).
+        conv_bias: biases in the hidden convolutions, as the reference has them. Before a batch
+            norm they do nothing, and they take a fifth of a training step on a CPU.
 
     Source: princeton-vl/pytorch_stacked_hourglass models/posenet.py @ceedc14
     """
@@ -49,6 +51,7 @@ class NewellHourglass:
     features: int = 256
     depth: int = 4
     stem: int = 64
+    conv_bias: bool = True
 
     def build(self) -> PoseNetwork:
         """The network, randomly initialised as the reference does."""

@@ -21,7 +21,7 @@ from paddle_pose.models.blocks import (
 
 
 class _Conv(nn.Layer):
-    """Convolution with bias, then batch norm and ReLU if ``bn_relu``; PyTorch's default weights.
+    """Convolution, then batch norm and ReLU if ``bn_relu``; PyTorch's default weights.
 
     Source: models/layers.py:9
     """
@@ -33,6 +33,7 @@ class _Conv(nn.Layer):
         kernel: int = 1,
         stride: int = 1,
         *,
+        bias: bool = True,
         bn_relu: bool = False,
     ) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class _Conv(nn.Layer):
             stride,
             padding=(kernel - 1) // 2,
             weight_attr=uniform_by_fan_in(fan_in),
-            bias_attr=uniform_by_fan_in(fan_in),
+            bias_attr=uniform_by_fan_in(fan_in) if bias else False,
         )
         self.bn = BatchNorm2D(out_channels) if bn_relu else None
 
@@ -61,16 +62,18 @@ class _Residual(nn.Layer):
     Source: models/layers.py:33
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, bias: bool) -> None:
         super().__init__()
         middle = out_channels // 2
         self.bn1 = BatchNorm2D(in_channels)
-        self.conv1 = _Conv(in_channels, middle)
+        self.conv1 = _Conv(in_channels, middle, bias=bias)
         self.bn2 = BatchNorm2D(middle)
-        self.conv2 = _Conv(middle, middle, 3)
+        self.conv2 = _Conv(middle, middle, 3, bias=bias)
         self.bn3 = BatchNorm2D(middle)
-        self.conv3 = _Conv(middle, out_channels)
-        self.skip_layer = None if in_channels == out_channels else _Conv(in_channels, out_channels)
+        self.conv3 = _Conv(middle, out_channels, bias=bias)
+        self.skip_layer = None
+        if in_channels != out_channels:
+            self.skip_layer = _Conv(in_channels, out_channels, bias=bias)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         out_BCHW = self.conv1(F.relu(self.bn1(x_BCHW)))
@@ -86,12 +89,13 @@ class _Hourglass(nn.Layer):
     Source: models/layers.py:62
     """
 
-    def __init__(self, depth: int, channels: int) -> None:
+    def __init__(self, depth: int, channels: int, bias: bool) -> None:
         super().__init__()
-        self.up1 = _Residual(channels, channels)
-        self.low1 = _Residual(channels, channels)
-        self.low2 = _Hourglass(depth - 1, channels) if depth > 1 else _Residual(channels, channels)
-        self.low3 = _Residual(channels, channels)
+        self.up1 = _Residual(channels, channels, bias)
+        self.low1 = _Residual(channels, channels, bias)
+        inner = (_Hourglass, depth - 1) if depth > 1 else (_Residual, channels)
+        self.low2 = inner[0](inner[1], channels, bias)
+        self.low3 = _Residual(channels, channels, bias)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         low_BChw = self.low1(F.max_pool2d(x_BCHW, 2, 2))
@@ -128,18 +132,23 @@ class NewellHourglassNetwork(PoseNetwork):
         self.config = config
         self.size_multiple = 4 * 2**config.depth
         width, stem, stacks = config.features, config.stem, range(config.stacks)
+        bias = config.conv_bias
         self.pre = nn.Sequential(
-            _Conv(3, stem, 7, 2, bn_relu=True),
-            _Residual(stem, 2 * stem),
+            _Conv(3, stem, 7, 2, bias=bias, bn_relu=True),
+            _Residual(stem, 2 * stem, bias),
             nn.MaxPool2D(2, 2),
-            _Residual(2 * stem, 2 * stem),
-            _Residual(2 * stem, width),
+            _Residual(2 * stem, 2 * stem, bias),
+            _Residual(2 * stem, width, bias),
         )
         # Containers of one keep the official names (hgs.0.0.up1 …).
-        self.hgs = nn.LayerList([nn.Sequential(_Hourglass(config.depth, width)) for _ in stacks])
+        self.hgs = nn.LayerList(
+            [nn.Sequential(_Hourglass(config.depth, width, bias)) for _ in stacks]
+        )
         self.features = nn.LayerList(
             [
-                nn.Sequential(_Residual(width, width), _Conv(width, width, bn_relu=True))
+                nn.Sequential(
+                    _Residual(width, width, bias), _Conv(width, width, bias=bias, bn_relu=True)
+                )
                 for _ in stacks
             ]
         )
