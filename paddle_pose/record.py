@@ -155,8 +155,10 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.record_file}: cannot be read ({error})") from error
 
-    def resume(self, position: Mapping[str, Any]) -> None:
-        """Note a resumption, and drop metric lines that the run will write again."""
+    def resume(
+        self, position: Mapping[str, Any], recipe_yaml: str, changed: Mapping[str, Any]
+    ) -> None:
+        """Note a resumption with what it changes; drop metric lines that will be written again."""
         kept = [
             line
             for line in self.metrics_file.read_text(encoding="utf-8").splitlines()
@@ -165,8 +167,10 @@ class RunFolder:
         write_text(self.metrics_file, "".join(line + "\n" for line in kept))
         record = self.read_record()
         note = {"at": now(), "code": code_state(), "command": command_line()}
-        record["resumed"].append({**note, "epoch": position["epoch"], "step": position["step"]})
+        place = {"epoch": position["epoch"], "step": position["step"]}
+        record["resumed"].append({**note, **place, "changed": dict(changed)})
         self.write_record(record)
+        write_text(self.recipe_file, recipe_yaml)
 
     def metric(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""

@@ -28,7 +28,10 @@ from paddle_pose.recipe import Recipe
 from paddle_pose.schedules import learning_rate
 
 RESUME_MAY_CHANGE = ("train.epochs", "train.log_every", "train.save_every", "train.validate_every")
-"""Keys that may differ between a run and its resumption; they do not rewrite what was done."""
+"""Keys that may differ between a run and its resumption: they do not rewrite what was done.
+
+A cosine or one-cycle schedule goes on as if the new ``train.epochs`` had been there from the start.
+"""
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
@@ -55,16 +58,18 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _require_same_recipe(before: Recipe, now: Recipe) -> None:
-    """Raises UserError naming the first key whose change would make it another run."""
+def _changes(before: Recipe, now: Recipe) -> dict[str, list[Any]]:
+    """Keys that a resumption changes, old and new; UserError for one that it may not change."""
     old, new = _flat(recipes.to_dict(before)), _flat(recipes.to_dict(now))
-    for key in sorted(old.keys() | new.keys()):
-        if old.get(key) == new.get(key) or key in RESUME_MAY_CHANGE or key.startswith("eval."):
-            continue
-        raise UserError(
-            f"--resume: {key} is {new.get(key)!r} here and {old.get(key)!r} in the run; "
-            "take it back, or start a new run with --output_dir"
-        )
+    changed = {key: [old.get(key), new.get(key)] for key in sorted(old.keys() | new.keys())}
+    changed = {key: values for key, values in changed.items() if values[0] != values[1]}
+    for key, (was, is_now) in changed.items():
+        if key not in RESUME_MAY_CHANGE and not key.startswith("eval."):
+            raise UserError(
+                f"--resume: {key} is {is_now!r} here and {was!r} in the run; "
+                "take it back, or start a new run with --output_dir"
+            )
+    return changed
 
 
 @dataclass
@@ -233,8 +238,7 @@ def train(arguments: argparse.Namespace) -> None:
     _quiet_unless_first()
     folder, recipe, resuming = _folder_and_recipe(arguments)
     parallel.start(recipe.train.batch_size)
-    if resuming and folder.recipe_file.is_file():
-        _require_same_recipe(recipes.read_yaml(folder.recipe_file), recipe)
+    changed = _changes(recipes.read_yaml(folder.recipe_file), recipe) if resuming else {}
     if arguments.dataset_root is None:
         raise UserError("--dataset_root: give the folder that holds annotations and images")
     device = runtime.choose_device(arguments.device)
@@ -267,7 +271,7 @@ def train(arguments: argparse.Namespace) -> None:
         }
         folder.start(recipes.dump_yaml(recipe), facts)
     run = Run(recipe, folder, trainer, train_people, validation, workers)
-    start = _restore(run) if resuming else (0, 0)
+    start = _restore(run, changed) if resuming else (0, 0)
     run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
     hooks = training.Hooks()
     if parallel.is_first():
@@ -306,7 +310,7 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.V
     validation.require_metric(recipe.train.select_metric)
 
 
-def _restore(run: Run) -> tuple[int, int]:
+def _restore(run: Run, changed: dict[str, list[Any]]) -> tuple[int, int]:
     """Load the state; a run that was killed before its first one starts over."""
     if not run.folder.state_file.is_file():
         position = {"epoch": 0, "step": 0, "best": {}}
@@ -316,7 +320,7 @@ def _restore(run: Run) -> tuple[int, int]:
         )
     run.best = position["best"]
     if parallel.is_first():
-        run.folder.resume(position)
+        run.folder.resume(position, recipes.dump_yaml(run.recipe), changed)
     run.say(f"=> resumed at epoch {position['epoch'] + 1}, step {position['step'] + 1}")
     return position["epoch"], position["step"]
 

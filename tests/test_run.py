@@ -130,6 +130,19 @@ def test_changed_recipe_does_not_resume(small_people, uninterrupted):
     assert "train.learning_rate is 0.5 here and 0.002 in the run" in done.stderr
 
 
+def test_more_epochs_resume_and_say_so(small_people, tmp_path):
+    words = command(small_people, tmp_path / "run", "--num_workers", "0")
+    for epochs in ("train.epochs=1", "train.epochs=2"):
+        done = subprocess.run(
+            [*words[:-1], "train.validate_every=1", epochs, "--resume"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "run/record.json").read_text())
+    assert record["resumed"][0]["changed"] == {"train.epochs": [1, 2]}
+    assert "epochs: 2" in (tmp_path / "run/recipe.yaml").read_text()
+
+
 def test_bad_loss_stops_names_the_step_and_keeps_the_state(small_people, tmp_path):
     output = tmp_path / "run"
     words = command(small_people, output, "--num_workers", "0")
