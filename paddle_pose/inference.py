@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import paddle
 from tqdm import tqdm
@@ -10,6 +13,7 @@ from paddle_pose.codecs import heatmap
 from paddle_pose.data.datasets import PersonCrops
 from paddle_pose.data.loader import evaluation_batches
 from paddle_pose.data.records import PersonTable
+from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
 from paddle_pose.models.outputs import heatmaps_from
@@ -39,6 +43,22 @@ def forward_heatmaps(
     )
 
 
+def rescale_maps(maps_BJHW: np.ndarray, scale: float) -> np.ndarray:
+    """Heat maps of a crop ``scale`` times as large -> on the cells of the plain crop, bilinear.
+
+    Both crops share their centre, which lies at half the map's size (see codecs.heatmap.to_image).
+    """
+    if scale == 1.0:
+        return maps_BJHW
+    people, joints, height, width = maps_BJHW.shape
+    shift_xy = 0.5 * np.array([width, height]) * (1 - 1 / scale)
+    matrix = np.column_stack([np.eye(2) / scale, shift_xy])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flat = maps_BJHW.reshape(people * joints, height, width)
+    moved = [cv2.warpAffine(one, matrix, (width, height), flags=flags) for one in flat]
+    return np.stack(moved).reshape(maps_BJHW.shape)
+
+
 @paddle.no_grad()
 def predict(
     network: PoseNetwork,
@@ -50,21 +70,42 @@ def predict(
     batch_size: int,
     num_workers: int,
 ) -> np.ndarray:
-    """(N, J, 3) float64: x, y in image pixels (0-based) and the heat map's value there."""
+    """(N, J, 3) float64: x, y in image pixels (0-based) and the heat map's value there.
+
+    Raises:
+        UserError: a photo that cannot be read; no or impossible ``test_scales``.
+    """
+    scales = benchmark.test_scales
+    if not scales or min(scales) <= 0:
+        raise UserError(f"test_scales={list(scales)}: must be positive numbers, such as [1.0]")
     network.eval()
-    crops = PersonCrops(table, data, codec, augment=None)
     normalize = ImageNormalizer(data.rgb_mean, data.rgb_std)
     flip_order = skeleton_named(table.skeleton).flip_order
     keypoints = np.empty((len(table), len(flip_order), 3))
-    batches = evaluation_batches(crops, batch_size=batch_size, num_workers=num_workers)
+    tables = [replace(table, scale_wh=table.scale_wh * scale) for scale in scales]
+    streams = [
+        evaluation_batches(
+            PersonCrops(one, data, codec), batch_size=batch_size, num_workers=num_workers
+        )
+        for one in tables
+    ]
     with tqdm(total=len(table), unit="person", desc="predict", leave=False, disable=None) as bar:
-        for batch in batches:
-            maps = forward_heatmaps(network, batch.images, normalize, codec, benchmark, flip_order)
-            cells, scores = heatmap.decode(maps, benchmark.decoder, sigma_px=codec.sigma_px)
-            size_wh = (maps.shape[3], maps.shape[2])
-            keypoints[batch.index, :, :2] = heatmap.to_image(
-                cells, batch.center_xy, batch.scale_wh, size_wh
+        for batches in zip(*streams, strict=True):
+            maps = [
+                rescale_maps(
+                    forward_heatmaps(
+                        network, batch.images, normalize, codec, benchmark, flip_order
+                    ),
+                    scale,
+                )
+                for batch, scale in zip(batches, scales, strict=True)
+            ]
+            mean = maps[0] if len(maps) == 1 else np.mean(maps, axis=0)
+            cells, scores = heatmap.decode(mean, benchmark.decoder, sigma_px=codec.sigma_px)
+            rows, size_wh = batches[0].index, (mean.shape[3], mean.shape[2])
+            keypoints[rows, :, :2] = heatmap.to_image(
+                cells, table.center_xy[rows], table.scale_wh[rows], size_wh
             )
-            keypoints[batch.index, :, 2] = scores
-            bar.update(len(batch.index))
+            keypoints[rows, :, 2] = scores
+            bar.update(len(rows))
     return keypoints

@@ -137,6 +137,8 @@ class Benchmark:
         boxes: ``ground_truth`` or ``detector``; never implied.
         flip_test: average with the mirrored image.
         shift_heatmap: move the mirrored heat map by one cell before averaging.
+        test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
+            paper tests MPII's test set with six.
         decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
             or ``argmax``.
         thresholds: of PCKh, in head sizes; unused by COCO.
@@ -153,6 +155,7 @@ class Benchmark:
     boxes: str = "ground_truth"
     flip_test: bool = True
     shift_heatmap: bool = True
+    test_scales: tuple[float, ...] = (1.0,)
     decoder: str = "quarter_offset"
     thresholds: tuple[float, ...] = (0.5, 0.1, 0.11)
     oks_nms: float = 0.0

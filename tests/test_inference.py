@@ -109,3 +109,23 @@ def test_maps_and_loss_belong_together():
         require_maps(CodecSettings(maps="logits"), "joints_mse")
     with pytest.raises(UserError, match="did you mean 'logits'"):
         require_maps(CodecSettings(maps="logit"), "joints_mse")
+
+
+def test_scaled_maps_come_back_to_their_place():
+    """A bump in a crop 1.25 times as large lies 1.25 times as far out in the plain one."""
+    cells = np.arange(32)
+    bump = np.exp(-((cells[:, None] - 20) ** 2 + (cells[None] - 12) ** 2) / 8.0)
+    moved = inference.rescale_maps(bump[None, None].astype(np.float32), 1.25)[0, 0]
+    total = moved.sum()
+    x, y = (moved.sum(0) * cells).sum() / total, (moved.sum(1) * cells).sum() / total
+    # Bilinear resampling keeps the mean of a smooth bump to a few hundredths of a cell.
+    assert x == pytest.approx(16 + (12 - 16) * 1.25, abs=0.05)
+    assert y == pytest.approx(16 + (20 - 16) * 1.25, abs=0.05)
+
+
+def test_scale_one_alone_changes_nothing(table):
+    one = predict(Brightest(), table, Benchmark(name="x"))
+    twice = predict(Brightest(), table, Benchmark(name="x", test_scales=(1.0, 1.0)))
+    np.testing.assert_allclose(one, twice, atol=1e-6)
+    with pytest.raises(UserError, match="test_scales"):
+        predict(Brightest(), table, Benchmark(name="x", test_scales=(0.0,)))
