@@ -1,6 +1,8 @@
 """SimpleBaseline (Xiao et al., ECCV 2018): ResNet and three transposed convolutions.
 
-Sizes in names are height × width, as published; ``image_size_wh`` is width, height.
+Sizes in names are height × width, as published; ``image_size_wh`` is width, height. The official
+networks see blue first (``COLOR_RGB: false``); mmpose's weights of the same shape want
+``--set data.channel_order=rgb``.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def res50_mpii_256x256() -> Recipe:
     base = Recipe(
         name="res50_mpii_256x256",
         model=PoseResNet(joints=16, layers=50),
-        data=DataSettings(dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256)),
+        data=DataSettings(
+            dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256), channel_order="bgr"
+        ),
         augment=AugmentSettings(scale_factor=0.25, rotation_deg=30.0),
         codec=CodecSettings(sigma_px=2.0),
         train=TrainSettings(epochs=140, batch_size=128, learning_rate=1e-3, milestones=(90, 120)),
@@ -155,6 +159,7 @@ def res50_coco_256x192() -> Recipe:
         data=DataSettings(
             dataset="coco",
             skeleton="coco17",
+            channel_order="bgr",
             image_size_wh=(192, 256),
             train_split="train2017",
             val_split="val2017",

@@ -44,6 +44,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+    except TypeError as error:
+        raise UserError(
+            f"{path}: holds a number type that NumPy lacks, such as bfloat16; convert it with "
+            "python -m paddle_pose.porting"
+        ) from error
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not a readable .safetensors file ({error})") from error
 
@@ -120,16 +125,17 @@ def save_state(
     arrays = {f"weights/{name}": value.numpy() for name, value in network.state_dict().items()}
     for name, array in _optimizer_arrays(network, optimizer).items():
         arrays[f"optimizer/{name}"] = np.ascontiguousarray(array)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     metadata = {"format": STATE_FORMAT, "position": json.dumps(position)}
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         save_file(arrays, str(temporary), metadata=metadata)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror or error})") from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot write ({reason})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -79,7 +79,7 @@ def predict(
     if not scales or min(scales) <= 0:
         raise UserError(f"test_scales={list(scales)}: must be positive numbers, such as [1.0]")
     network.eval()
-    normalize = ImageNormalizer(data.rgb_mean, data.rgb_std)
+    normalize = ImageNormalizer(data)
     flip_order = skeleton_named(table.skeleton).flip_order
     keypoints = np.empty((len(table), len(flip_order), 3))
     tables = [replace(table, scale_wh=table.scale_wh * scale) for scale in scales]

@@ -6,8 +6,14 @@ Each rank takes its part of every batch, gradients are averaged, rank 0 writes a
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from paddle_pose.errors import UserError
+
+if TYPE_CHECKING:
+    from paddle.nn import Layer
 
 
 def rank() -> int:
@@ -50,3 +56,29 @@ def part(keys: list) -> list:
     """
     each = len(keys) // ranks()
     return keys[rank() * each : (rank() + 1) * each]
+
+
+def take_statistics_of_first(network: Layer) -> None:
+    """Give every rank the running statistics of rank 0, which are the ones that are saved."""
+    import paddle.distributed
+
+    for value in network.state_dict().values():
+        if value.stop_gradient:
+            paddle.distributed.broadcast(value, src=0)
+
+
+def gather(part_of_rows: np.ndarray, rows: int) -> np.ndarray:
+    """All rows from the parts ``rows[rank::ranks]`` of every rank, in order, on every rank."""
+    if ranks() == 1:
+        return part_of_rows
+    import paddle.distributed
+
+    longest = -(-rows // ranks())
+    padded = np.zeros((longest, *part_of_rows.shape[1:]))
+    padded[: len(part_of_rows)] = part_of_rows
+    parts: list = []
+    paddle.distributed.all_gather(parts, paddle.to_tensor(padded))
+    whole = np.empty((rows, *part_of_rows.shape[1:]))
+    for number, part in enumerate(parts):
+        whole[number :: ranks()] = part.numpy()[: len(range(number, rows, ranks()))]
+    return whole

@@ -137,6 +137,9 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
 
 def _set(node: Any, key: str, parts: list[str], value: Any) -> Any:
     name = parts[0]
+    if isinstance(node, tuple) and (len(parts) == 1 or not name.isdigit()):
+        whole = key.rpartition(".")[0]
+        raise UserError(f"{key}: set the whole list, {whole}=[…], or a key of one of its entries")
     if isinstance(node, tuple):
         if not name.isdigit() or int(name) >= len(node):
             raise UserError(f"{key}: '{name}' is not an index below {len(node)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import math
 import os
 import platform
 import shlex
@@ -121,13 +123,34 @@ class RunFolder:
         self.recipe_file = root / "recipe.yaml"
         self.log_file = root / "log.txt"
 
+    def lock(self) -> None:
+        """Hold the folder for this process; Raises UserError while another one trains there."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            # The system drops it with the process, however that ends; workers do not inherit it.
+            self._lock = (self.root / ".lock").open("w")
+            fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise UserError(
+                f"{self.root}: another process is training here; wait for it, or choose "
+                "another --output_dir"
+            ) from error
+        except OSError as error:
+            raise UserError(f"{self.root}: cannot write ({error.strerror or error})") from error
+
     def start(self, recipe_yaml: str, facts: Mapping[str, Any]) -> None:
         """Make the folder for a new run; an earlier run there is moved aside, not lost."""
         if self.record_file.exists():
-            number = 1
-            while (aside := self.root.with_name(f"{self.root.name}.previous-{number}")).exists():
+            number, place = 1, self.root.resolve()
+            while (aside := place.with_name(f"{place.name}.previous-{number}")).exists():
                 number += 1
-            self.root.rename(aside)
+            try:
+                place.rename(aside)
+            except OSError as error:
+                raise UserError(
+                    f"{self.root}: holds an earlier run that cannot be moved ({error.strerror})"
+                ) from error
+            self.lock()
             print(f"=> an earlier run was here: moved to {aside}", flush=True)
         write_text(self.recipe_file, recipe_yaml)
         write_text(self.metrics_file, "")
@@ -144,7 +167,8 @@ class RunFolder:
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Replace record.json."""
-        write_text(self.record_file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(_without_nan(record), indent=1, ensure_ascii=False)
+        write_text(self.record_file, text + "\n")
 
     def read_record(self) -> dict[str, Any]:
         """What record.json says; Raises UserError if it is not there or broken."""
@@ -159,9 +183,14 @@ class RunFolder:
         self, position: Mapping[str, Any], recipe_yaml: str, changed: Mapping[str, Any]
     ) -> None:
         """Note a resumption with what it changes; drop metric lines that will be written again."""
+        for leftover in (*self.root.rglob(".*.[0-9]*"), *self.root.rglob(".tmp*")):
+            leftover.unlink(missing_ok=True)  # of a write that was killed
+        written = ""
+        if self.metrics_file.is_file():
+            written = self.metrics_file.read_text(encoding="utf-8")
         kept = [
             line
-            for line in self.metrics_file.read_text(encoding="utf-8").splitlines()
+            for line in written.splitlines()
             if _is_before(line, position["epoch"], position["step"])
         ]
         write_text(self.metrics_file, "".join(line + "\n" for line in kept))
@@ -175,12 +204,21 @@ class RunFolder:
     def metric(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
         with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(values) + "\n")
+            file.write(json.dumps(_without_nan(values)) + "\n")
 
     def log(self, line: str) -> None:
         """Append one line to log.txt, with the time."""
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(f"{now()} {line}\n")
+
+
+def _without_nan(value: Any) -> Any:
+    """The same with None for numbers that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_before(line: str, epoch: int, step: int) -> bool:

@@ -14,8 +14,9 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
-from paddle_pose import checkpoint, inference, parallel, people, record, runtime, training
+from paddle_pose import checkpoint, inference, limits, parallel, people, record, runtime, training
 from paddle_pose import recipe as recipes
+from paddle_pose import resuming as resuming_rules
 from paddle_pose.codecs import heatmap
 from paddle_pose.data.datasets import PersonCrops
 from paddle_pose.data.loader import Batch, steps_per_epoch, training_batches
@@ -23,15 +24,8 @@ from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.counting import count_parameters
-from paddle_pose.models.outputs import require_maps
 from paddle_pose.recipe import Recipe
 from paddle_pose.schedules import learning_rate
-
-RESUME_MAY_CHANGE = ("train.epochs", "train.log_every", "train.save_every", "train.validate_every")
-"""Keys that may differ between a run and its resumption: they do not rewrite what was done.
-
-A cosine or one-cycle schedule goes on as if the new ``train.epochs`` had been there from the start.
-"""
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
@@ -44,32 +38,8 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
         if getattr(arguments, name, None) is not None
     ]
     recipe = recipes.override(recipe, [*given, *arguments.assignments])
-    for key in ("train.epochs", "train.batch_size", "train.log_every", "train.validate_every"):
-        if getattr(recipe.train, key.partition(".")[2]) < 1:
-            raise UserError(f"{key}: must be at least 1")
+    limits.require_sound(recipe)
     return recipe
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(values, dict):
-        return {prefix[:-1]: values}
-    return {
-        k: v for name, item in values.items() for k, v in _flat(item, f"{prefix}{name}.").items()
-    }
-
-
-def _changes(before: Recipe, now: Recipe) -> dict[str, list[Any]]:
-    """Keys that a resumption changes, old and new; UserError for one that it may not change."""
-    old, new = _flat(recipes.to_dict(before)), _flat(recipes.to_dict(now))
-    changed = {key: [old.get(key), new.get(key)] for key in sorted(old.keys() | new.keys())}
-    changed = {key: values for key, values in changed.items() if values[0] != values[1]}
-    for key, (was, is_now) in changed.items():
-        if key not in RESUME_MAY_CHANGE and not key.startswith("eval."):
-            raise UserError(
-                f"--resume: {key} is {is_now!r} here and {was!r} in the run; "
-                "take it back, or start a new run with --output_dir"
-            )
-    return changed
 
 
 @dataclass
@@ -139,6 +109,7 @@ class Run:
             "epoch": epoch,
             "step": step,
             "best": self.best,
+            "last_scores": self.last_scores,
             "random": {
                 "seed": self.recipe.seed,
                 "note": "every draw is a function of (seed, epoch, index); there is no other state",
@@ -148,20 +119,31 @@ class Run:
             self.folder.state_file, self.trainer.network, self.trainer.optimizer, position
         )
 
-    def epoch_end(self, epoch: int) -> None:
-        """Validate where it is due; keep the best weights."""
-        settings = self.recipe.train
-        if (epoch + 1) % settings.validate_every and epoch + 1 != settings.epochs:
-            return
+    def predict(self) -> np.ndarray:
+        """(N, J, 3) key points of the validation people, each rank predicting its share."""
+        table = self.validation.table
+        if parallel.ranks() > 1:
+            parallel.take_statistics_of_first(self.trainer.network)
+            table = table.select(np.arange(len(table))[parallel.rank() :: parallel.ranks()])
         keypoints = inference.predict(
             self.trainer.network,
-            self.validation.table,
+            table,
             self.recipe.data,
             self.recipe.codec,
             self.validation.benchmark,
             batch_size=self.recipe.eval.batch_size,
             num_workers=self.num_workers,
         )
+        return parallel.gather(keypoints, len(self.validation.table))
+
+    def epoch_end(self, epoch: int) -> None:
+        """Validate where it is due; keep the best weights."""
+        settings = self.recipe.train
+        if (epoch + 1) % settings.validate_every and epoch + 1 != settings.epochs:
+            return
+        keypoints = self.predict()
+        if not parallel.is_first():
+            return
         scores = self.validation.score(keypoints)
         self.last_scores = scores
         self.folder.metric(kind="eval", epoch=epoch, **{k: round(v, 4) for k, v in scores.items()})
@@ -170,7 +152,7 @@ class Run:
         metric = settings.select_metric
         line = " ".join(f"{name}={scores[name]:.3f}" for name in sorted(scores))
         self.say(f"[EVAL] epoch: {epoch + 1} {line}")
-        if not self.best or scores[metric] > self.best[metric]:
+        if not self.best or not self.best[metric] >= scores[metric]:  # a nan is never the best
             self.best = {"epoch": epoch, **scores}
             checkpoint.save_weights(self.trainer.network, self.folder.best_weights)
             self.say(f"=> best {metric} so far: {scores[metric]:.3f} (epoch {epoch + 1})")
@@ -201,6 +183,8 @@ def _quiet_unless_first() -> None:
 def _folder_and_recipe(arguments: argparse.Namespace) -> tuple[record.RunFolder, Recipe, bool]:
     """Where the run lives, what it is, and whether it goes on from a state there."""
     if arguments.resume:
+        if arguments.output_dir is not None:
+            raise UserError("--resume DIR and --output_dir: both name the run folder; give one")
         place = Path(arguments.resume)
         if place.is_file():  # a state inside a run folder
             checkpoint.require_state(place)
@@ -210,7 +194,7 @@ def _folder_and_recipe(arguments: argparse.Namespace) -> tuple[record.RunFolder,
             raise UserError(f"--resume {arguments.resume}: no run here (no recipe.yaml)")
         if arguments.config is None and arguments.image_size is None:
             arguments.config = str(folder.recipe_file)
-        return folder, recipe_from(arguments), True
+        return folder, recipe_from(arguments), folder.record_file.is_file()
     recipe = recipe_from(arguments)
     folder = record.RunFolder(arguments.output_dir or Path("output") / recipe.name)
     resuming = arguments.resume is not None and folder.record_file.is_file()
@@ -226,10 +210,8 @@ def _build(recipe: Recipe, pretrained: Path | None) -> PoseNetwork:
         missing = checkpoint.load_weights(network, pretrained, partial=True)
         loaded = len(network.state_dict()) - len(missing)
         print(f"=> {pretrained}: {loaded} tensors loaded, {len(missing)} not in it")
-        for name in missing[:10]:
+        for name in missing:
             print(f"   not loaded: {name}")
-        if len(missing) > 10:
-            print(f"   … and {len(missing) - 10} more")
     return network
 
 
@@ -238,7 +220,6 @@ def train(arguments: argparse.Namespace) -> None:
     _quiet_unless_first()
     folder, recipe, resuming = _folder_and_recipe(arguments)
     parallel.start(recipe.train.batch_size)
-    changed = _changes(recipes.read_yaml(folder.recipe_file), recipe) if resuming else {}
     if arguments.dataset_root is None:
         raise UserError("--dataset_root: give the folder that holds annotations and images")
     device = runtime.choose_device(arguments.device)
@@ -246,34 +227,33 @@ def train(arguments: argparse.Namespace) -> None:
     train_people = people.training_people(recipe, arguments.dataset_root, arguments.annotations)
     validation = people.validation_people(recipe, arguments.dataset_root, arguments.val_annotations)
     recipe = people.fit_joints(recipe, train_people)
+    changed = {}
+    if resuming:
+        changed = resuming_rules.changes(recipes.read_yaml(folder.recipe_file), recipe)
     steps = steps_per_epoch(
         len(train_people), recipe.train.batch_size, drop_last=recipe.train.drop_last
     )
     network = _build(recipe, arguments.pretrained_model)
     _require_possible(recipe, network, validation)
     trainer = training.Trainer(network, recipe.train, recipe.data)
+    facts = {
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "device": device,
+        "num_workers": workers,
+        "processes": parallel.ranks(),
+        "parameters": count_parameters(network),
+        "data": {"train": _people_facts(train_people), "valid": _people_facts(validation.table)},
+        "pretrained_model": resuming_rules.pretrained_facts(arguments.pretrained_model),
+    }
+    if parallel.is_first():
+        folder.lock()
     if not resuming and parallel.is_first():
-        facts = {
-            "recipe": recipe.name,
-            "seed": recipe.seed,
-            "device": device,
-            "num_workers": workers,
-            "processes": parallel.ranks(),
-            "parameters": count_parameters(network),
-            "data": {
-                "train": {"people": len(train_people), "files": train_people_files(train_people)},
-                "valid": {
-                    "people": len(validation.table),
-                    "files": train_people_files(validation.table),
-                },
-            },
-            "pretrained_model": _pretrained_facts(arguments.pretrained_model),
-        }
         folder.start(recipes.dump_yaml(recipe), facts)
     run = Run(recipe, folder, trainer, train_people, validation, workers)
-    start = _restore(run, changed) if resuming else (0, 0)
+    start = _restore(run, changed, facts) if resuming else (0, 0)
     run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
-    hooks = training.Hooks()
+    hooks = training.Hooks(epoch_end=run.epoch_end)
     if parallel.is_first():
         hooks = training.Hooks(
             log=run.log, save=run.save, epoch_end=run.epoch_end, train_score=run.train_score
@@ -304,31 +284,36 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.V
             f"data.image_size_wh: {width}×{height}, but {type(recipe.model).__name__} needs "
             f"multiples of {network.size_multiple}"
         )
-    require_maps(recipe.codec, recipe.train.loss)
     learning_rate(recipe.train, 0, 1)
-    heatmap.require_decoder(validation.benchmark.decoder)
     validation.require_metric(recipe.train.select_metric)
 
 
-def _restore(run: Run, changed: dict[str, list[Any]]) -> tuple[int, int]:
+def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[int, int]:
     """Load the state; a run that was killed before its first one starts over."""
-    if not run.folder.state_file.is_file():
-        position = {"epoch": 0, "step": 0, "best": {}}
-    else:
+    has_state = run.folder.state_file.is_file()
+    old = run.folder.read_record()
+    resuming_rules.require_same_start(old, facts, from_the_start=not has_state)
+    position = {"epoch": 0, "step": 0, "best": {}, "last_scores": {}}
+    if has_state:
         position = checkpoint.load_state(
             run.folder.state_file, run.trainer.network, run.trainer.optimizer
         )
-    run.best = position["best"]
+        if facts["pretrained_model"] is not None:
+            print("=> --pretrained_model: not needed, the run goes on from its own weights")
+    epochs = run.recipe.train.epochs
+    if (position["epoch"], position["step"]) > (epochs, 0):
+        raise UserError(
+            f"--resume: the run is in epoch {position['epoch'] + 1} already, past "
+            f"train.epochs={epochs}"
+        )
+    run.best, run.last_scores = position["best"], position.get("last_scores", {})
     if parallel.is_first():
         run.folder.resume(position, recipes.dump_yaml(run.recipe), changed)
     run.say(f"=> resumed at epoch {position['epoch'] + 1}, step {position['step'] + 1}")
     return position["epoch"], position["step"]
 
 
-def _pretrained_facts(path: Path | None) -> dict[str, str] | None:
-    return None if path is None else {"file": path.name, "sha256": record.sha256(path)}
-
-
-def train_people_files(table: PersonTable) -> dict[str, str]:
-    """Digest of each annotation file that a table came from."""
-    return {file.name: record.sha256(file) for file in table.files}
+def _people_facts(table: PersonTable) -> dict[str, Any]:
+    """How many people, and the digest of each annotation file that they came from."""
+    files = {file.name: record.sha256(file) for file in table.files}
+    return {"people": len(table), "files": files}

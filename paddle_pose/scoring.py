@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paddle_pose import limits, runtime
 from paddle_pose import recipe as recipes
-from paddle_pose import runtime
 from paddle_pose.errors import UserError
 
 if TYPE_CHECKING:
@@ -303,6 +303,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     recipe = recipes.override(
         recipes.load(arguments.config, arguments.image_size), arguments.assignments
     )
+    limits.require_sound(recipe)
     benchmark = recipe.benchmark(arguments.benchmark)
     if recipe.data.dataset == "mpii":
         for name in ("annotations", "boxes"):

@@ -20,6 +20,8 @@ class DataSettings:
         train_split, val_split: as the data set's files call them.
         limit: use only the first N people of each split; None for all.
         rgb_mean, rgb_std: subtracted and divided after scaling to [0, 1].
+        channel_order: ``rgb``, or ``bgr`` for networks that were trained on OpenCV's order: they
+            get blue first, and its first mean and deviation are taken from ``rgb_mean[0]`` on.
     """
 
     dataset: str = "mpii"
@@ -30,6 +32,7 @@ class DataSettings:
     limit: int | None = None
     rgb_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     rgb_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    channel_order: str = "rgb"
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class Trainer:
         self._loss = loss_function(self.settings)
         several = parallel.ranks() > 1
         self._forward = paddle.DataParallel(self.network) if several else self.network
-        self._normalize = ImageNormalizer(self.data.rgb_mean, self.data.rgb_std)
+        self._normalize = ImageNormalizer(self.data)
 
     def step(self, batch: Batch, rate: float) -> tuple[paddle.Tensor, paddle.Tensor]:
         """Forward, loss, backward, update; returns loss and last heat maps, both on the device."""

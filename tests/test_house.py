@@ -21,7 +21,7 @@ FLOORS = {
     4: "data metrics losses",
     5: "inference training checkpoint porting drawing evaluation evaluation_coco",
     6: "recipe record",
-    7: "people gallery",
+    7: "people gallery limits resuming",
     8: "run scoring quickstart",
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms.split()}

@@ -35,6 +35,8 @@ def test_impossible_image_size(size):
         ("train.epochs", "expected KEY=VALUE"),
         ("train.epochs.x=1", "unknown key 'train.epochs.x'"),
         ("benchmarks.7.flip_test=false", "not an index"),
+        ("train.milestones.0=5", "set the whole list"),
+        ("benchmarks.0=x", "set the whole list"),
         ("data.image_size_wh=[1]", "expected 2 values"),
         ("model.stacks=[", "not a YAML value"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from conftest import ROOT, TINY
 from safetensors.numpy import load_file
 
+from paddle_pose.record import RunFolder
 from paddle_pose.safe_pickle import load_arrays
 
 RECIPE = "quickstart:newell_hg1_synthetic"
@@ -124,10 +126,28 @@ def test_finished_run_resumes_to_itself(small_people, uninterrupted):
 def test_changed_recipe_does_not_resume(small_people, uninterrupted):
     words = command(small_people, uninterrupted, "--resume")
     done = subprocess.run(
-        [*words, "train.learning_rate=0.5"], capture_output=True, text=True, check=False
+        [*words, "train.warmup_steps=7"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert "train.learning_rate is 0.5 here and 0.002 in the run" in done.stderr
+    assert "train.warmup_steps is 7 here and 50 in the run" in done.stderr
+
+
+def test_other_people_do_not_resume(small_people, uninterrupted, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(small_people, other)
+    file = other / "annot/train.json"
+    file.write_text(file.read_text() + "\n")
+    done = run(other, uninterrupted, "--resume")
+    assert done.returncode == 2
+    assert "train annotations are not those of the run" in done.stderr
+
+
+def test_a_folder_in_use_is_refused(small_people, uninterrupted):
+    folder = RunFolder(uninterrupted)
+    folder.lock()
+    done = run(small_people, uninterrupted, "--resume")
+    assert done.returncode == 2
+    assert "another process is training here" in done.stderr
 
 
 def test_more_epochs_resume_and_say_so(small_people, tmp_path):

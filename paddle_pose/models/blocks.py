@@ -90,7 +90,7 @@ class Conv2D(nn.Conv2D):
     """Convolution; on a CPU, a 1×1 one of stride 1 is the matrix product that it is.
 
     Paddle's CPU kernel copies the input to columns first, for 1×1 too: with 128 → 64 channels at
-    32×32 the product takes 0.4 of its time (forward and backward; benchmarks/README.md).
+    32×32 the product takes 0.4 of its time (forward and backward; reproduce/log.md).
     """
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:

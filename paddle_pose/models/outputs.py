@@ -7,21 +7,7 @@ import math
 import paddle
 from paddle.nn import functional as F
 
-from paddle_pose.errors import UserError, nearest
 from paddle_pose.settings import CodecSettings
-
-MAPS = ("heatmaps", "logits")
-
-
-def require_maps(codec: CodecSettings, loss: str) -> None:
-    """Raises UserError for an unknown kind of maps, or one that the loss does not train."""
-    if codec.maps not in MAPS:
-        raise UserError(f"codec.maps: unknown '{codec.maps}'{nearest(codec.maps, MAPS)}")
-    if (codec.maps == "logits") != (loss == "cell_cross_entropy"):
-        raise UserError(
-            f"codec.maps={codec.maps} does not go with train.loss={loss}: "
-            "logits and cell_cross_entropy belong together"
-        )
 
 
 def heatmaps_from(maps_BJHW: paddle.Tensor, codec: CodecSettings) -> paddle.Tensor:

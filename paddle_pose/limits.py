@@ -1,0 +1,86 @@
+"""What a recipe's values must be, checked before any work: one line names key, value, limit."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from paddle_pose.codecs import heatmap
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.recipe import Recipe
+
+AT_LEAST = {
+    "seed": 0,
+    "data.limit": 1,
+    "train.epochs": 1,
+    "train.batch_size": 1,
+    "train.log_every": 1,
+    "train.save_every": 0,
+    "train.validate_every": 1,
+    "train.warmup_steps": 0,
+    "eval.batch_size": 1,
+    "eval.bootstrap": 0,
+}
+"""Smallest allowed values; None passes where the key allows it."""
+
+OUTPUT_STRIDE = 4
+"""Every network here puts out maps of a quarter of its input."""
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    node: Any = recipe
+    for name in key.split("."):
+        node = getattr(node, name)
+    return node
+
+
+MAPS = ("heatmaps", "logits")
+"""What a network may put out (CodecSettings.maps)."""
+
+
+def require_maps(recipe: Recipe) -> None:
+    """Raises UserError for unknown maps, or maps that the recipe's loss does not train."""
+    maps, loss = recipe.codec.maps, recipe.train.loss
+    if maps not in MAPS:
+        raise UserError(f"codec.maps: unknown '{maps}'{nearest(maps, MAPS)}")
+    if (maps == "logits") != (loss == "cell_cross_entropy"):
+        raise UserError(
+            f"codec.maps={maps} does not go with train.loss={loss}: "
+            "logits and cell_cross_entropy belong together"
+        )
+
+
+def require_sound(recipe: Recipe) -> None:
+    """Raises UserError for the first value that no run can have."""
+    for key, least in AT_LEAST.items():
+        value = _value(recipe, key)
+        if value is not None and value < least:
+            raise UserError(f"{key}: must be at least {least}, got {value}")
+    for item in dataclasses.fields(recipe.model):
+        value = getattr(recipe.model, item.name)
+        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
+            raise UserError(f"model.{item.name}: must be at least 1, got {value}")
+    _require_sound_pictures(recipe)
+    require_maps(recipe)
+    if not recipe.benchmarks:
+        raise UserError("benchmarks: a recipe needs at least one")
+    for benchmark in recipe.benchmarks:
+        heatmap.require_decoder(benchmark.decoder)
+
+
+def _require_sound_pictures(recipe: Recipe) -> None:
+    width, height = recipe.data.image_size_wh
+    if width < 32 or height < 32:
+        raise UserError(f"data.image_size_wh: must be at least 32×32, got {width}×{height}")
+    if not (math.isfinite(recipe.codec.sigma_px) and recipe.codec.sigma_px > 0):
+        raise UserError(f"codec.sigma_px: must be positive, got {recipe.codec.sigma_px}")
+    if recipe.codec.stride != OUTPUT_STRIDE:
+        raise UserError(
+            f"codec.stride: must be {OUTPUT_STRIDE}, which every network here has, "
+            f"got {recipe.codec.stride}"
+        )
+    if recipe.data.channel_order not in ("rgb", "bgr"):
+        raise UserError(
+            f"data.channel_order: must be rgb or bgr, got '{recipe.data.channel_order}'"
+        )

@@ -1,0 +1,41 @@
+"""Values that no run can have are refused by key before any work."""
+
+from __future__ import annotations
+
+import pytest
+
+from paddle_pose import limits
+from paddle_pose import recipe as recipes
+from paddle_pose.errors import UserError
+
+
+@pytest.mark.parametrize("name", recipes.all_names())
+def test_every_recipe_is_sound(name):
+    limits.require_sound(recipes.load(name))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "key"),
+    [
+        ("seed=-1", "seed"),
+        ("train.epochs=0", "train.epochs"),
+        ("train.batch_size=0", "train.batch_size"),
+        ("eval.batch_size=0", "eval.batch_size"),
+        ("eval.bootstrap=-1", "eval.bootstrap"),
+        ("data.limit=0", "data.limit"),
+        ("model.stacks=0", "model.stacks"),
+        ("codec.stride=8", "codec.stride"),
+        ("codec.sigma_px=0", "codec.sigma_px"),
+        ("codec.sigma_px=.nan", "codec.sigma_px"),
+        ("codec.maps=heatmap", "did you mean 'heatmaps'"),
+        ("codec.maps=logits", "belong together"),
+        ("data.image_size_wh=[0,0]", "data.image_size_wh"),
+        ("data.channel_order=brg", "data.channel_order"),
+        ("benchmarks=[]", "benchmarks"),
+        ("benchmarks.0.decoder=darkk", "did you mean 'dark'"),
+    ],
+)
+def test_impossible_values_name_their_key(assignment, key):
+    recipe = recipes.override(recipes.load(), [assignment])
+    with pytest.raises(UserError, match=key):
+        limits.require_sound(recipe)
