@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import paddle
@@ -57,8 +57,20 @@ def _short(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def load_weights(network: nn.Layer, path: Path, *, partial: bool = False) -> list[str]:
-    """Fill the network from a file and return the names that were not loaded.
+class Loaded(NamedTuple):
+    """What a partial loading left over.
+
+    Attributes:
+        missing: weights of the network that the file did not fill.
+        unused: tensors of the file that the network has no place for.
+    """
+
+    missing: list[str]
+    unused: list[str]
+
+
+def load_weights(network: nn.Layer, path: Path, *, partial: bool = False) -> Loaded:
+    """Fill the network from a file and return what was left over on both sides.
 
     Args:
         network: filled in place.
@@ -88,7 +100,7 @@ def load_weights(network: nn.Layer, path: Path, *, partial: bool = False) -> lis
             "choose the recipe it was trained with by --config"
         )
     _set_weights(own, {name: arrays[name] for name in fits})
-    return missing
+    return Loaded(missing, [name for name in arrays if name not in fits])
 
 
 def _set_weights(own: Mapping[str, paddle.Tensor], arrays: Mapping[str, np.ndarray]) -> None:

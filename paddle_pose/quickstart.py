@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from paddle_pose import drawing, gallery, people
+from paddle_pose import recipe as recipes
 from paddle_pose.data import mpii, predictions, synthetic
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.record import RunFolder, sha256
@@ -47,6 +48,14 @@ def processes(root: Path) -> list[str | Path]:
     return [*launch, "--log_dir", root / "processes"]
 
 
+def same_recipe(run: RunFolder) -> bool:
+    """Whether the run there, if any, is of today's recipe."""
+    try:
+        return recipes.read_yaml(run.recipe_file) == recipes.load(RECIPE)
+    except UserError:
+        return False
+
+
 def finished(run: RunFolder) -> bool:
     """Whether a whole training run lies there with the weights that it recorded."""
     if not run.record_file.is_file() or not run.best_weights.is_file():
@@ -74,11 +83,12 @@ def main() -> None:
         root = arguments.output_dir
         data, run, scores = root / "data", RunFolder(root / "run"), root / "eval"
         synthetic.write_dataset(data)
-        if finished(run):
+        if same_recipe(run) and finished(run):
             print(f"=> {run.best_weights}: trained already")
         else:
             words = ["--config", RECIPE, "--dataset_root", data, "--output_dir", run.root]
-            words += ["--device", "cpu", "--num_workers", "1", "--resume"]
+            words += ["--device", "cpu", "--num_workers", "1"]
+            words += ["--resume"] if same_recipe(run) else []
             call(*processes(root), ROOT / "train.py", *words)
         words = [ROOT / "val.py", "--config", RECIPE, "--dataset_root", data]
         if evaluated(scores, run.best_weights):

@@ -207,11 +207,15 @@ def _build(recipe: Recipe, pretrained: Path | None) -> PoseNetwork:
     paddle.seed(recipe.seed)
     network = recipe.model.build()
     if pretrained is not None:
-        missing = checkpoint.load_weights(network, pretrained, partial=True)
+        missing, unused = checkpoint.load_weights(network, pretrained, partial=True)
         loaded = len(network.state_dict()) - len(missing)
-        print(f"=> {pretrained}: {loaded} tensors loaded, {len(missing)} not in it")
-        for name in missing:
-            print(f"   not loaded: {name}")
+        print(
+            f"=> {pretrained}: {loaded} tensors loaded, {len(missing)} of the network not in it, "
+            f"{len(unused)} of its own not used"
+        )
+        for what, names in (("not loaded", missing), ("not used", unused)):
+            for name in names:
+                print(f"   {what}: {name}")
     return network
 
 
