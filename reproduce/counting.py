@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--all", action="store_true", help="every recipe in configs/")
     options = parser.parse_args(arguments)
     runtime.configure(quiet=True)
+    runtime.import_paddle()
     from paddle_pose import recipe as recipes
 
     names = recipes.all_names() if options.all else options.recipes

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from paddle_pose import runtime
 from paddle_pose.models.architectures import Architecture
 from paddle_pose.porting.names import Conversion, NetworkKeys, convert, table_of, to_official
 from paddle_pose.porting.reader import read_weights, write_safetensors
@@ -18,7 +19,8 @@ __all__ = ["convert_file", "export_file", "network_keys"]
 
 def network_keys(architecture: Architecture) -> NetworkKeys:
     """Names and shapes of a network's weights, in its own order."""
-    import paddle  # late: reading and listing need no Paddle
+    runtime.import_paddle()  # late: reading and listing need no Paddle
+    import paddle
     from paddle import nn
 
     with paddle.LazyGuard():  # shapes alone: drawing 95 million numbers takes seconds
