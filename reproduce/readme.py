@@ -57,7 +57,7 @@ def trained_table() -> str:
     mean_pose = read(f"{folder}/mean_pose.json")["scores"]
     here = f"[record](reproduce/{folder}/record.json)"
     people = record["data"]["train"]["people"]
-    label = f"`newell_hg1_lspet_128x128`, {record['parameters']:,} parameters, {people:,} photos"
+    label = f"`newell_hg1_lspet_128x128`, one stack, trained on {people:,} photos"
     rows = [
         [label, *[with_interval(scores, name) for name in NAMES[:2]], here],
         [
