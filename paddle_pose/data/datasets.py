@@ -17,6 +17,9 @@ from paddle_pose.geometry import crop_matrix, transform_points
 from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
 from paddle_pose.skeletons import skeleton_named
 
+KEEP_DECODED_BYTES = 384 << 20
+"""A data set smaller than this, decoded, is kept in the memory of each worker."""
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
 
@@ -66,7 +69,7 @@ class PersonCrops:
         self.with_targets = with_targets
         self.skeleton = skeleton_named(table.skeleton)
         self._flip_order = self.skeleton.flip_order
-        self._last_image: tuple[str, np.ndarray] | None = None
+        self._decoded: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -115,10 +118,16 @@ class PersonCrops:
         )
 
     def _image(self, name: str) -> np.ndarray:
-        """The decoded file; the last one is kept, as people of one image follow each other."""
-        if self._last_image is None or self._last_image[0] != name:
-            self._last_image = (name, read_rgb(find_image(self.table.image_root, name)))
-        return self._last_image[1]
+        """The decoded file; the last one is kept, as people of one image follow each other.
+
+        A data set whose images are few enough (by the size of this one) stays decoded whole.
+        """
+        if name not in self._decoded:
+            image = read_rgb(find_image(self.table.image_root, name))
+            if image.nbytes * len(self.table.image_names) > KEEP_DECODED_BYTES:
+                self._decoded.clear()
+            self._decoded[name] = image
+        return self._decoded[name]
 
 
 def crop_image(
