@@ -15,6 +15,7 @@ import numpy as np
 from paddle_pose import drawing, geometry
 from paddle_pose.data import mpii, predictions
 from paddle_pose.data.images import find_image, read_rgb
+from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.metrics.pckh import normalised_errors, scored_joints
@@ -96,19 +97,24 @@ def main() -> None:
     add("--predictions", type=Path, required=True, help="predictions.json")
     add("--dataset_root", type=Path, required=True)
     add("--split", default="valid")
+    add("--pixel_origin", type=int, choices=(0, 1), help="of the coordinates in --predictions")
     add("--output", type=Path, default=Path("predictions.png"))
     add("--people", type=int, default=12)
     arguments = parser.parse_args()
     with one_line_errors():
         if arguments.people < 1:
             raise UserError(f"--people {arguments.people}: must be at least 1")
-        table = mpii.load(arguments.dataset_root, arguments.split)
+        root, split, file = arguments.dataset_root, arguments.split, arguments.predictions
+        table = mpii.load(root, split)
         found = predictions.read(
-            arguments.predictions, None, joints=len(MPII16), skeleton=MPII16.name
+            file, arguments.pixel_origin, joints=len(MPII16), skeleton=MPII16.name
         )
-        found = predictions.for_rows(found, arguments.predictions, found.rows, len(table))
-        truth = mpii.truth(arguments.dataset_root, arguments.split).select(found.rows)
-        table = table.select(found.rows)
+        digest = sha256(mpii.annotation_file(root, split))
+        predictions.require_made_for(found, file, annotation_sha256=digest)
+        rows = found.rows if found.recipe else table.rows  # a foreign file holds the whole split
+        found = predictions.for_rows(found, file, rows, len(table))
+        truth, table = mpii.truth(root, split).select(rows), table.select(rows)
+        mpii.require_images(table)
         write_grid(table, truth, found.keypoints, arguments.output, people=arguments.people)
         print(f"=> {arguments.output}")
 

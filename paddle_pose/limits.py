@@ -6,9 +6,9 @@ import dataclasses
 import math
 from typing import Any
 
-from paddle_pose.codecs import heatmap
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipe import Recipe
+from paddle_pose.settings import DECODERS
 
 AT_LEAST = {
     "seed": 0,
@@ -66,7 +66,9 @@ def require_sound(recipe: Recipe) -> None:
     if not recipe.benchmarks:
         raise UserError("benchmarks: a recipe needs at least one")
     for benchmark in recipe.benchmarks:
-        heatmap.require_decoder(benchmark.decoder)
+        if benchmark.decoder not in DECODERS:
+            hint = nearest(benchmark.decoder, DECODERS)
+            raise UserError(f"benchmark '{benchmark.name}': unknown decoder{hint}")
 
 
 def _require_sound_pictures(recipe: Recipe) -> None:

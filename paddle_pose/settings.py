@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
+"""How heat maps become positions (codecs/heatmap.py)."""
+
 
 @dataclass(frozen=True)
 class DataSettings:

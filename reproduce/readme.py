@@ -33,8 +33,11 @@ def with_interval(scores: dict[str, Any], name: str) -> str:
 
 
 RESCORED = (
-    ("newell_8_stacks.json", "Newell et al., 8 stacks (princeton-vl/pose-hg-demo, valid-ours.h5)"),
-    ("bearpaw_1_stack.json", "bearpaw, 1 stack (anibali/eval-mpii-pose)"),
+    (
+        "newell_8_stacks.json",
+        "Newell et al., 8 stacks (pose-hg-demo, `valid-ours.h5`, 1-based)",
+    ),
+    ("bearpaw_1_stack.json", "bearpaw, 1 stack (eval-mpii-pose, 0-based)"),
 )
 NAMES = ("Mean", "Mean@0.1", "Mean@0.11")
 

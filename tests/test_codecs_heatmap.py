@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from paddle_pose.codecs import heatmap
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import crop_matrix, transform_points
-from paddle_pose.settings import CodecSettings
+from paddle_pose.settings import DECODERS, CodecSettings
 from paddle_pose.skeletons import COCO17, MPII16
 
 EDGES = np.load(PARITY / "pipeline" / "target_edges.npz")
@@ -117,7 +117,7 @@ def test_dark_blurs_every_map_alone() -> None:
         np.testing.assert_allclose(together[0, joint], alone[0, 0], rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("decoder", heatmap.DECODERS)
+@pytest.mark.parametrize("decoder", DECODERS)
 def test_mirrored_and_transposed_maps_give_mirrored_and_transposed_joints(decoder: str) -> None:
     """A mix-up of axes, width and height, or a one-sided border rule shows here."""
     rng = np.random.default_rng(1)
@@ -145,7 +145,7 @@ def test_decoders_find_a_bump_between_the_cells(x: float, y: float) -> None:
     maps = bump(x, y, (48, 64))[None, None]
     error = {
         decoder: np.abs(heatmap.decode(maps, decoder, sigma_px=2)[0][0, 0] - (x, y)).max()
-        for decoder in heatmap.DECODERS
+        for decoder in DECODERS
     }
     rounding = 1e-3  # float32: bumps closer than this to the middle of two cells may tie
     assert error["argmax"] <= 0.5 + rounding
@@ -163,7 +163,7 @@ def test_unknown_decoder_names_the_nearest() -> None:
 
 
 def test_no_people_is_no_error() -> None:
-    for decoder in heatmap.DECODERS:
+    for decoder in DECODERS:
         coords, scores = heatmap.decode(np.zeros((0, 16, 8, 8), np.float32), decoder, sigma_px=2)
         assert coords.shape == (0, 16, 2)
         assert scores.shape == (0, 16)

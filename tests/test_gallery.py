@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from paddle_pose import gallery
-from paddle_pose.data import mpii
+from paddle_pose.data import mpii, predictions
 from paddle_pose.data.images import read_rgb
 from paddle_pose.skeletons import MPII16
 
@@ -57,3 +58,22 @@ def test_grid_is_written(small_people, tmp_path):
     table, truth, keypoints = people(small_people)
     gallery.write_grid(table, truth, keypoints, tmp_path / "grid.png", people=4)
     assert read_rgb(tmp_path / "grid.png").shape[1] > 6 * 200
+
+
+def test_door_refuses_other_people(small_people, tmp_path, monkeypatch, capsys):
+    """Predictions of another annotation file, or of another number of people, are not drawn."""
+    table, _, keypoints = people(small_people)
+    made = predictions.from_table(
+        table, keypoints, recipe="x", benchmark={}, annotation_sha256="0" * 64, weights_sha256=""
+    )
+    predictions.write_json(made, tmp_path / "predictions.json")
+    predictions.write_mat(made.select(np.arange(3)), tmp_path / "pred.mat")
+    for file in ("predictions.json", "pred.mat"):
+        words = ["--predictions", tmp_path / file, "--dataset_root", small_people]
+        words += ["--output", tmp_path / "grid.png"]
+        monkeypatch.setattr("sys.argv", ["gallery", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            gallery.main()
+        assert stop.value.code == 2
+        assert file in capsys.readouterr().err
+        assert not (tmp_path / "grid.png").exists()

@@ -15,9 +15,7 @@ import numpy as np
 
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.settings import CodecSettings
-
-DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
+from paddle_pose.settings import DECODERS, CodecSettings
 
 
 def heatmap_size(image_size_wh: tuple[int, int], codec: CodecSettings) -> tuple[int, int]:
@@ -80,12 +78,6 @@ def encode(
     return targets, weights
 
 
-def require_decoder(decoder: str) -> None:
-    """Raises UserError with the nearest name for a decoder that there is not."""
-    if decoder not in DECODERS:
-        raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
-
-
 def decode(
     heatmaps_BJHW: np.ndarray, decoder: str, *, sigma_px: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +94,8 @@ def decode(
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/inference.py:18 @6f69e46;
     open-mmlab/mmpose mmpose/codecs/utils/refinement.py:10 @759b39c
     """
-    require_decoder(decoder)
+    if decoder not in DECODERS:
+        raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
     people, joints, height, width = heatmaps_BJHW.shape
     maps = np.ascontiguousarray(heatmaps_BJHW, np.float32).reshape(people * joints, height, width)
     cells = maps.reshape(len(maps), height * width).argmax(axis=1)
