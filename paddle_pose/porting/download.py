@@ -47,8 +47,8 @@ class PublishedWeights:
         sha256_prefix: first digits of its SHA-256, as they stand in its name; empty where the
             publisher gives none.
         licence: of the publisher's repository.
-        published: metrics as ``name=value``, ``; `` between: as the publisher prints them, under
-            its own protocol (HRNet's "Mean@0.1" is PCKh at 0.11).
+        published: metrics as ``name=value``, ``; `` between: under the publisher's own
+            protocol, PCKh by its threshold (what HRNet prints as "Mean@0.1" stands at Mean@0.11).
         source: where URL and numbers were read: repository, file:line @commit.
     """
 
