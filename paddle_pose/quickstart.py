@@ -13,8 +13,9 @@ from pathlib import Path
 from paddle_pose import drawing, gallery, people
 from paddle_pose import recipe as recipes
 from paddle_pose.data import mpii, predictions, synthetic
+from paddle_pose.data.mpii_files import sha256
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.record import RunFolder, sha256
+from paddle_pose.record import RunFolder
 from paddle_pose.skeletons import MPII16
 
 RECIPE = "quickstart:newell_hg1_synthetic"

@@ -147,7 +147,7 @@ def _set(node: Any, key: str, parts: list[str], value: Any) -> Any:
         items[int(name)] = _set(items[int(name)], key, parts[1:], value)
         return tuple(items)
     if not dataclasses.is_dataclass(node):
-        raise UserError(f"unknown key '{key}'{nearest(key, _all_keys_hint(key))}")
+        raise UserError(f"unknown key '{key}'{nearest(key, [key.rpartition('.')[0]])}")
     hints = typing.get_type_hints(type(node))
     if name not in hints:
         prefix = key[: len(key) - len(".".join(parts))]
@@ -157,10 +157,6 @@ def _set(node: Any, key: str, parts: list[str], value: Any) -> Any:
     if dataclasses.is_dataclass(getattr(node, name)):
         raise UserError(f"{key}: is a section; set one of its keys, for example {key}.…=…")
     return replace(node, **{name: _convert(value, hints[name], key)})
-
-
-def _all_keys_hint(key: str) -> list[str]:
-    return [key.rpartition(".")[0]]
 
 
 def _keys_for(node: Any, prefix: str, key: str) -> list[str]:

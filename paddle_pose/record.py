@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import math
 import os
@@ -76,15 +75,6 @@ def environment() -> dict[str, Any]:
         "packages": versions,
         "variables": {n: os.environ[n] for n in THREAD_VARIABLES if n in os.environ},
     }
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def command_line() -> str:

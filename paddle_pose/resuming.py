@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose import recipe as recipes
-from paddle_pose import record
+from paddle_pose.data.mpii_files import sha256
 from paddle_pose.errors import UserError
 from paddle_pose.recipe import Recipe
 
@@ -49,7 +49,7 @@ def changes(before: Recipe, now: Recipe) -> dict[str, list[Any]]:
 
 def pretrained_facts(path: Path | None) -> dict[str, str] | None:
     """Name and digest of the weights that a run starts from."""
-    return None if path is None else {"file": path.name, "sha256": record.sha256(path)}
+    return None if path is None else {"file": path.name, "sha256": sha256(path)}
 
 
 def require_same_start(

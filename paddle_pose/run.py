@@ -20,6 +20,7 @@ from paddle_pose import resuming as resuming_rules
 from paddle_pose.codecs import heatmap
 from paddle_pose.data.datasets import PersonCrops
 from paddle_pose.data.loader import Batch, steps_per_epoch, training_batches
+from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
@@ -167,8 +168,8 @@ class Run:
             "best": self.best,
             "last": self.last_scores,
             "sha256": {
-                "best_model/model.pdparams": record.sha256(self.folder.best_weights),
-                "last/model.pdparams": record.sha256(last),
+                "best_model/model.pdparams": sha256(self.folder.best_weights),
+                "last/model.pdparams": sha256(last),
             },
         }
         self.folder.write_record({**self.folder.read_record(), "result": result})
@@ -319,5 +320,5 @@ def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[
 
 def _people_facts(table: PersonTable) -> dict[str, Any]:
     """How many people, and the digest of each annotation file that they came from."""
-    files = {file.name: record.sha256(file) for file in table.files}
+    files = {file.name: sha256(file) for file in table.files}
     return {"people": len(table), "files": files}

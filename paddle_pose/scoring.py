@@ -91,6 +91,33 @@ def predict(
     return keypoints
 
 
+def predict_to_disk(
+    arguments: argparse.Namespace,
+    recipe: Recipe,
+    benchmark: Benchmark,
+    table: PersonTable,
+    annotation_sha256: str,
+    folder: Path,
+) -> Path:
+    """Predict everybody on the table and write ``predictions.json``; returns its path."""
+    from paddle_pose import evaluation
+    from paddle_pose.data import mpii, predictions
+    from paddle_pose.data.mpii_files import sha256
+
+    mpii.require_images(table)
+    made = predictions.from_table(
+        table,
+        predict(arguments, recipe, benchmark, table),
+        recipe=recipe.name,
+        benchmark=evaluation.protocol_of(benchmark),
+        annotation_sha256=annotation_sha256,
+        weights_sha256=sha256(arguments.pretrained_model),
+    )
+    file = folder / "predictions.json"
+    predictions.write_json(made, file)
+    return file
+
+
 def evaluate_mpii(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benchmark) -> None:
     """MPII: predict to disk where there are no predictions yet, then score from disk."""
     from paddle_pose import evaluation
@@ -114,17 +141,7 @@ def evaluate_mpii(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benc
     if file is None:
         folder = folder or Path("output") / recipe.name / f"eval_{benchmark.name}"
         require_writable(folder)
-        mpii.require_images(table)
-        made = predictions.from_table(
-            table,
-            predict(arguments, recipe, benchmark, table),
-            recipe=recipe.name,
-            benchmark=protocol,
-            annotation_sha256=digest,
-            weights_sha256=sha256(arguments.pretrained_model),
-        )
-        file = folder / "predictions.json"
-        predictions.write_json(made, file)
+        file = predict_to_disk(arguments, recipe, benchmark, table, digest, folder)
     elif folder is not None:
         require_writable(folder)
 
@@ -205,7 +222,7 @@ def coco_predictions(
 ) -> tuple[CocoResults, dict[str, Any]]:
     """Predict to disk where there are no predictions yet, read them, rescore and suppress."""
     from paddle_pose import evaluation, evaluation_coco
-    from paddle_pose.data import coco, mpii, predictions
+    from paddle_pose.data import coco, predictions
     from paddle_pose.data.mpii_files import sha256
 
     file, protocol = arguments.predictions, evaluation.protocol_of(benchmark)
@@ -224,17 +241,7 @@ def coco_predictions(
     coco.describe(table)
     digest = sha256(table.files[-1])
     if file is None:
-        mpii.require_images(table)
-        made = predictions.from_table(
-            table,
-            predict(arguments, recipe, benchmark, table),
-            recipe=recipe.name,
-            benchmark=protocol,
-            annotation_sha256=digest,
-            weights_sha256=sha256(arguments.pretrained_model),
-        )
-        file = folder / "predictions.json"
-        predictions.write_json(made, file)
+        file = predict_to_disk(arguments, recipe, benchmark, table, digest, folder)
     joints = len(truth.category.skeleton)
     found = predictions.read(file, arguments.pixel_origin, joints=joints, skeleton=table.skeleton)
     predictions.require_made_for(

@@ -92,8 +92,15 @@ def find_layout(dataset_root: Path, split: str) -> Layout:
 
 
 def sha256(file: Path) -> str:
-    """Digest of a file; Raises UserError if it cannot be read."""
-    return hashlib.sha256(_read_bytes(file)).hexdigest()
+    """Hexadecimal digest of a file of any size; Raises UserError if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with Path(file).open("rb") as stream:
+            while block := stream.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise UserError(f"{file}: cannot read this file ({error.strerror})") from error
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
