@@ -1,0 +1,328 @@
+"""Comparisons as data, and how they are measured: two processes, A B A B, medians.
+
+A file that has comparisons (``networks.py``, ``scoring.py``, …) offers
+``comparisons(options: Options) -> list[Comparison]``; what a side does is a function in any file,
+named ``module:function``, that returns a ``worker.Work`` in the side's own process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+SECONDS_PER_RUN = 900
+"""A side that is silent for longer has failed."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides.
+
+    Attributes:
+        threads: of each side.
+        pairs: measured runs of each side.
+        quick: smallest sensible sizes: does it run at all?
+        torch_python: interpreter of the environment that has PyTorch.
+        hrnet, newell, mmpose: local clones of the official code.
+        weights: of the quickstart recipe, for what bfloat16 does to scores.
+        folder: for rendered people, kept between runs.
+    """
+
+    threads: int
+    pairs: int = 5
+    quick: bool = False
+    torch_python: Path = Path(sys.executable)
+    hrnet: Path | None = None
+    newell: Path | None = None
+    mmpose: Path | None = None
+    weights: Path | None = None
+    folder: Path = ROOT / "output" / "bench"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison.
+
+    Attributes:
+        make: ``module:function`` that sets up and returns a ``worker.Work``.
+        label: what runs, as the table says it.
+        options: keyword arguments of ``make``, plain data.
+        in_torch: run by ``Options.torch_python``, with PyTorch's own defaults.
+        environment: variables on top of the threads.
+    """
+
+    make: str
+    label: str
+    options: dict[str, Any] = field(default_factory=dict)
+    in_torch: bool = False
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What was asked for.
+
+    Attributes:
+        kind: ``speedup``: theirs / ours at least ``value``; ``overhead``: ours / theirs at most
+            ``value``; ``limit``: ours alone at most ``value``.
+        value: see kind.
+    """
+
+    kind: str
+    value: float
+
+    def reached(self, ours: list[float], theirs: list[float] | None) -> float | None:
+        """Median over the pairs of the number that the target is about; None for half a pair."""
+        if self.kind == "limit":
+            return statistics.median(ours)
+        if not theirs:
+            return None
+        pairs = zip(theirs, ours, strict=False)
+        if self.kind == "speedup":
+            return statistics.median(b / a for b, a in pairs)
+        return statistics.median(a / b for b, a in pairs)
+
+    def met(self, reached: float) -> bool:
+        """Whether the number is good enough."""
+        return reached >= self.value if self.kind == "speedup" else reached <= self.value
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One row of the table.
+
+    Attributes:
+        name: short, for ``--only``.
+        work: what is done, in words, with sizes and batch.
+        ours: this project's side.
+        theirs: the other; None where there is none or it is missing here (see ``missing``).
+        target: None for rows that only inform.
+        unit: of a sample, such as ``s/image``.
+        missing: why ``theirs`` is None although the row has another side.
+        multiply_adds: of one unit, for the share of the measured matrix-product rate.
+        tolerance: largest difference of the two sides' figures.
+        warm_up: runs before the first measured one.
+        pairs: measured runs; None for ``Options.pairs``.
+    """
+
+    name: str
+    work: str
+    ours: Side
+    theirs: Side | None = None
+    target: Target | None = None
+    unit: str = "s"
+    missing: str = ""
+    multiply_adds: float | None = None
+    tolerance: float = 0.0
+    warm_up: int = 1
+    pairs: int | None = None
+
+
+class SideError(Exception):
+    """A side could not be measured; ``skipped`` when it said that it cannot run here."""
+
+    def __init__(self, text: str, *, skipped: bool) -> None:
+        super().__init__(text)
+        self.skipped = skipped
+
+
+def child_environment(side: Side, threads: int) -> dict[str, str]:
+    """The caller's environment without thread settings, plus the stated number of threads.
+
+    Ours adds what ``paddle_pose.runtime`` chooses, in the child; PyTorch keeps its own defaults.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("OMP_", "KMP_", "MKL_", "GOMP_", "MALLOC_", "FLAGS_"))
+    }
+    count = str(threads)
+    own = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
+    if not side.in_torch:
+        own["FLAGS_paddle_num_threads"] = count
+    return {**kept, **own, "PYTHONPATH": str(ROOT), **side.environment}
+
+
+class Child:
+    """A side's process; a context manager that ends it."""
+
+    def __init__(self, side: Side, options: Options) -> None:
+        self.side, self.samples, self.busy = side, [], []
+        self.peak_mib: float | None = None
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        python = options.torch_python if side.in_torch else sys.executable
+        self._process = subprocess.Popen(  # noqa: S603
+            [str(python), "-m", "benchmarks.worker", side.make, json.dumps(side.options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            cwd=ROOT,
+            env=child_environment(side, options.threads),
+        )
+        self.facts: dict[str, Any] = {}
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._log.close()
+
+    def _read(self) -> dict[str, Any]:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(SECONDS_PER_RUN):
+                raise SideError(f"{self.side.label}: silent for {SECONDS_PER_RUN} s", skipped=False)
+        line = self._process.stdout.readline()
+        reply = json.loads(line) if line else {"failed": "the process ended"}
+        if "skipped" in reply:
+            raise SideError(f"{self.side.label}: {reply['skipped']}", skipped=True)
+        if "failed" in reply:
+            self._log.seek(0)
+            tail = "".join(self._log.readlines()[-15:])
+            raise SideError(f"{self.side.label}: {reply['failed']}\n{tail}", skipped=False)
+        return reply
+
+    def wait_ready(self) -> None:
+        """Wait for the set-up; Raises SideError."""
+        self.facts = self._read()["ready"]
+
+    def run(self, *, keep: bool = True) -> None:
+        """One run; kept as a sample unless it only warms up."""
+        self._process.stdin.write("run\n")
+        self._process.stdin.flush()
+        reply = self._read()
+        self.peak_mib = reply["peak_mib"]
+        if keep:
+            self.samples.append(reply["sample"])
+            self.busy.append(reply["busy_cores"])
+
+    def figures(self) -> dict[str, float]:
+        """Ends the input; what the side found."""
+        self._process.stdin.close()
+        reply = self._read()
+        self.peak_mib = reply["peak_mib"]
+        return reply["figures"]
+
+    def measured(self) -> dict[str, Any]:
+        """What the record keeps of this side."""
+        return {
+            "label": self.side.label,
+            "median": statistics.median(self.samples),
+            "samples": self.samples,
+            "busy_cores": statistics.median(self.busy),
+            "peak_mib": self.peak_mib,
+            "facts": self.facts,
+        }
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measured comparison, as the record keeps it."""
+
+    name: str
+    work: str
+    unit: str
+    target: Target | None
+    multiply_adds: float | None
+    ours: dict[str, Any] | None
+    theirs: dict[str, Any] | None
+    reached: float | None
+    met: bool | None
+    note: str = ""
+    failed: bool = False
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return asdict(self)
+
+
+def compare(
+    comparison: Comparison, options: Options, progress: Callable[[int], None] = lambda runs: None
+) -> Row:
+    """Measure one row; ``progress`` is called with the number of runs just done.
+
+    A side that cannot run here leaves the other one's times in the row, and a note.
+    """
+    notes, failed, children = [comparison.missing] if comparison.missing else [], False, []
+    try:
+        for side in filter(None, (comparison.ours, comparison.theirs)):
+            child = Child(side, options)
+            children.append(child)
+            try:
+                child.wait_ready()
+                for _ in range(comparison.warm_up):
+                    child.run(keep=False)
+                    progress(1)
+            except SideError as error:
+                notes.append(str(error))
+                failed = failed or not error.skipped
+                children.remove(child)
+                child.__exit__()
+        pairs = 1 if options.quick else comparison.pairs or options.pairs
+        figures = {}
+        try:
+            for _ in range(pairs):
+                for child in children:
+                    child.run()
+                    progress(1)
+            for child in children:
+                figures["ours" if child.side is comparison.ours else "theirs"] = child.figures()
+        except SideError as error:
+            notes.append(str(error))
+            failed = True
+        return _row(comparison, children, "; ".join(notes), failed, figures)
+    finally:
+        for child in children:
+            child.__exit__()
+
+
+def _row(
+    comparison: Comparison,
+    children: list[Child],
+    note: str,
+    failed: bool,
+    figures: dict[str, dict[str, float]],
+) -> Row:
+    measured = [child for child in children if child.samples]
+    ours = next((child for child in measured if child.side is comparison.ours), None)
+    theirs = next((child for child in measured if child.side is comparison.theirs), None)
+    reached = met = None
+    if comparison.target and ours:
+        reached = comparison.target.reached(ours.samples, theirs.samples if theirs else None)
+    if reached is not None:
+        met = comparison.target.met(reached)
+    if len(figures) == 2:
+        first, second = figures.values()
+        apart = [n for n in first if not abs(first[n] - second[n]) <= comparison.tolerance]
+        if apart or first.keys() != second.keys():
+            note, met, failed = f"{note}; figures differ: {apart}".strip("; "), False, True
+    return Row(
+        name=comparison.name,
+        work=comparison.work,
+        unit=comparison.unit,
+        target=comparison.target,
+        multiply_adds=comparison.multiply_adds,
+        ours=ours.measured() if ours else None,
+        theirs=theirs.measured() if theirs else None,
+        reached=reached,
+        met=met,
+        note=note,
+        failed=failed,
+        figures=figures,
+    )
