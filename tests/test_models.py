@@ -1,7 +1,7 @@
 """Networks: outputs equal the references', nothing unused is built, counts are the published ones.
 
 The records in tests/parity/models were made with the official PyTorch code: name-seeded weights
-and images (tests/name_seeded.py), outputs computed in float64, every third row and column kept.
+and images (reproduce/aligning/name_seeded.py), outputs computed in float64, every third row and column kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import name_seeded
 import numpy as np
 import paddle
 import pytest
@@ -28,6 +27,7 @@ from paddle_pose.models.architectures import (
 )
 from paddle_pose.models.blocks import BatchNorm2D, Conv2D, double_nearest
 from paddle_pose.models.counting import count, count_parameters
+from reproduce.aligning import name_seeded
 
 RECORDED = {
     "newell_hg2_mpii_256": NewellHourglass(joints=16, stacks=2),

@@ -8,7 +8,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import name_seeded
 import numpy as np
 import pytest
 import torch_files
@@ -19,6 +18,7 @@ from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.porting import download, network_keys
 from paddle_pose.porting.__main__ import main
 from paddle_pose.porting.reader import read_weights
+from reproduce.aligning import name_seeded
 
 ROOT = Path(__file__).parent.parent
 NETWORK = NewellHourglass(joints=5, stacks=1, features=16, depth=1)

@@ -13,7 +13,6 @@ import re
 import typing
 from pathlib import Path
 
-import name_seeded
 import numpy as np
 import paddle
 import pytest
@@ -32,6 +31,7 @@ from paddle_pose.porting import convert_file, export_file, names, network_keys
 from paddle_pose.porting.names import NetworkKeys, convert, table_of
 from paddle_pose.porting.reader import read_weights
 from paddle_pose.safe_pickle import load_arrays
+from reproduce.aligning import name_seeded
 
 CHECKPOINTS = Path(__file__).parent / "fixtures" / "checkpoints"
 SMALL = {

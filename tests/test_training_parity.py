@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 
-import name_seeded
 import numpy as np
 import paddle
 import pytest
@@ -17,6 +16,7 @@ from conftest import PARITY
 
 from paddle_pose.losses import heatmap_mse, joints_mse
 from paddle_pose.models.architectures import Hourglass52, HRNet, NewellHourglass
+from reproduce.aligning import name_seeded
 
 NETWORKS = {
     "newell_hg2_mpii_256": NewellHourglass(joints=16, stacks=2),

@@ -1,0 +1,156 @@
+"""One compared quantity as a row; files of rows; the printed table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from paddle_pose.errors import UserError
+from paddle_pose.record import write_text
+
+STEPS = (
+    "forward",
+    "data",
+    "metric",
+    "decode",
+    "loss",
+    "learning rate",
+    "backward",
+    "optimiser",
+    "batch norm",
+    "initialisation",
+)
+"""Paddle's method in its order, with decoding and batch norm's statistics named apart."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Whose code made the other side: repository, commit, and the file (with the function)."""
+
+    repository: str
+    commit: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity of one step.
+
+    Attributes:
+        network: a name of ``networks.NETWORKS``, or ``mpii`` / ``coco`` for what every network on
+            that data set shares.
+        step: one of STEPS.
+        precision: ``float64``, ``float32``, or what the quantity is made of.
+        quantity: what is compared, and whether relative or in which unit.
+        difference: the largest one.
+        tolerance: None where a row states an effect that was measured and judges nothing.
+        tolerance_source: where the tolerance comes from.
+        reference: the other side.
+        evidence: ``recorded`` (arrays that the reference wrote once) or ``live`` (it ran now).
+    """
+
+    network: str
+    step: str
+    precision: str
+    quantity: str
+    difference: float
+    tolerance: float | None
+    tolerance_source: str
+    reference: Reference
+    evidence: str = "recorded"
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether the difference is within the tolerance (nan is not); None without one."""
+        return None if self.tolerance is None else bool(self.difference <= self.tolerance)
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What tells one row from the others."""
+        return self.network, self.step, self.precision, self.quantity, self.evidence
+
+
+def to_json(row: Row) -> dict[str, Any]:
+    """The row as data: differences to two digits, since the order of sums moves the others."""
+    values = asdict(row)
+    values["ok"] = row.ok
+    values["difference"] = float(f"{row.difference:.2g}") if math.isfinite(row.difference) else None
+    return values
+
+
+def from_json(values: dict[str, Any]) -> Row:
+    """The reverse of ``to_json``; Raises KeyError or TypeError for another shape."""
+    values = {name: value for name, value in values.items() if name != "ok"}
+    if values["difference"] is None:
+        values["difference"] = math.nan
+    return Row(**{**values, "reference": Reference(**values["reference"])})
+
+
+def read(file: Path) -> list[Row]:
+    """Rows of a file, none if there is no file.
+
+    Raises:
+        UserError: it is not a file of rows.
+    """
+    if not file.exists():
+        return []
+    try:
+        return [from_json(values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: not a list of alignment rows ({error}); delete it") from error
+
+
+def write(rows: Iterable[Row], folder: Path, *, keep: bool) -> list[Path]:
+    """Rows into ``<network>.json`` (live ones into ``live_<network>.json``); returns the files.
+
+    With ``keep`` rows of other keys stay, which is what a run needs that could not make them all.
+    """
+    files: dict[Path, dict[tuple, Row]] = {}
+    for row in rows:
+        prefix = "live_" if row.evidence == "live" else ""
+        file = folder / f"{prefix}{row.network}.json"
+        if file not in files:
+            files[file] = {old.key: old for old in read(file)} if keep else {}
+        files[file][row.key] = row
+    for file, kept in files.items():
+        ordered = sorted(kept.values(), key=lambda row: STEPS.index(row.step))
+        text = ",\n".join(json.dumps(to_json(row), ensure_ascii=False) for row in ordered)
+        write_text(file, f"[\n{text}\n]\n")
+    return sorted(files)
+
+
+HEADER = ("network", "step", "precision", "quantity", "difference", "tolerance", "ok", "because")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, one line each, for a wide terminal."""
+    words = {True: "yes", False: "NO", None: "-"}
+    lines = [HEADER]
+    for row in rows:
+        tolerance = "-" if row.tolerance is None else f"{row.tolerance:.1e}"
+        lines.append(
+            (
+                row.network + (" (live)" if row.evidence == "live" else ""),
+                row.step,
+                row.precision,
+                row.quantity,
+                f"{row.difference:.1e}",
+                tolerance,
+                words[row.ok],
+                row.tolerance_source,
+            )
+        )
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
+        for line in lines
+    )
+
+
+def for_networks(rows: Iterable[Row], network: str) -> list[Row]:
+    """The same rows under another network's name."""
+    return [replace(row, network=network) for row in rows]
