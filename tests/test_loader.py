@@ -8,11 +8,11 @@ import pytest
 from paddle_pose.data import mpii
 from paddle_pose.data.datasets import PersonCrops
 from paddle_pose.data.loader import (
-    epoch_order,
     evaluation_batches,
     steps_per_epoch,
     training_batches,
 )
+from paddle_pose.data.order import epoch_order
 from paddle_pose.errors import UserError
 from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
 

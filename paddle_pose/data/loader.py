@@ -16,10 +16,8 @@ from paddle.io import BatchSampler, DataLoader
 
 from paddle_pose import parallel
 from paddle_pose.data.datasets import PersonCrops, Sample, start_worker
+from paddle_pose.data.order import epoch_order
 from paddle_pose.errors import UserError
-
-_ORDER_STREAM = 0x0EDE
-"""Keeps the stream of epoch orders apart from the streams of samples."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,6 @@ def steps_per_epoch(people: int, batch_size: int, *, drop_last: bool) -> int:
             "check data.limit and --dataset_root"
         )
     return steps
-
-
-def epoch_order(people: int, seed: int, epoch: int) -> np.ndarray:
-    """(N,) permutation of one epoch, a function of its arguments alone."""
-    return np.random.default_rng([seed, _ORDER_STREAM, epoch]).permutation(people)
 
 
 class _TrainSampler(BatchSampler):

@@ -1,0 +1,131 @@
+"""The same run in both frameworks: initial weights, the PyTorch side, the first steps.
+
+A twin is four commands, from a clone of this project; the data lie in DATA, a clone of the
+official repository in CLONE, and the PyTorch environment's interpreter is TORCH:
+
+python -m reproduce.twins initial --config twins:newell_hg1_lspet --seed 0 --output_dir OUT
+python train.py --config twins:newell_hg1_lspet --seed 0 --dataset_root DATA \
+    --pretrained_model OUT/initial.pdparams --output_dir OUT/paddle
+TORCH -m reproduce.twins torch --config twins:newell_hg1_lspet --seed 0 --dataset_root DATA \
+    --initial OUT/initial.safetensors --reference CLONE --output_dir OUT/torch
+python -m reproduce.twins steps --config … (and TORCH -m reproduce.twins torch --steps 50 --float64)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from paddle_pose import people, record, runtime
+from paddle_pose import recipe as recipes
+from paddle_pose.errors import one_line_errors
+from paddle_pose.recipe import Recipe
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(prog="python -m reproduce.twins", description=__doc__)
+    command.add_argument("what", choices=("initial", "torch", "steps"))
+    add = command.add_argument
+    add("--config", required=True, help="a recipe of configs/twins.py")
+    add("--seed", type=int, default=0)
+    add("--output_dir", type=Path, required=True)
+    add("--dataset_root", type=Path, help="torch, steps: LSPET in MPII layout")
+    add("--initial", type=Path, help="torch: initial.safetensors; steps: initial.pdparams")
+    add("--reference", type=Path, help="torch: clone of the official repository")
+    add("--steps", type=int, help="torch, steps: only so many, their losses into losses.json")
+    add("--float64", action="store_true", help="torch, steps: double precision")
+    return command
+
+
+def write_initial(recipe: Recipe, folder: Path) -> None:
+    """``initial.pdparams`` and, under the official names, ``initial.safetensors``."""
+    runtime.import_paddle()
+    import paddle
+
+    from paddle_pose import checkpoint, porting
+
+    paddle.seed(recipe.seed)
+    network = recipe.model.build()
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.save_weights(network, folder / "initial.pdparams")
+    count = porting.export_file(
+        folder / "initial.pdparams", recipe.model, folder / "initial.safetensors"
+    )
+    print(f"{folder}: {count} tensors")
+
+
+def first_steps(
+    recipe: Recipe, initial: Path, dataset_root: Path, steps: int, *, float64: bool
+) -> list[float]:
+    """Losses of the first steps of ``train.py``'s loop, in either precision."""
+    runtime.import_paddle()
+    import paddle
+    from tqdm import trange
+
+    from paddle_pose import checkpoint, training
+    from paddle_pose.data.datasets import PersonCrops
+    from paddle_pose.data.loader import steps_per_epoch, training_batches
+    from paddle_pose.schedules import learning_rate
+
+    if float64:
+        paddle.set_default_dtype("float64")
+    network = recipe.model.build()
+    checkpoint.load_weights(network, initial)
+    network.train()
+    trainer = training.Trainer(network, recipe.train, recipe.data)
+    table = people.training_people(recipe, dataset_root, None)
+    crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed)
+    size, epochs = recipe.train.batch_size, recipe.train.epochs
+    batches = training_batches(
+        crops, batch_size=size, epochs=epochs, seed=recipe.seed, num_workers=0
+    )
+    per_epoch = steps_per_epoch(len(table), size, drop_last=False)
+    dtype = paddle.get_default_dtype()
+    losses = []
+    for step in trange(steps, unit="step"):
+        batch = next(batches)
+        batch = replace(
+            batch, targets=batch.targets.astype(dtype), weights=batch.weights.astype(dtype)
+        )
+        loss, _ = trainer.step(batch, learning_rate(recipe.train, step, per_epoch))
+        losses.append(float(loss))
+    return losses
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; Raises UserError."""
+    options = parser().parse_args(arguments)
+    recipe = replace(recipes.load(options.config, None), seed=options.seed)
+    needed = {"initial": (), "steps": ("dataset_root", "initial", "steps")}
+    for name in needed.get(options.what, ("dataset_root", "initial", "reference")):
+        if getattr(options, name) is None:
+            parser().error(f"{options.what} needs --{name}")
+    runtime.configure(quiet=True)
+    if options.what == "initial":
+        write_initial(recipe, options.output_dir)
+    elif options.what == "steps":
+        losses = first_steps(
+            recipe, options.initial, options.dataset_root, options.steps, float64=options.float64
+        )
+        record.write_text(options.output_dir / "losses.json", json.dumps(losses) + "\n")
+    else:
+        from reproduce.twins_torch import train
+
+        train(
+            recipe,
+            reference=options.reference,
+            initial=options.initial,
+            dataset_root=options.dataset_root,
+            output_dir=options.output_dir,
+            steps=options.steps,
+            float64=options.float64,
+        )
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

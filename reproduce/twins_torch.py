@@ -1,0 +1,326 @@
+"""The PyTorch twin of a run: the official network and loss on this project's batches.
+
+The only file of the project that imports PyTorch outside benchmarks and live alignment. It does
+not import Paddle, so it runs in an environment of its own (PyTorch, NumPy, OpenCV, SciPy, h5py,
+PyYAML, tqdm, safetensors). Batches, their order, rates and scores are computed by the modules that
+the Paddle side uses, which are free of Paddle too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from tqdm import tqdm
+
+from paddle_pose import people, record
+from paddle_pose.codecs import heatmap
+from paddle_pose.data import predictions
+from paddle_pose.data.datasets import PersonCrops
+from paddle_pose.data.order import epoch_order
+from paddle_pose.data.records import PersonTable
+from paddle_pose.errors import UserError
+from paddle_pose.models.architectures import HRNet, NewellHourglass
+from paddle_pose.recipe import Recipe, dump_yaml
+from paddle_pose.schedules import learning_rate
+from paddle_pose.settings import DataSettings
+from paddle_pose.skeletons import skeleton_named
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Official:
+    """A network of a reference repository with the loss of that repository.
+
+    Attributes:
+        network: the module as the repository builds it.
+        forward: (B, 3, H, W) -> (B, J, h, w) of its last stage.
+        loss: of last maps, targets (B, J, h, w) and weights (B, J).
+        source: repository folder's name, commit and file.
+    """
+
+    network: torch.nn.Module
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    loss: Loss
+    source: dict[str, str]
+
+
+def _commit_of(folder: Path) -> str:
+    run = subprocess.run(  # noqa: S603
+        ["git", "-C", str(folder), "rev-parse", "HEAD"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout.strip() or "unknown (not a git clone)"
+
+
+def official(recipe: Recipe, clone: Path) -> Official:
+    """The recipe's network from a local clone of its repository; Raises UserError."""
+    if isinstance(recipe.model, NewellHourglass):
+        return _newell(recipe.model, clone)
+    if isinstance(recipe.model, HRNet):
+        return _hrnet(recipe.model, clone)
+    raise UserError(f"{recipe.name}: no PyTorch twin for {type(recipe.model).__name__}")
+
+
+def _require(clone: Path, file: str, repository: str) -> None:
+    if not (clone / file).is_file():
+        raise UserError(f"--reference {clone}: no {file}; give a clone of {repository}")
+
+
+def _newell(model: NewellHourglass, clone: Path) -> Official:
+    repository = "princeton-vl/pytorch_stacked_hourglass"
+    _require(clone, "models/posenet.py", repository)
+    sys.path.insert(0, str(clone))
+    from models.posenet import PoseNet
+    from task.loss import HeatmapLoss
+
+    if (model.stacks, model.stem, model.depth, model.conv_bias) != (1, 64, 4, True):
+        raise UserError("the twin is written for one stack, stem 64, depth 4, with biases")
+    network = PoseNet(1, model.features, model.joints, bn=False)
+    heatmap_loss = HeatmapLoss()
+    return Official(
+        network,
+        lambda images_BCHW: network(images_BCHW.permute(0, 2, 3, 1))[:, -1],
+        lambda maps, targets, weights: heatmap_loss(maps, targets).mean(),
+        {
+            "repository": repository,
+            "commit": _commit_of(clone),
+            "network": "models/posenet.py",
+            "loss": "task/loss.py",
+        },
+    )
+
+
+def _hrnet(model: HRNet, clone: Path) -> Official:
+    repository = "leoxiaobin/deep-high-resolution-net.pytorch"
+    _require(clone, "lib/models/pose_hrnet.py", repository)
+    sys.path.insert(0, str(clone / "lib"))
+    import yaml
+    from core.loss import JointsMSELoss
+    from models.pose_hrnet import get_pose_net
+
+    file = "experiments/mpii/hrnet/w32_256x256_adam_lr1e-3.yaml"
+    config = yaml.safe_load((clone / file).read_text(encoding="utf-8"))
+    config["MODEL"]["NUM_JOINTS"] = model.joints
+    for stage, branches in (("STAGE2", 2), ("STAGE3", 3), ("STAGE4", 4)):
+        widths = [model.width * 2**branch for branch in range(branches)]
+        config["MODEL"]["EXTRA"][stage]["NUM_CHANNELS"] = widths
+    network = get_pose_net(config, is_train=False)
+    loss = JointsMSELoss(use_target_weight=True)
+    return Official(
+        network,
+        network,
+        lambda maps, targets, weights: loss(maps, targets, weights.unsqueeze(2)),
+        {
+            "repository": repository,
+            "commit": _commit_of(clone),
+            "network": "lib/models/pose_hrnet.py",
+            "loss": "lib/core/loss.py",
+            "configuration": f"{file}, NUM_CHANNELS from width {model.width}",
+        },
+    )
+
+
+def load_initial(network: torch.nn.Module, file: Path) -> None:
+    """Weights exported by the Paddle side; Raises UserError unless all that is used is there."""
+    found = network.load_state_dict(load_file(str(file)), strict=False)
+    unused = ("num_batches_tracked", "skip_layer")  # the reference makes them and never reads them
+    missing = [name for name in found.missing_keys if not any(u in name for u in unused)]
+    if missing or found.unexpected_keys:
+        raise UserError(f"{file}: missing {missing[:3]}, unexpected {found.unexpected_keys[:3]}")
+
+
+class Normalizer:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W): (x / 255 - mean) / std."""
+
+    def __init__(self, data: DataSettings, dtype: torch.dtype) -> None:
+        self._mean = torch.tensor(data.rgb_mean, dtype=dtype).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(data.rgb_std, dtype=dtype).reshape(1, 3, 1, 1)
+
+    def __call__(self, images_BHWC: np.ndarray) -> torch.Tensor:
+        """Bytes of crops to floats."""
+        images = torch.from_numpy(images_BHWC).permute(0, 3, 1, 2).to(self._mean.dtype)
+        return ((images / 255 - self._mean) / self._std).contiguous()
+
+
+def batches(crops: PersonCrops, recipe: Recipe) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """(epoch, step, columns) of every batch of the run: those of ``data.loader``."""
+    size = recipe.train.batch_size
+    for epoch in range(recipe.train.epochs):
+        order = epoch_order(len(crops), recipe.seed, epoch)
+        for step in range(-(-len(crops) // size)):
+            chosen = order[step * size : (step + 1) * size]
+            samples = [crops[(epoch, int(index))] for index in chosen]
+            yield epoch, step, [np.stack(column) for column in zip(*samples, strict=True)]
+
+
+@torch.no_grad()
+def predict(
+    twin: Official, normalize: Normalizer, table: PersonTable, recipe: Recipe
+) -> np.ndarray:
+    """(N, J, 3) key points, by the recipe's first benchmark, decoded by this project."""
+    benchmark, size = recipe.benchmarks[0], recipe.eval.batch_size
+    order = skeleton_named(table.skeleton).flip_order
+    crops = PersonCrops(table, recipe.data, recipe.codec, with_targets=False)
+    twin.network.eval()
+    found = []
+    for first in range(0, len(table), size):
+        samples = [crops[index] for index in range(first, min(first + size, len(table)))]
+        images = normalize(np.stack([sample.image_HWC for sample in samples]))
+        both = torch.cat([images, images.flip(3)])
+        maps = twin.forward(both).float().numpy()
+        people_here = len(samples)
+        merged = heatmap.merge_flip(
+            maps[:people_here], maps[people_here:], order, shift=benchmark.shift_heatmap
+        )
+        cells, scores = heatmap.decode(merged, benchmark.decoder, sigma_px=recipe.codec.sigma_px)
+        center = np.stack([sample.center_xy for sample in samples])
+        scale = np.stack([sample.scale_wh for sample in samples])
+        xy = heatmap.to_image(cells, center, scale, (merged.shape[3], merged.shape[2]))
+        found.append(np.concatenate([xy, scores[..., None]], 2))
+    twin.network.train()
+    return np.concatenate(found)
+
+
+def train(
+    recipe: Recipe,
+    *,
+    reference: Path,
+    initial: Path,
+    dataset_root: Path,
+    output_dir: Path,
+    steps: int | None = None,
+    float64: bool = False,
+) -> None:
+    """The whole run into ``output_dir``; with ``steps`` only its first losses, one per step.
+
+    Raises:
+        UserError: no such clone, weights of another network, data that cannot be read.
+    """
+    torch.manual_seed(recipe.seed)
+    dtype = torch.float64 if float64 else torch.float32
+    torch.set_default_dtype(dtype)
+    twin = official(recipe, reference)
+    load_initial(twin.network, initial)
+    twin.network.to(dtype).train()
+    table = people.training_people(recipe, dataset_root, None)
+    crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed)
+    normalize = Normalizer(recipe.data, dtype)
+    optimizer = torch.optim.Adam(twin.network.parameters(), lr=recipe.train.learning_rate)
+    run = _Run(recipe, twin, normalize, output_dir, dataset_root, len(table))
+    total = steps or recipe.train.epochs * run.steps_per_epoch
+    losses = []
+    with tqdm(total=total, unit="step", dynamic_ncols=True) as bar:
+        for done, (epoch, step, columns) in enumerate(batches(crops, recipe)):
+            if done == total:
+                break
+            run.batch_arrived()
+            rate = learning_rate(recipe.train, done, run.steps_per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            images, targets, weights = columns[:3]
+            maps = twin.forward(normalize(images))
+            loss = twin.loss(
+                maps, torch.from_numpy(targets).to(dtype), torch.from_numpy(weights).to(dtype)
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+            bar.update()
+            if steps is None:
+                run.step_done(epoch, step, losses[-1], rate)
+    if steps is None:
+        run.finish()
+    else:
+        record.write_text(output_dir / "losses.json", json.dumps(losses) + "\n")
+
+
+class _Run:
+    """Log lines and scores in the form of ``train.py``'s run folder."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        twin: Official,
+        normalize: Normalizer,
+        output_dir: Path,
+        dataset_root: Path,
+        count: int,
+    ) -> None:
+        self.recipe, self.twin, self.normalize = recipe, twin, normalize
+        self.steps_per_epoch = -(-count // recipe.train.batch_size)
+        self.folder = record.RunFolder(output_dir)
+        self.validation = people.validation_people(recipe, dataset_root)
+        self._losses: list[float] = []
+        self._scores: dict[str, float] = {}
+        self._mark, self._reading, self._began = time.perf_counter(), 0.0, time.perf_counter()
+
+    def start(self, facts: dict[str, Any]) -> None:
+        """recipe.yaml, record.json and an empty metrics.jsonl."""
+        self.folder.start(dump_yaml(self.recipe), facts)
+
+    def batch_arrived(self) -> None:
+        """Time since the last step was spent reading."""
+        self._reading += time.perf_counter() - self._mark
+
+    def step_done(self, epoch: int, step: int, loss: float, rate: float) -> None:
+        """Keep the loss; write a line where one is due; validate after the epochs that say so."""
+        if not self.folder.record_file.exists() or (epoch, step) == (0, 0):
+            self.start(
+                {
+                    "recipe": self.recipe.name,
+                    "seed": self.recipe.seed,
+                    "framework": f"torch {torch.__version__}",
+                    "threads": torch.get_num_threads(),
+                    "official": self.twin.source,
+                }
+            )
+        settings = self.recipe.train
+        self._losses.append(loss)
+        last = step + 1 == self.steps_per_epoch
+        if (epoch * self.steps_per_epoch + step + 1) % settings.log_every == 0 or last:
+            count, spent = len(self._losses), time.perf_counter() - self._began
+            self.folder.metric(
+                kind="train",
+                epoch=epoch,
+                step=step,
+                loss=math.fsum(self._losses) / count,
+                lr=rate,
+                reader_cost=round(self._reading / count, 6),
+                batch_cost=round(spent / count, 6),
+            )
+            self._losses, self._reading, self._began = [], 0.0, time.perf_counter()
+        if last and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs):
+            keypoints = predict(self.twin, self.normalize, self.validation.table, self.recipe)
+            self._scores = self.validation.score(keypoints)
+            rounded = {name: round(value, 4) for name, value in self._scores.items()}
+            self.folder.metric(kind="eval", epoch=epoch, **rounded)
+            tqdm.write(f"[EVAL] epoch: {epoch + 1} Mean={self._scores['Mean']:.3f}")
+            if epoch + 1 == settings.epochs:
+                table = self.validation.table
+                predictions.write_json(
+                    predictions.from_table(table, keypoints, recipe=self.recipe.name),
+                    self.folder.root / "predictions.json",
+                )
+            self._began = time.perf_counter()
+        self._mark = time.perf_counter()
+
+    def finish(self) -> None:
+        """The last scores into record.json."""
+        record_now = self.folder.read_record()
+        result = {"finished": record.now(), "last": self._scores}
+        self.folder.write_record({**record_now, "result": result})
