@@ -1,0 +1,209 @@
+"""Finished twins → records: scores with intervals, paired differences, and the judgement.
+
+python -m reproduce.twins_judge --runs OUT --dataset_root DATA
+
+OUT holds, as ``reproduce/twins.py`` leaves them, ``<recipe>_s<seed>/{paddle,torch}/`` with
+``predictions.json`` of the last weights in each (the Paddle side's by ``val.py --output_dir``), and
+``first_steps/<recipe>_{paddle,torch}_{float32,float64}/losses.json``. Written below
+``reproduce/runs/twins/``: record, metrics, recipe and scores of each run, ``first_steps.json`` and
+``twins.json``. The photos are LSPET's: a number on them compares with nothing published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_pose import evaluation, record
+from paddle_pose.data import mpii, predictions
+from paddle_pose.data.mpii import MpiiTruth
+from paddle_pose.data.predictions import Predictions
+from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.metrics import pckh
+from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
+from paddle_pose.skeletons import MPII16
+
+RUNS = Path(__file__).parent / "runs" / "twins"
+FRAMEWORKS = ("paddle", "torch")
+THRESHOLDS = {"Mean": 0.5, "Mean@0.1": 0.1}
+RESAMPLES = 1000
+STUDENT_95 = {2: 4.303, 3: 3.182, 4: 2.776}
+"""Two-sided 95 % points of Student's t by degrees of freedom (2n - 2 for n seeds a side)."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(prog="python -m reproduce.twins_judge", description=__doc__)
+    command.add_argument("--runs", type=Path, required=True, help="folder of the finished twins")
+    command.add_argument("--dataset_root", type=Path, required=True, help="what they ran on")
+    command.add_argument("--output_dir", type=Path, default=RUNS, help="where the records go")
+    return command
+
+
+def scored_hits(found: Predictions, truth: MpiiTruth) -> np.ndarray:
+    """(N, T) joints of each person within each of THRESHOLDS, over the scored joints."""
+    joints = pckh.scored_joints(MPII16)
+    errors = pckh.normalised_errors(
+        found.keypoints[:, :, :2] + 1.0, truth.joints_xy, truth.head_size_px
+    )
+    columns = [pckh.hits(errors, truth.visible, t)[:, joints].sum(1) for t in THRESHOLDS.values()]
+    return np.column_stack(columns)
+
+
+def paired_difference(
+    ours: Predictions, theirs: Predictions, truth: MpiiTruth
+) -> dict[str, dict[str, Any]]:
+    """Per threshold: first minus second in per cent, with the interval of the paired bootstrap."""
+    labelled = (truth.visible[:, pckh.scored_joints(MPII16)] > 0).sum(1)
+    hits = np.column_stack([scored_hits(ours, truth), scored_hits(theirs, truth)])
+    count, width = len(THRESHOLDS), 2 * len(THRESHOLDS)
+    visible = np.repeat(labelled[:, None], width, 1)
+    rates = resampled_rates(hits, visible, RESAMPLES, seed=0)
+    intervals = percentile_intervals(rates[:, :count] - rates[:, count:])
+    means = 100.0 * hits.sum(0) / labelled.sum()
+    return {
+        name: {
+            "difference": round(float(means[i] - means[i + count]), 4),
+            "interval": [round(float(end), 4) for end in intervals[i]],
+        }
+        for i, name in enumerate(THRESHOLDS)
+    }
+
+
+def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
+    """Difference of the means of some seeds against what seeds alone would make of it.
+
+    With n seeds a side, both drawn from one spread, the difference of the means has a standard
+    error of s·√(2/n), s pooled over the sides. It is called seen beyond Student's 95 % point.
+    """
+    seeds = len(paddle)
+    difference = float(np.mean(paddle) - np.mean(torch))
+    if seeds < 2:
+        return {"seeds": seeds, "difference": round(difference, 4), "verdict": "one seed: open"}
+    pooled = math.sqrt((np.var(paddle, ddof=1) + np.var(torch, ddof=1)) / 2)
+    error = pooled * math.sqrt(2 / seeds)
+    limit = STUDENT_95[2 * seeds - 2] * error
+    word = "no difference seen" if abs(difference) <= limit else "a difference is seen"
+    return {
+        "seeds": seeds,
+        "paddle_sd": round(float(np.std(paddle, ddof=1)), 4),
+        "torch_sd": round(float(np.std(torch, ddof=1)), 4),
+        "difference": round(difference, 4),
+        "seen_beyond": round(limit, 4),
+        "verdict": word,
+    }
+
+
+def _clean(command: str) -> str:
+    """A command without the folders of the machine that it ran on: their last part stays."""
+    words = [word.rstrip("/") for word in command.split(" ")]
+    keep = r"(?:[\w.]+_s\d+/)?[^/]+$"
+    return " ".join(re.search(keep, w).group() if w.startswith(("/", "..")) else w for w in words)
+
+
+def copy_run(source: Path, target: Path) -> dict[str, Any]:
+    """recipe, metrics and record of one run; returns the record."""
+    target.mkdir(parents=True, exist_ok=True)
+    for name in ("recipe.yaml", "metrics.jsonl"):
+        shutil.copyfile(source / name, target / name)
+    content = record.RunFolder(source).read_record()
+    content["command"] = _clean(content["command"])
+    started = content.get("pretrained_model")
+    if isinstance(started, dict) and "file" in started:
+        started["file"] = Path(started["file"]).name
+    record.RunFolder(target).write_record(content)
+    return content
+
+
+def read_predictions(folder: Path, truth: MpiiTruth) -> Predictions | None:
+    """predictions.json of the last weights, if the run got so far."""
+    files = [folder / "predictions.json", folder / "eval" / "predictions.json"]
+    file = next((f for f in files if f.is_file()), None)
+    if file is None:
+        return None
+    found = predictions.read(file, 0, joints=len(MPII16), skeleton=MPII16.name)
+    return predictions.for_rows(found, file, np.arange(len(truth)), len(truth))
+
+
+def score_runs(runs: Path, dataset_root: Path, output_dir: Path) -> dict[str, Any]:
+    """Records and scores of every finished run; what ``twins.json`` says."""
+    truth = mpii.truth(dataset_root, "valid")
+    twins: dict[str, Any] = {}
+    for pair in sorted(path for path in runs.glob("*_s[0-9]") if path.is_dir()):
+        found = {side: read_predictions(pair / side, truth) for side in FRAMEWORKS}
+        name, _, seed = pair.name.rpartition("_s")
+        values: dict[str, Any] = {"seed": int(seed)}
+        for side, one in found.items():
+            if one is None:
+                continue
+            target = output_dir / f"{pair.name}_{side}"
+            copy_run(pair / side, target)
+            scores = evaluation.score_mpii(one, truth, resamples=RESAMPLES)
+            evaluation.write_scores(scores, target / "scores.json", recipe=one.recipe, run=side)
+            values[side] = {t: round(scores.values[t], 4) for t in THRESHOLDS}
+            values[f"{side}_intervals"] = {
+                t: [round(end, 4) for end in scores.intervals[t]] for t in THRESHOLDS
+            }
+        if all(found.values()):
+            values["paired"] = paired_difference(found["paddle"], found["torch"], truth)
+        twins.setdefault(name, {"runs": []})["runs"].append(values)
+    if not twins:
+        raise UserError(f"--runs {runs}: no <recipe>_s<seed> folder; see reproduce/twins.py")
+    for twin in twins.values():
+        both = [run for run in twin["runs"] if "paired" in run]
+        twin["judgement"] = {
+            t: judged([r["paddle"][t] for r in both], [r["torch"][t] for r in both])
+            for t in THRESHOLDS
+            if both
+        }
+    return twins
+
+
+def read_first_steps(folder: Path) -> dict[str, Any]:
+    """Per recipe and precision: losses of both sides, relative difference, step where they part."""
+    result: dict[str, Any] = {}
+    for file in sorted(folder.glob("*_paddle_float*/losses.json")):
+        name, _, precision = file.parent.name.rpartition("_paddle_")
+        other = folder / f"{name}_torch_{precision}" / "losses.json"
+        if not other.is_file():
+            continue
+        paddle, torch = (np.array(json.loads(f.read_text("utf-8"))) for f in (file, other))
+        steps = min(len(paddle), len(torch))
+        relative = np.abs(paddle[:steps] - torch[:steps]) / np.abs(torch[:steps])
+        parted = {
+            f"{limit:g}": next((i for i, value in enumerate(relative) if value > limit), None)
+            for limit in (1e-12, 1e-9, 1e-6, 1e-3)
+        }
+        result.setdefault(name, {})[precision] = {
+            "paddle": paddle[:steps].tolist(),
+            "torch": torch[:steps].tolist(),
+            "relative_difference": [float(f"{value:.2g}") for value in relative],
+            "first_step_beyond": parted,
+        }
+    return result
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; Raises UserError."""
+    options = parser().parse_args(arguments)
+    twins = score_runs(options.runs, options.dataset_root, options.output_dir)
+    steps = read_first_steps(options.runs / "first_steps")
+    for name, content in (("twins.json", twins), ("first_steps.json", steps)):
+        text = json.dumps(content, indent=1)
+        record.write_text(options.output_dir / name, text + "\n")
+    for name, twin in twins.items():
+        for threshold, words in twin["judgement"].items():
+            print(f"{name} {threshold}: {words}")
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main()

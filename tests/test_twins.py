@@ -1,0 +1,53 @@
+"""Judging twins: hand-worked differences, and records that name no folder of a machine."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from paddle_pose import recipe as recipes
+from reproduce import twins_judge
+
+
+def test_seeds_far_apart_hide_a_small_difference():
+    words = twins_judge.judged([10.0, 12.0, 14.0], [10.5, 12.5, 14.5])
+    # sd 2 on both sides: standard error 2·√(2/3) = 1.633, Student's point at 4 degrees 2.776.
+    assert words["seen_beyond"] == pytest.approx(2.776 * 2 * (2 / 3) ** 0.5, abs=1e-4)
+    assert words["difference"] == -0.5
+    assert words["verdict"] == "no difference seen"
+
+
+def test_a_difference_larger_than_the_seeds_is_seen():
+    words = twins_judge.judged([10.0, 10.1, 10.2], [12.0, 12.1, 12.2])
+    assert words["verdict"] == "a difference is seen"
+
+
+def test_one_seed_judges_nothing():
+    assert twins_judge.judged([10.0], [12.0])["verdict"] == "one seed: open"
+
+
+def test_commands_lose_the_machines_folders():
+    command = "python twins.py torch --initial /a/b/hg_s0/initial.safetensors --dataset_root ../c/d"
+    assert twins_judge._clean(command) == (
+        "python twins.py torch --initial hg_s0/initial.safetensors --dataset_root d"
+    )
+
+
+def test_first_steps_say_where_the_two_part(tmp_path):
+    losses = {"paddle": [1.0, 1.0 + 1e-10, 1.0 + 1e-7], "torch": [1.0, 1.0, 1.0]}
+    for side, values in losses.items():
+        folder = tmp_path / f"small_{side}_float64"
+        folder.mkdir()
+        (folder / "losses.json").write_text(json.dumps(values))
+    found = twins_judge.read_first_steps(tmp_path)["small"]["float64"]
+    assert found["first_step_beyond"] == {"1e-12": 1, "1e-09": 2, "1e-06": None, "0.001": None}
+    np.testing.assert_allclose(found["relative_difference"], [0, 1e-10, 1e-7], rtol=0.05)
+
+
+@pytest.mark.parametrize("name", ["newell_hg1_lspet", "hrnet_w8_lspet"])
+def test_twins_see_the_first_3200_people_ten_times(name):
+    recipe = recipes.load(f"twins:{name}", None)
+    assert (recipe.data.limit, recipe.train.epochs) == (3200, 10)
+    assert not recipe.benchmarks[0].published
