@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := output/quickstart
 
-.PHONY: help quickstart test test-paddle26 check clean
+.PHONY: help quickstart test test-paddle26 check report clean
 help:
 	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
 	@echo "make test         the whole test suite on the CPU"
 	@echo "make test-paddle26  the same on Paddle 2.6.2 and NumPy 1, what GPU users get from PyPI"
 	@echo "make check        format, lint and the tests of the house"
+	@echo "make report       the reproduction report from the committed records"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else \
@@ -44,6 +45,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest tests/test_house.py
+
+report: $(VENV)/.dev
+	@$(BIN)/python -m reproduce.report
 
 clean:
 	rm -rf $(VENV) .venv-paddle26 output

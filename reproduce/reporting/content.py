@@ -1,0 +1,126 @@
+"""What a report is made of, apart from how it is written down: both writers read these.
+
+Text is Markdown (code, emphasis, links). Links are paths from the repository's root or addresses;
+each writer makes them relative to its own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from reproduce.reporting.charts import Chart
+
+NOT_YET = "not yet recorded"
+"""The words for everything whose record does not exist."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table.
+
+    Attributes:
+        text: Markdown.
+        link: where the number stands: a record here, or the published source.
+        title: said in full where there is room for a tooltip only.
+        badge: ``kind`` of the coloured label that the text becomes, or none.
+    """
+
+    text: str
+    link: str = ""
+    title: str = ""
+    badge: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A captioned table.
+
+    Attributes:
+        caption: what the rows are, one sentence.
+        header: column names; the first column heads its row.
+        rows: as long as the header; plain text or cells.
+        numeric: columns that hold numbers, set right.
+        filters: for each row, group name → value that the page's filters select by.
+        folded: closed on the page until asked for.
+        anchor: name of its own for links.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell | str]]
+    numeric: frozenset[int] = frozenset()
+    filters: Sequence[dict[str, str]] = ()
+    folded: bool = False
+    anchor: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Markdown; with ``summary`` it is folded under that line on the page."""
+
+    markdown: str
+    summary: str = ""
+    source: str = ""  # file that it was read from, which the Markdown report links to instead
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A headline number."""
+
+    value: str
+    label: str
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Headline numbers side by side."""
+
+    facts: Sequence[Fact]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file of the repository or the user, embedded."""
+
+    file: str
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images under one another."""
+
+    pictures: Sequence[Picture]
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Figures side by side where there is room."""
+
+    charts: Sequence[Chart]
+
+
+Block = Table | Text | Facts | Pictures | Charts
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it; ``anchor`` is its name in links."""
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+    sections: Sequence[Section] = field(default_factory=tuple)
+
+
+def badge(kind: str, text: str, title: str = "") -> Cell:
+    """A coloured label."""
+    return Cell(text, badge=kind, title=title)
+
+
+def absent(what: str) -> Text:
+    """A section's text where its record does not exist."""
+    return Text(f"*{what}: {NOT_YET}.*")

@@ -1,0 +1,25 @@
+"""All sections of the report, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reproduce.reporting import notes, rescored, trained
+from reproduce.reporting.content import Section
+
+TITLE = "2-D human pose estimation in PaddlePaddle: does every published number hold?"
+LEAD = (
+    "Stacked Hourglass, HRNet and SimpleBaseline on MPII and COCO, number by number: what was "
+    "published, what stands behind it here, and how one knows. Each measured number links to its "
+    "record, each published one to its source."
+)
+
+
+def sections() -> Sequence[Section]:
+    """The report."""
+    return [
+        rescored.section(),
+        trained.section(),
+        notes.data_section(),
+        notes.log_section(),
+    ]
