@@ -12,7 +12,7 @@ from conftest import PARITY
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddle_pose.codecs import heatmap
+from paddle_pose.codecs import heatmap, peaks
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import crop_matrix, transform_points
 from paddle_pose.settings import DECODERS, CodecSettings
@@ -251,3 +251,39 @@ def test_blur_border_is_zero_as_in_mmpose() -> None:
         np.ones((9, 9), np.float32), (11, 11), 0, borderType=cv2.BORDER_CONSTANT
     )
     assert blurred[0, 0] < 0.5
+
+
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_lazy_merging_is_merging(decoder: str, shift: bool, threads: int, monkeypatch) -> None:
+    """Bit for bit, over chunks, threads, ties, empty maps and maps that are no copies."""
+    monkeypatch.setattr(peaks, "CHUNK_CELLS", 4 * 17 * 10 * 8)
+    monkeypatch.setattr(peaks, "CELLS_PER_THREAD", 1)
+    monkeypatch.setattr(peaks, "thread_count", lambda: threads)
+    rng = np.random.default_rng(5)
+    # Steps of an eighth make equal maxima, which must go to the first cell.
+    maps = rng.integers(-8, 9, (2, 11, 17, 10, 8)).astype(np.float32) / 8
+    maps[:, 3, :5] = 0
+    one, other = maps[0], maps[1].swapaxes(2, 3).copy().swapaxes(2, 3)
+    back = other[:, COCO17.flip_order, :, ::-1]
+    if shift:
+        back = np.concatenate([back[..., :1], back[..., :-1]], axis=3)
+    plain = (one + back) * np.float32(0.5)
+    merged = heatmap.merge_flip(one, other, COCO17.flip_order, shift)
+    np.testing.assert_array_equal(merged, plain)
+    expected = heatmap.decode(plain, decoder, sigma_px=2)
+    got = heatmap.decode_flipped(one, other, COCO17.flip_order, decoder, shift=shift, sigma_px=2)
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_array_equal(got[1], expected[1])
+    cells = plain.reshape(11, 17, 80).argmax(axis=2)
+    np.testing.assert_array_equal(peaks.find(plain).cells, cells.reshape(-1))
+    assert expected[0].dtype == expected[1].dtype == np.float32
+
+
+def test_threads_are_those_given(monkeypatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert peaks.thread_count() == 3
+    for nothing in ("0", "", "many"):
+        monkeypatch.setenv("OMP_NUM_THREADS", nothing)
+        assert peaks.thread_count() >= 1

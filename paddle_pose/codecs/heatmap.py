@@ -13,6 +13,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from paddle_pose.codecs import peaks
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.settings import DECODERS, CodecSettings
@@ -94,38 +95,74 @@ def decode(
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/inference.py:18 @6f69e46;
     open-mmlab/mmpose mmpose/codecs/utils/refinement.py:10 @759b39c
     """
+    _require_known(decoder)
+    maps = np.asarray(heatmaps_BJHW, np.float32)
+    coords, scores = _at_peaks(peaks.find(maps), maps.shape, decoder)
+    if decoder == "dark":
+        _refine_dark(coords, scores, maps, sigma_px)
+    return coords, scores
+
+
+def decode_flipped(
+    heatmaps_BJHW: np.ndarray,
+    flipped_BJHW: np.ndarray,
+    flip_order: np.ndarray,
+    decoder: str,
+    *,
+    shift: bool,
+    sigma_px: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """``decode(merge_flip(…))``, number for number, without writing the merged maps out."""
+    if decoder == "dark":  # looks at whole maps
+        merged = merge_flip(heatmaps_BJHW, flipped_BJHW, flip_order, shift)
+        return decode(merged, decoder, sigma_px=sigma_px)
+    _require_known(decoder)
+    found = peaks.find_merged(heatmaps_BJHW, flipped_BJHW, flip_order, shift=shift)
+    return _at_peaks(found, heatmaps_BJHW.shape, decoder)
+
+
+def _require_known(decoder: str) -> None:
     if decoder not in DECODERS:
         raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
-    people, joints, height, width = heatmaps_BJHW.shape
-    maps = np.ascontiguousarray(heatmaps_BJHW, np.float32).reshape(people * joints, height, width)
-    cells = maps.reshape(len(maps), height * width).argmax(axis=1)
-    values = maps.reshape(-1)  # positions in one row of numbers are the cheapest to look up
-    peaks = cells + np.arange(len(maps)) * (height * width)
-    scores = values[peaks]
-    y, x = np.divmod(cells, width)
-    found = scores > 0
+
+
+def _at_peaks(
+    found: peaks.Peaks, shape_BJHW: tuple[int, ...], decoder: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (B, J, 2) and scores (B, J) of maxima, by every rule that looks no further."""
+    people, joints, height, width = shape_BJHW
+    y, x = np.divmod(found.cells, width)
+    scores, right, left, below, above = found.values
+    is_peak = scores > 0
     coords = np.stack([x, y], axis=1).astype(np.float32)
-    coords[~found] = 0 if decoder in ("argmax", "quarter_offset") else -1
+    coords[~is_peak] = 0 if decoder in ("argmax", "quarter_offset") else -1
     if decoder in ("quarter_offset", "quarter_offset_per_axis"):
         inside_x, inside_y = (x > 1) & (x < width - 1), (y > 1) & (y < height - 1)
         if decoder == "quarter_offset":
             inside_x = inside_y = inside_x & inside_y
         else:  # mmpose leaves a joint in the first row or column where it is
             inside_x, inside_y = inside_x & (y > 0), inside_y & (x > 0)
-        coords[:, 0] += _quarter(values, peaks, inside_x & found, 1)
-        coords[:, 1] += _quarter(values, peaks, inside_y & found, width)
-    elif decoder == "dark":
-        inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2) & found
-        rows = np.flatnonzero(inside)
-        coords[rows] += _dark_step(maps[rows], y[rows], x[rows], dark_kernel(sigma_px))
+        coords[:, 0] += _quarter(right - left, inside_x & is_peak)
+        coords[:, 1] += _quarter(below - above, inside_y & is_peak)
     return coords.reshape(people, joints, 2), scores.reshape(people, joints)
 
 
-def _quarter(values: np.ndarray, peaks: np.ndarray, inside: np.ndarray, step: int) -> np.ndarray:
-    """A quarter toward the higher of the values one step after and before; 0 where not inside."""
-    safe = np.where(inside, peaks, step)  # any position that has both neighbours
-    offset = np.sign(values[safe + step] - values[safe - step]) * np.float32(0.25)
-    return np.where(inside, offset, np.float32(0))
+def _quarter(slope: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """A quarter toward the higher neighbour; 0 where not inside."""
+    return np.where(inside, np.sign(slope) * np.float32(0.25), np.float32(0))
+
+
+def _refine_dark(
+    coords_xy: np.ndarray, scores: np.ndarray, maps_BJHW: np.ndarray, sigma_px: float
+) -> None:
+    """Move maxima (B, J, 2), in place, by DARK's step where their surroundings are inside."""
+    people, joints, height, width = maps_BJHW.shape
+    flat = coords_xy.reshape(-1, 2)
+    x, y = flat.astype(np.int64).T
+    inside = (x > 1) & (x < width - 2) & (y > 1) & (y < height - 2) & (scores.reshape(-1) > 0)
+    rows = np.flatnonzero(inside)
+    maps = maps_BJHW.reshape(people * joints, height, width)[rows]
+    flat[rows] += _dark_step(maps, y[rows], x[rows], dark_kernel(sigma_px))
 
 
 def dark_kernel(sigma_px: float) -> int:
@@ -179,14 +216,7 @@ def merge_flip(
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/function.py:141 @6f69e46
     """
-    back = flipped_BJHW[:, flip_order, :, ::-1]
-    if not shift:
-        return (heatmaps_BJHW + back) * np.float32(0.5)
-    merged = np.empty_like(heatmaps_BJHW)
-    merged[..., 0] = heatmaps_BJHW[..., 0] + back[..., 0]
-    merged[..., 1:] = heatmaps_BJHW[..., 1:] + back[..., :-1]
-    merged *= np.float32(0.5)
-    return merged
+    return peaks.merge(heatmaps_BJHW, flipped_BJHW, flip_order, shift=shift)
 
 
 def to_image(
