@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose import runtime
+from paddle_pose import launching, runtime
 from paddle_pose.errors import one_line_errors
 
 
@@ -24,6 +24,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--num_workers", type=int, default=None, help="loader processes (default: one per core)")
     add("--seed", type=int, help="same as --set seed=N")
     add("--device", default="auto", help="auto, cpu, gpu or gpu:N")
+    launching.add_arguments(parser)
     add("--annotations", type=Path, help="COCO: file to train on, instead of the layout's")
     add("--val_annotations", type=Path, help="COCO: file to validate on")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
@@ -34,7 +35,7 @@ def main() -> None:
     """Parse, load, run."""
     arguments = parse_arguments()
     with one_line_errors():
-        runtime.configure()
+        launching.start(arguments)
         runtime.import_paddle()
         from paddle_pose import run
 

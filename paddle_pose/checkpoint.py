@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from paddle_pose.errors import UserError
+from paddle_pose.precision import exact_weights
 from paddle_pose.safe_pickle import load_arrays, save_arrays
 
 STATE_FILE = "checkpoint.safetensors"
@@ -105,7 +106,7 @@ def load_weights(network: nn.Layer, path: Path, *, partial: bool = False) -> Loa
 
 def _set_weights(own: Mapping[str, paddle.Tensor], arrays: Mapping[str, np.ndarray]) -> None:
     for name, array in arrays.items():
-        own[name].set_value(array.astype(own[name].numpy().dtype, copy=False))
+        own[name].set_value(paddle.to_tensor(array).astype(own[name].dtype))
 
 
 def save_weights(network: nn.Layer, path: Path) -> None:
@@ -132,9 +133,21 @@ def save_state(
     network: nn.Layer,
     optimizer: paddle.optimizer.Optimizer,
     position: Mapping[str, Any],
+    average: nn.Layer | None = None,
 ) -> None:
-    """Write everything a run needs to go on; the old state stays until the new one is whole."""
-    arrays = {f"weights/{name}": value.numpy() for name, value in network.state_dict().items()}
+    """Write everything a run needs to go on; the old state stays until the new one is whole.
+
+    Args:
+        path: replaced.
+        network: what is trained.
+        optimizer: its moments, and its full-precision weights where the network's are not.
+        position: plain data.
+        average: moving average of the weights, where there is one.
+    """
+    exact = exact_weights(network, optimizer)
+    arrays = {f"weights/{name}": value.numpy() for name, value in exact.items()}
+    if average is not None:
+        arrays |= {f"average/{name}": value.numpy() for name, value in average.state_dict().items()}
     for name, array in _optimizer_arrays(network, optimizer).items():
         arrays[f"optimizer/{name}"] = np.ascontiguousarray(array)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -159,9 +172,12 @@ def require_state(path: Path) -> None:
 
 
 def load_state(
-    path: Path, network: nn.Layer, optimizer: paddle.optimizer.Optimizer
+    path: Path,
+    network: nn.Layer,
+    optimizer: paddle.optimizer.Optimizer,
+    average: nn.Layer | None = None,
 ) -> dict[str, Any]:
-    """Fill network and optimiser from ``save_state``'s file and return the position.
+    """Fill network, optimiser and average from ``save_state``'s file and return the position.
 
     Raises:
         UserError: no such file, another format, or a state of another network.
@@ -171,8 +187,29 @@ def load_state(
     arrays, metadata = _read_safetensors(path)
     if metadata.get("format") != STATE_FORMAT:
         raise UserError(f"{path}: not a training state of this project; give it a run folder")
+    if average is not None:
+        _fill(average, arrays, "average/", path)
+    weights = _fill(network, arrays, "weights/", path)
     own = network.state_dict()
-    weights = {n[8:]: a for n, a in arrays.items() if n.startswith("weights/")}
+    state: dict[str, Any] = {}
+    halves = {n: v for n, v in own.items() if v.dtype in (paddle.float16, paddle.bfloat16)}
+    if halves:
+        copies = {value.name: paddle.to_tensor(weights[n]) for n, value in halves.items()}
+        state["master_weights"] = copies
+    for name, array in arrays.items():
+        if name.startswith("optimizer/"):
+            owner, _, slot = name[10:].rpartition("/")
+            state[f"{own[owner].name}_{slot}"] = paddle.to_tensor(array)
+    optimizer.set_state_dict(state)
+    return json.loads(metadata["position"])
+
+
+def _fill(
+    network: nn.Layer, arrays: Mapping[str, np.ndarray], prefix: str, path: Path
+) -> dict[str, np.ndarray]:
+    """Set every weight from the arrays under ``prefix`` and return those; Raises UserError."""
+    own = network.state_dict()
+    weights = {n[len(prefix) :]: a for n, a in arrays.items() if n.startswith(prefix)}
     wrong = sorted(
         name
         for name in own.keys() | weights.keys()
@@ -181,10 +218,4 @@ def load_state(
     if wrong:
         raise UserError(f"{path}: state of another network (differs in {_short(wrong)})")
     _set_weights(own, weights)
-    state = {}
-    for name, array in arrays.items():
-        if name.startswith("optimizer/"):
-            owner, _, slot = name[10:].rpartition("/")
-            state[f"{own[owner].name}_{slot}"] = paddle.to_tensor(array)
-    optimizer.set_state_dict(state)
-    return json.loads(metadata["position"])
+    return weights

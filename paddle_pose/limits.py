@@ -8,13 +8,15 @@ from typing import Any
 
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipe import Recipe
-from paddle_pose.settings import DECODERS
+from paddle_pose.settings import DECODERS, HALF
 
 AT_LEAST = {
     "seed": 0,
     "data.limit": 1,
     "train.epochs": 1,
     "train.batch_size": 1,
+    "train.base_batch_size": 0,
+    "train.accumulate_steps": 1,
     "train.log_every": 1,
     "train.save_every": 0,
     "train.validate_every": 1,
@@ -51,6 +53,30 @@ def require_maps(recipe: Recipe) -> None:
         )
 
 
+CHOICES = {
+    "train.scale_learning_rate": ("none", "linear"),
+    "train.amp": ("none", "O1", "O2"),
+    "train.amp_dtype": HALF,
+}
+"""Keys that take one of a few words."""
+
+
+def _require_trainable(recipe: Recipe) -> None:
+    for key, words in CHOICES.items():
+        if (word := _value(recipe, key)) not in words:
+            raise UserError(f"{key}: unknown '{word}'{nearest(str(word), words)}")
+    settings = recipe.train
+    if settings.scale_learning_rate == "linear" and settings.base_batch_size < 1:
+        raise UserError(
+            "train.scale_learning_rate=linear: set train.base_batch_size to the batch that "
+            "train.learning_rate was chosen for"
+        )
+    if not 0 <= settings.ema_decay < 1:
+        raise UserError(
+            f"train.ema_decay: must be 0 (none) or below 1, such as 0.999, got {settings.ema_decay}"
+        )
+
+
 def require_sound(recipe: Recipe) -> None:
     """Raises UserError for the first value that no run can have."""
     for key, least in AT_LEAST.items():
@@ -62,6 +88,7 @@ def require_sound(recipe: Recipe) -> None:
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
             raise UserError(f"model.{item.name}: must be at least 1, got {value}")
     _require_sound_pictures(recipe)
+    _require_trainable(recipe)
     require_maps(recipe)
     if not recipe.benchmarks:
         raise UserError("benchmarks: a recipe needs at least one")

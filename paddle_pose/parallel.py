@@ -1,12 +1,14 @@
 """Several processes on one run: who this one is, started by ``paddle.distributed.launch``.
 
-Each rank takes its part of every batch, gradients are averaged, rank 0 writes and validates.
+Each rank takes its part of every batch, gradients are averaged, rank 0 writes and scores.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +16,11 @@ from paddle_pose.errors import UserError
 
 if TYPE_CHECKING:
     from paddle.nn import Layer
+
+LONGEST_WAIT_S = 1800.0
+"""How long ranks wait for one that scores or writes: what Paddle allows NCCL."""
+
+_meetings = 0
 
 
 def rank() -> int:
@@ -27,58 +34,125 @@ def ranks() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process writes, validates and speaks."""
+    """Whether this process writes, scores and speaks."""
     return rank() == 0
 
 
-def start(batch_size: int) -> None:
+def start(batch_size: int = 0, accumulate_steps: int = 1) -> None:
     """Join the other processes; nothing to do for one.
 
     Raises:
-        UserError: the batch does not divide evenly among the ranks.
+        UserError: the batch does not divide evenly among ranks and accumulation steps.
     """
+    parts = ranks() * accumulate_steps
+    if batch_size % parts:
+        times = f" × {accumulate_steps} accumulation steps" if accumulate_steps > 1 else ""
+        raise UserError(
+            f"train.batch_size={batch_size}: is of all {ranks()} processes{times} together, so it "
+            f"must be a multiple of {parts}"
+        )
     if ranks() == 1:
         return
-    if batch_size % ranks():
-        raise UserError(
-            f"train.batch_size={batch_size}: is of all {ranks()} processes together, so it must be "
-            f"a multiple of {ranks()}"
-        )
     import paddle.distributed
 
     paddle.distributed.init_parallel_env()
 
 
-def part(keys: list) -> list:
-    """This rank's part of a batch: every rank gets equally many, what is left over nobody.
+def part_size(people: int) -> int:
+    """How many of a batch's people are this rank's; sizes differ by one at most."""
+    return people // ranks() + (rank() < people % ranks())
 
-    Only the last, short batch of an epoch can have a rest; the next epoch's order is another.
+
+def part(keys: list) -> list:
+    """This rank's part of a batch, in order: every key is one rank's.
+
+    A rank without any (the last batch of an epoch may be so short) takes the batch's first key,
+    so that it can keep step; ``share`` makes it count nothing.
     """
-    each = len(keys) // ranks()
-    return keys[rank() * each : (rank() + 1) * each]
+    each, rest = divmod(len(keys), ranks())
+    first = rank() * each + min(rank(), rest)
+    return keys[first : first + part_size(len(keys))] or keys[:1]
+
+
+def share(people: int) -> float:
+    """Weight of this rank's mean loss: the mean over ranks is then that over the whole batch."""
+    return part_size(people) * ranks() / people
+
+
+def wait_for_all() -> None:
+    """Return once every rank is here.
+
+    Gloo gives up on a rank that comes 30 seconds late to a collective operation, and says so
+    nowhere; so ranks meet here, in Paddle's own key-value store, before the first one after work
+    that only some of them do.
+    """
+    global _meetings
+    if ranks() == 1:
+        return
+    from paddle.base import core
+
+    _meetings += 1
+    store, name = core.create_or_get_global_tcp_store(), f"paddle_pose/meeting/{_meetings}"
+    store.add(name, 1)
+    began = time.monotonic()
+    while store.add(name, 0) < ranks():
+        if time.monotonic() - began > LONGEST_WAIT_S:
+            raise UserError(
+                f"process {rank()} waited {LONGEST_WAIT_S / 60:.0f} minutes for the others; "
+                "read their logs, then --resume"
+            )
+        time.sleep(0.002)
+
+
+def total(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Sum over ranks, element by element, in float64; the values themselves for one rank."""
+    own = np.asarray(values, np.float64)
+    if ranks() == 1 or own.size == 0:
+        return own
+    import paddle
+
+    summed = paddle.to_tensor(own)
+    paddle.distributed.all_reduce(summed)
+    return summed.numpy()
 
 
 def take_statistics_of_first(network: Layer) -> None:
     """Give every rank the running statistics of rank 0, which are the ones that are saved."""
     import paddle.distributed
 
+    if ranks() == 1:
+        return
+    wait_for_all()
     for value in network.state_dict().values():
         if value.stop_gradient:
             paddle.distributed.broadcast(value, src=0)
 
 
-def gather(part_of_rows: np.ndarray, rows: int) -> np.ndarray:
-    """All rows from the parts ``rows[rank::ranks]`` of every rank, in order, on every rank."""
-    if ranks() == 1:
-        return part_of_rows
-    import paddle.distributed
+def rows(people: int, batch_size: int, of_rank: int | None = None) -> np.ndarray:
+    """Row numbers that a rank predicts: every ``ranks()``-th batch of one process, whole.
 
-    longest = -(-rows // ranks())
-    padded = np.zeros((longest, *part_of_rows.shape[1:]))
-    padded[: len(part_of_rows)] = part_of_rows
-    parts: list = []
+    So each forward pass sees the people that it would see in one process, and gives the same bits
+    (with as many threads: the math library's sums depend on them).
+    """
+    first = rank() if of_rank is None else of_rank
+    starts = range(first * batch_size, people, ranks() * batch_size)
+    own = [np.arange(start, min(start + batch_size, people)) for start in starts]
+    return np.concatenate(own) if own else np.empty(0, np.int64)
+
+
+def gather(own_rows: np.ndarray, people: int, batch_size: int) -> np.ndarray:
+    """All rows, in order, on every rank, from what each computed for its ``rows``."""
+    if ranks() == 1:
+        return own_rows
+    import paddle
+
+    places = [rows(people, batch_size, number) for number in range(ranks())]
+    padded = np.zeros((max(map(len, places)), *own_rows.shape[1:]), own_rows.dtype)
+    padded[: len(own_rows)] = own_rows
+    parts: list[Any] = []
+    wait_for_all()
     paddle.distributed.all_gather(parts, paddle.to_tensor(padded))
-    whole = np.empty((rows, *part_of_rows.shape[1:]))
-    for number, part in enumerate(parts):
-        whole[number :: ranks()] = part.numpy()[: len(range(number, rows, ranks()))]
+    whole = np.empty((people, *own_rows.shape[1:]), own_rows.dtype)
+    for place, found in zip(places, parts, strict=True):
+        whole[place] = found.numpy()[: len(place)]
     return whole

@@ -14,6 +14,8 @@ from paddle_pose.recipe import Recipe
 MAY_CHANGE = (
     "train.epochs",
     "train.learning_rate",
+    "train.scale_learning_rate",
+    "train.base_batch_size",
     "train.clip_norm",
     "train.log_every",
     "train.save_every",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import os
 import sys
@@ -14,7 +15,17 @@ import numpy as np
 import paddle
 from tqdm import tqdm
 
-from paddle_pose import checkpoint, inference, limits, parallel, people, record, runtime, training
+from paddle_pose import (
+    checkpoint,
+    inference,
+    limits,
+    parallel,
+    people,
+    precision,
+    record,
+    runtime,
+    training,
+)
 from paddle_pose import recipe as recipes
 from paddle_pose import resuming as resuming_rules
 from paddle_pose.codecs import heatmap
@@ -26,7 +37,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.counting import count_parameters
 from paddle_pose.recipe import Recipe
-from paddle_pose.schedules import learning_rate
+from paddle_pose.schedules import highest_rate, learning_rate
 
 
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
@@ -88,8 +99,8 @@ class Run:
             if not math.isnan(value):
                 self._scalars.add_scalar(f"train/{name}", value, step)
 
-    def train_score(self, batch: Batch, heatmaps: np.ndarray) -> float:
-        """PCKh@0.5 of a training batch in image pixels, by each person's own head size."""
+    def train_score(self, batch: Batch, heatmaps: np.ndarray) -> tuple[int, int]:
+        """Hits and scored joints of PCKh@0.5 in image pixels, by each person's own head size."""
         head_px = self.train_people.head_size_px[batch.index]
         cells, _ = heatmap.decode(heatmaps, "quarter_offset", sigma_px=self.recipe.codec.sigma_px)
         target_cells, _ = heatmap.decode(
@@ -99,10 +110,8 @@ class Run:
         place = (batch.center_xy, batch.scale_wh, size_wh)
         offsets = heatmap.to_image(cells, *place) - heatmap.to_image(target_cells, *place)
         scored = (batch.weights.numpy() > 0) & np.isfinite(head_px)[:, None]
-        if not scored.any():
-            return math.nan
         hits = np.linalg.norm(offsets, axis=2) <= 0.5 * head_px[:, None]
-        return 100.0 * float(hits[scored].mean())
+        return int(hits[scored].sum()), int(scored.sum())
 
     def save(self, epoch: int, step: int) -> None:
         """A state to resume from, at (epoch, next step)."""
@@ -111,31 +120,32 @@ class Run:
             "step": step,
             "best": self.best,
             "last_scores": self.last_scores,
+            "loss_scaling": self.trainer.precision.state(),
             "random": {
                 "seed": self.recipe.seed,
                 "note": "every draw is a function of (seed, epoch, index); there is no other state",
             },
         }
+        trainer = self.trainer
         checkpoint.save_state(
-            self.folder.state_file, self.trainer.network, self.trainer.optimizer, position
+            self.folder.state_file, trainer.network, trainer.optimizer, position, trainer.averaged
         )
 
     def predict(self) -> np.ndarray:
-        """(N, J, 3) key points of the validation people, each rank predicting its share."""
-        table = self.validation.table
-        if parallel.ranks() > 1:
-            parallel.take_statistics_of_first(self.trainer.network)
-            table = table.select(np.arange(len(table))[parallel.rank() :: parallel.ranks()])
+        """(N, J, 3) key points of the validation people, each rank predicting its batches."""
+        network, table = self.trainer.evaluated(), self.validation.table
+        parallel.take_statistics_of_first(network)
+        batch_size = self.recipe.eval.batch_size
         keypoints = inference.predict(
-            self.trainer.network,
-            table,
+            network,
+            table.select(parallel.rows(len(table), batch_size)) if parallel.ranks() > 1 else table,
             self.recipe.data,
             self.recipe.codec,
             self.validation.benchmark,
-            batch_size=self.recipe.eval.batch_size,
+            batch_size=batch_size,
             num_workers=self.num_workers,
         )
-        return parallel.gather(keypoints, len(self.validation.table))
+        return parallel.gather(keypoints, len(table), batch_size)
 
     def epoch_end(self, epoch: int) -> None:
         """Validate where it is due; keep the best weights."""
@@ -155,16 +165,17 @@ class Run:
         self.say(f"[EVAL] epoch: {epoch + 1} {line}")
         if not self.best or not self.best[metric] >= scores[metric]:  # a nan is never the best
             self.best = {"epoch": epoch, **scores}
-            checkpoint.save_weights(self.trainer.network, self.folder.best_weights)
+            checkpoint.save_weights(self.trainer.evaluated(), self.folder.best_weights)
             self.say(f"=> best {metric} so far: {scores[metric]:.3f} (epoch {epoch + 1})")
 
     def finish(self) -> None:
         """The result into record.json, the last weights beside the best."""
         last = self.folder.root / "last" / "model.pdparams"
-        checkpoint.save_weights(self.trainer.network, last)
+        checkpoint.save_weights(self.trainer.evaluated(), last)
         self._scalars.close()
         result = {
             "finished": record.now(),
+            "epochs": self.recipe.train.epochs,
             "best": self.best,
             "last": self.last_scores,
             "sha256": {
@@ -224,10 +235,11 @@ def train(arguments: argparse.Namespace) -> None:
     """Run ``train.py``'s arguments to the end; Raises UserError."""
     _quiet_unless_first()
     folder, recipe, resuming = _folder_and_recipe(arguments)
-    parallel.start(recipe.train.batch_size)
+    parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
     if arguments.dataset_root is None:
         raise UserError("--dataset_root: give the folder that holds annotations and images")
     device = runtime.choose_device(arguments.device)
+    precision.require_device(recipe.train, device)
     workers = people.worker_count(arguments.num_workers)
     train_people = people.training_people(recipe, arguments.dataset_root, arguments.annotations)
     validation = people.validation_people(recipe, arguments.dataset_root, arguments.val_annotations)
@@ -257,12 +269,17 @@ def train(arguments: argparse.Namespace) -> None:
         folder.start(recipes.dump_yaml(recipe), facts)
     run = Run(recipe, folder, trainer, train_people, validation, workers)
     start = _restore(run, changed, facts) if resuming else (0, 0)
+    if start is None:
+        return
     run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
-    hooks = training.Hooks(epoch_end=run.epoch_end)
-    if parallel.is_first():
-        hooks = training.Hooks(
-            log=run.log, save=run.save, epoch_end=run.epoch_end, train_score=run.train_score
+    if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
+        run.say(
+            f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "
+            f"{recipe.train.batch_size} / {recipe.train.base_batch_size} people"
         )
+    hooks = training.Hooks(epoch_end=run.epoch_end, train_score=run.train_score)
+    if parallel.is_first():
+        hooks = dataclasses.replace(hooks, log=run.log, save=run.save)
     crops = PersonCrops(
         train_people, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed
     )
@@ -275,7 +292,14 @@ def train(arguments: argparse.Namespace) -> None:
         num_workers=workers,
         drop_last=recipe.train.drop_last,
     )
-    training.fit(trainer, batches, steps_per_epoch=steps, start=start, hooks=hooks)
+    training.fit(
+        trainer,
+        batches,
+        people=len(train_people),
+        steps_per_epoch=steps,
+        start=start,
+        hooks=hooks,
+    )
     if parallel.is_first():
         run.finish()
     print(f"=> best weights: {folder.best_weights}")
@@ -293,16 +317,21 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.V
     validation.require_metric(recipe.train.select_metric)
 
 
-def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[int, int]:
-    """Load the state; a run that was killed before its first one starts over."""
+def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[int, int] | None:
+    """Load the state; a run that was killed before its first one starts over.
+
+    None for a run that is finished: it stays as it is.
+    """
     has_state = run.folder.state_file.is_file()
     old = run.folder.read_record()
     resuming_rules.require_same_start(old, facts, from_the_start=not has_state)
     position = {"epoch": 0, "step": 0, "best": {}, "last_scores": {}}
     if has_state:
+        trainer = run.trainer
         position = checkpoint.load_state(
-            run.folder.state_file, run.trainer.network, run.trainer.optimizer
+            run.folder.state_file, trainer.network, trainer.optimizer, trainer.averaged
         )
+        trainer.precision.set_state(position.get("loss_scaling", {}))
         if facts["pretrained_model"] is not None:
             print("=> --pretrained_model: not needed, the run goes on from its own weights")
     epochs = run.recipe.train.epochs
@@ -311,6 +340,13 @@ def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[
             f"--resume: the run is in epoch {position['epoch'] + 1} already, past "
             f"train.epochs={epochs}"
         )
+    result = old["result"] or {}
+    if position["epoch"] == epochs and result.get("epochs") == epochs:
+        scores = " ".join(f"{k}={v:.3f}" for k, v in result["best"].items() if k != "epoch")
+        print(f"=> {run.folder.root}: finished at {result['finished']}; nothing is left to do")
+        print(f"=> best weights: {run.folder.best_weights}")
+        print(f"[EVAL] epoch: {result['best']['epoch'] + 1} {scores}")
+        return None
     run.best, run.last_scores = position["best"], position.get("last_scores", {})
     if parallel.is_first():
         run.folder.resume(position, recipes.dump_yaml(run.recipe), changed)

@@ -37,6 +37,16 @@ def _cosine_decay(settings: TrainSettings, step: int, steps_per_epoch: int) -> f
 SCHEDULES = {"multistep": _multistep, "one_cycle": _one_cycle, "cosine": _cosine_decay}
 
 
+def highest_rate(settings: TrainSettings) -> float:
+    """``train.learning_rate``, scaled to the batch only where the recipe asks for it.
+
+    Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1 (linear scaling)
+    """
+    if settings.scale_learning_rate == "linear":
+        return settings.learning_rate * settings.batch_size / settings.base_batch_size
+    return settings.learning_rate
+
+
 def learning_rate(settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
     """Rate of step ``step`` of the run (from 0).
 
@@ -51,7 +61,7 @@ def learning_rate(settings: TrainSettings, step: int, steps_per_epoch: int) -> f
     if settings.schedule not in SCHEDULES:
         hint = nearest(settings.schedule, SCHEDULES)
         raise UserError(f"train.schedule: unknown '{settings.schedule}'{hint}")
-    rate = settings.learning_rate * SCHEDULES[settings.schedule](settings, step, steps_per_epoch)
+    rate = highest_rate(settings) * SCHEDULES[settings.schedule](settings, step, steps_per_epoch)
     if step < settings.warmup_steps:
         missing = (1 - step / settings.warmup_steps) * (1 - settings.warmup_factor)
         rate *= 1 - missing

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
 """How heat maps become positions (codecs/heatmap.py)."""
 
+HALF = ("float16", "bfloat16")
+"""Number types of mixed precision."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
@@ -85,6 +88,17 @@ class TrainSettings:
     Attributes:
         epochs, batch_size: of the whole run; ``batch_size`` people per step in all.
         learning_rate: at its highest.
+        scale_learning_rate: ``none``, or ``linear``: × batch_size / base_batch_size. No number of
+            devices ever changes the rate by itself.
+        base_batch_size: the batch that ``learning_rate`` was chosen for; needed for ``linear``.
+        accumulate_steps: the passes in which an update's ``batch_size`` people are taken, to save
+            memory. A step stays one update of the whole batch, with its gradient; batch norm and
+            the count in ``cell_cross_entropy`` see the people of one pass on one device.
+        sync_batch_norm: batch norm over the people of all devices (in one pass).
+        ema_decay: weight of the past in a moving average of the weights, which is then what is
+            validated and kept as best; 0 for none.
+        amp: mixed precision by paddle.amp on a GPU: ``none``, ``O1`` or ``O2`` (precision.py).
+        amp_dtype: ``float16`` (with loss scaling) or ``bfloat16``; unused without ``amp``.
         schedule: ``multistep``, ``one_cycle`` or ``cosine``.
         milestones: epochs (from 0) at which the rate is multiplied by ``gamma`` (multistep).
         gamma: see milestones.
@@ -105,6 +119,13 @@ class TrainSettings:
     epochs: int = 210
     batch_size: int = 32
     learning_rate: float = 1e-3
+    scale_learning_rate: str = "none"
+    base_batch_size: int = 0
+    accumulate_steps: int = 1
+    sync_batch_norm: bool = False
+    ema_decay: float = 0.0
+    amp: str = "none"
+    amp_dtype: str = "float16"
     schedule: str = "multistep"
     milestones: tuple[int, ...] = (170, 200)
     gamma: float = 0.1

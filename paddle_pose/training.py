@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +14,12 @@ from paddle import nn
 from tqdm import tqdm
 
 from paddle_pose import losses, parallel
+from paddle_pose.averaging import Average
 from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.models.blocks import PoseNetwork, StageOutput
+from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork, StageOutput
 from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.precision import Precision, exact_weights
 from paddle_pose.schedules import learning_rate
 from paddle_pose.settings import DataSettings, TrainSettings
 
@@ -50,19 +53,19 @@ class TrainLog:
 
 @dataclass
 class Hooks:
-    """What the loop calls; each gets the position (epoch, next step) it would resume from.
+    """What the loop calls, on every rank; positions are (epoch, next step) to resume from.
 
     Attributes:
         log: a log line is due.
         save: a resumable checkpoint is due; all losses and weights so far are finite.
         epoch_end: an epoch's last step is done; validates where it is due.
-        train_score: PCKh of a training batch from its last heat maps.
+        train_score: hits and scored joints of this rank's part of a batch, from its heat maps.
     """
 
     log: Callable[[TrainLog], None] = lambda log: None
     save: Callable[[int, int], None] = lambda epoch, step: None
     epoch_end: Callable[[int], None] = lambda epoch: None
-    train_score: Callable[[Batch, np.ndarray], float] = lambda batch, heatmaps: math.nan
+    train_score: Callable[[Batch, np.ndarray], tuple[int, int]] = lambda batch, heatmaps: (0, 0)
 
 
 def loss_function(
@@ -82,7 +85,13 @@ def loss_function(
 
 
 def make_optimizer(network: nn.Layer, settings: TrainSettings) -> paddle.optimizer.Optimizer:
-    """Adam as torch.optim.Adam: betas 0.9 and 0.999, epsilon 1e-8, weight decay as L2."""
+    """Adam as torch.optim.Adam: betas 0.9 and 0.999, epsilon 1e-8, weight decay as L2.
+
+    Not ``use_multi_tensor``: on a CPU its steps equal these to one rounding (1.5e-8 of weights
+    near 0.1 after 5 steps) and no further, so no run would repeat to the bit; it refuses float64,
+    in which steps are compared with the reference, and takes gradients for other weights' where
+    one is missing. A step takes 2.4 instead of 3.6 ms of 120 (quickstart's network).
+    """
     clip = nn.ClipGradByGlobalNorm(settings.clip_norm) if settings.clip_norm > 0 else None
     return paddle.optimizer.Adam(
         learning_rate=settings.learning_rate,
@@ -97,33 +106,127 @@ def make_optimizer(network: nn.Layer, settings: TrainSettings) -> paddle.optimiz
 
 @dataclass
 class Trainer:
-    """A network with its optimiser; ``step`` is one update."""
+    """A network with its optimiser; ``step`` is one update.
+
+    Attributes:
+        network: trained, in place.
+        settings: how.
+        data: what the images are normalised by.
+        average: moving average of the weights, or None.
+        precision: mixed precision, where the recipe asks for it.
+    """
 
     network: PoseNetwork
     settings: TrainSettings
     data: DataSettings
     optimizer: paddle.optimizer.Optimizer = field(init=False)
+    average: Average | None = field(init=False, default=None)
+    precision: Precision = field(init=False)
 
     def __post_init__(self) -> None:
-        self.optimizer = make_optimizer(self.network, self.settings)
-        self._loss = loss_function(self.settings)
-        several = parallel.ranks() > 1
-        self._forward = paddle.DataParallel(self.network) if several else self.network
+        settings = self.settings
+        if settings.sync_batch_norm:
+            for layer in self.network.sublayers():
+                if isinstance(layer, BatchNorm2D):
+                    layer.over_all_ranks = True
+        if settings.ema_decay or settings.amp == "O2":
+            self.average = Average(self.network, settings.ema_decay)
+        self.optimizer = make_optimizer(self.network, settings)
+        self.precision = Precision(settings)
+        self.precision.prepare(self.network, self.optimizer)
+        self._loss = loss_function(settings)
+        self._several = parallel.ranks() > 1
+        parallel.wait_for_all()
+        self._forward = paddle.DataParallel(self.network) if self._several else self.network
         self._normalize = ImageNormalizer(self.data)
+        self._exact: dict[str, paddle.Tensor] = {}
 
-    def step(self, batch: Batch, rate: float) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Forward, loss, backward, update; returns loss and last heat maps, both on the device."""
-        outputs = self._forward(self._normalize(batch.images))
-        loss = self._loss(outputs, batch.targets, batch.weights)
-        loss.backward()
+    def step(
+        self, batch: Batch, rate: float, people: int | None = None
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Forward, loss, backward, update; returns loss and last heat maps, both on the device.
+
+        Args:
+            batch: this rank's part.
+            rate: learning rate.
+            people: in the parts of all ranks together; None for as many as here on every rank.
+
+        The mean over ranks of the loss, and of its gradient, is that over all people.
+        """
+        rows = batch.images.shape[0]
+        people = people or rows * parallel.ranks()
+        # As many passes on every rank: with sync_batch_norm they wait for each other in each.
+        passes = max(min(self.settings.accumulate_steps, people // parallel.ranks()), 1)
+        pass_losses, maps = [], []
+        for number, part in enumerate(_split(batch, passes), start=1):
+            weight = parallel.share(people) * part[0].shape[0] / rows
+            with self._without_exchange(last=number == passes):
+                loss, heatmaps = self._add_gradient(*part, weight)
+            pass_losses.append(loss)
+            maps.append(heatmaps)
         self.optimizer.set_lr(rate)
-        self.optimizer.step()
+        self.precision.update(self.optimizer)
         self.optimizer.clear_grad()
+        if passes == 1:
+            return pass_losses[0], maps[0]
+        return paddle.add_n(pass_losses), paddle.concat(maps)
+
+    def _without_exchange(self, *, last: bool) -> contextlib.AbstractContextManager:
+        """Gradients are exchanged in the last backward pass of an update only."""
+        return self._forward.no_sync() if self._several and not last else contextlib.nullcontext()
+
+    def _add_gradient(
+        self,
+        images: paddle.Tensor,
+        targets: paddle.Tensor,
+        weights: paddle.Tensor,
+        share: float,
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Add the gradient of ``share`` × the loss; returns that product, and the last maps."""
+        with self.precision.computing():
+            outputs = self._forward(self._normalize(images))
+        outputs = self.precision.for_loss(outputs)
+        loss = self._loss(outputs, targets, weights)
+        if share != 1:
+            loss = loss * share
+        self.precision.backward(loss)
         return loss.detach(), outputs[-1].heatmaps_BJHW.detach()
+
+    def follow(self, step: int) -> None:
+        """Take the weights after update ``step`` of the run (from 0) into the average."""
+        if self.settings.ema_decay:
+            self._exact = self._exact or exact_weights(self.network, self.optimizer)
+            self.average.follow(self._exact, step)
+
+    @property
+    def averaged(self) -> PoseNetwork | None:
+        """The moving average, which a state to resume from must hold; None without one."""
+        return self.average.network if self.settings.ema_decay else None
+
+    def evaluated(self) -> PoseNetwork:
+        """The network that is validated and kept as best: the average, else the weights in full.
+
+        With half-precision weights these are the optimiser's float32 copies, in a second network.
+        """
+        if self.average is None:
+            return self.network
+        if not self.settings.ema_decay:
+            self.average.copy(exact_weights(self.network, self.optimizer))
+        return self.average.network
+
+
+def _split(batch: Batch, passes: int) -> Iterator[tuple[paddle.Tensor, ...]]:
+    """Images, targets and weights of a batch in so many parts of (nearly) equal size."""
+    columns = (batch.images, batch.targets, batch.weights)
+    if passes == 1:
+        yield columns
+        return
+    for rows in np.array_split(np.arange(batch.images.shape[0]), passes):
+        yield tuple(column[rows[0] : rows[-1] + 1] for column in columns)
 
 
 class _Losses:
-    """Losses kept on the device; read, and checked, only when a line or a checkpoint is due."""
+    """Losses kept on the device; read, and averaged over ranks, when a line or a state is due."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[int, int, paddle.Tensor]] = []
@@ -134,8 +237,11 @@ class _Losses:
 
     def check(self) -> None:
         """Raises UserError naming the first step whose loss is not finite."""
-        for epoch, step, loss in self._pending:
-            value = float(loss)
+        if not self._pending:
+            return
+        own = paddle.stack([loss for _, _, loss in self._pending]).numpy()
+        means = parallel.total(own) / parallel.ranks()
+        for (epoch, step, _), value in zip(self._pending, means.tolist(), strict=True):
             if not math.isfinite(value):
                 raise UserError(
                     f"loss is {value} at epoch {epoch + 1}, step {step + 1}; the checkpoint before "
@@ -171,7 +277,7 @@ class _Clock:
 
     def batch_arrived(self, images: int) -> None:
         self._reading += time.perf_counter() - self._mark
-        self._images += images * parallel.ranks()
+        self._images += images
         self._steps += 1
 
     def step_done(self) -> None:
@@ -195,11 +301,20 @@ def fit(
     trainer: Trainer,
     batches: Iterator[Batch],
     *,
+    people: int,
     steps_per_epoch: int,
     start: tuple[int, int] = (0, 0),
     hooks: Hooks,
 ) -> None:
     """Run from position ``start`` (epoch, step) to the end of the last epoch.
+
+    Args:
+        trainer: what to train.
+        batches: this rank's parts of all batches from ``start`` on.
+        people: in an epoch; the last batch may be short.
+        steps_per_epoch: updates in an epoch.
+        start: epoch and step, from 0.
+        hooks: what happens besides.
 
     Raises:
         UserError: the loss or a weight became non-finite; nothing of it was saved.
@@ -208,6 +323,7 @@ def fit(
     total = settings.epochs * steps_per_epoch
     done = start[0] * steps_per_epoch + start[1]
     trainer.network.train()
+    apart = True
     with tqdm(
         total=total,
         initial=done,
@@ -217,15 +333,24 @@ def fit(
         smoothing=0.05,
     ) as bar:
         for batch in batches:
-            clock.batch_arrived(batch.images.shape[0])
+            of_all = min(settings.batch_size, people - batch.step * settings.batch_size)
+            clock.batch_arrived(of_all)
+            if apart:
+                parallel.wait_for_all()
+                apart = False
             rate = learning_rate(settings, done, steps_per_epoch)
-            loss, heatmaps = trainer.step(batch, rate)
+            loss, heatmaps = trainer.step(batch, rate, of_all)
+            trainer.follow(done)
             recent.add(batch.epoch, batch.step, loss)
             done += 1
             last_of_epoch = batch.step + 1 == steps_per_epoch
             if done % settings.log_every == 0 or last_of_epoch:
                 recent.check()
                 reader, cost, ips = clock.lap()
+                score = (0, 0)
+                if parallel.part_size(of_all):
+                    score = hooks.train_score(batch, heatmaps.numpy())
+                hits, scored = parallel.total(score)
                 log = TrainLog(
                     epoch=batch.epoch,
                     step=batch.step,
@@ -236,7 +361,7 @@ def fit(
                     batch_cost=cost,
                     ips=ips,
                     eta_seconds=cost * (total - done),
-                    pckh=hooks.train_score(batch, heatmaps.numpy()),
+                    pckh=100.0 * float(hits / scored) if scored else math.nan,
                 )
                 bar.set_postfix_str(
                     f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {rate:.2e} {ips:.1f} images/s"
@@ -248,10 +373,12 @@ def fit(
                 hooks.epoch_end(batch.epoch)
                 trainer.network.train()
                 hooks.save(batch.epoch + 1, 0)
+                apart = True
             elif settings.save_every and done % settings.save_every == 0:
                 recent.check()
                 require_finite(trainer.network, batch.epoch, batch.step)
                 hooks.save(batch.epoch, batch.step + 1)
+                apart = True
             clock.pause(time.perf_counter() - began)
             clock.step_done()
             bar.update()

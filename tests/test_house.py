@@ -16,9 +16,9 @@ FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 FLOORS = {
     0: "errors",
     1: "parallel runtime skeletons geometry settings pickle_machine",
-    2: "schedules safe_pickle",
+    2: "schedules launching safe_pickle",
     3: "codecs oks models",
-    4: "data metrics losses",
+    4: "data metrics losses averaging precision",
     5: "inference training checkpoint porting drawing evaluation evaluation_coco",
     6: "recipe record",
     7: "people gallery limits resuming",

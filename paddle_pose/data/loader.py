@@ -44,9 +44,8 @@ class Batch:
 
 
 def steps_per_epoch(people: int, batch_size: int, *, drop_last: bool) -> int:
-    """Batches of an epoch, without one shorter than the ranks; Raises UserError for none."""
-    short = people % batch_size
-    steps = people // batch_size + (not drop_last and short >= parallel.ranks())
+    """Batches of an epoch, whatever the number of ranks; Raises UserError for none."""
+    steps = people // batch_size + (not drop_last and people % batch_size > 0)
     if steps == 0:
         raise UserError(
             f"{people} people make no batch of {batch_size}; lower train.batch_size or "

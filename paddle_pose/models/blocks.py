@@ -13,7 +13,9 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
+from paddle_pose import parallel
 from paddle_pose.errors import UserError
+from paddle_pose.models import synchronized
 
 
 class StageOutput(NamedTuple):
@@ -60,12 +62,27 @@ class BatchNorm2D(nn.BatchNorm2D):
     known when the layer trains, as they are outside static graphs.
 
     Source: pytorch/pytorch aten/src/ATen/native/Normalization.cpp batch_norm_cpu_update_stats
+
+    Attributes:
+        over_all_ranks: whether training normalises over the batch of all processes together.
     """
+
+    over_all_ranks: bool = False
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, C, H, W) -> (B, C, H, W); in training the running statistics move."""
         if not self.training or self._use_global_stats:
             return nn.BatchNorm2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
+        if self.over_all_ranks and parallel.ranks() > 1:
+            return synchronized.batch_norm(
+                x_BCHW,
+                mean=self._mean,
+                variance=self._variance,
+                weight=self.weight,
+                bias=self.bias,
+                momentum=self._momentum,
+                epsilon=self._epsilon,
+            )
         count = x_BCHW.size // self._num_features
         unbiased = count / max(count - 1, 1)
         # u·(m·(v/u) + (1 - m)·biased) = m·v + (1 - m)·unbiased: two small products, no copy to the

@@ -1,0 +1,110 @@
+"""What one process or several of ``paddle.distributed.launch`` compute: run by test_parallel.py.
+
+``python several_processes.py RESULT.npz`` writes, from rank 0, weights after a few steps in float64
+and predictions of a sharded evaluation.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from paddle_pose import runtime
+
+runtime.configure(quiet=True)
+runtime.import_paddle()
+
+import paddle  # noqa: E402
+
+from paddle_pose import inference, parallel, training  # noqa: E402
+from paddle_pose.data import mpii  # noqa: E402
+from paddle_pose.data.loader import Batch  # noqa: E402
+from paddle_pose.models.architectures import NewellHourglass  # noqa: E402
+from paddle_pose.settings import (  # noqa: E402
+    Benchmark,
+    CodecSettings,
+    DataSettings,
+    TrainSettings,
+)
+
+STEPS = 5
+BATCHES = (8, 8, 8, 8, 5)
+"""People per step; the last batch is short, so that ranks have 3 and 2."""
+NETWORK = NewellHourglass(joints=16, stacks=1, features=16, stem=8, depth=2, conv_bias=False)
+CASES = {
+    "synchronised": replace(TrainSettings(), batch_size=8, sync_batch_norm=True),
+    "frozen": replace(TrainSettings(), batch_size=8),
+    "accumulated": replace(TrainSettings(), batch_size=8, accumulate_steps=2),
+    "averaged": replace(TrainSettings(), batch_size=8, sync_batch_norm=True, ema_decay=0.9),
+}
+"""``frozen`` and ``accumulated`` keep the running statistics, which then normalise."""
+SEED = 3
+
+
+def batch(step: int) -> Batch:
+    """This rank's part of a drawn batch of 64×64 images."""
+    rng, people = np.random.default_rng([SEED, step]), BATCHES[step]
+    columns = (
+        rng.integers(0, 256, (people, 64, 64, 3), np.uint8),
+        rng.random((people, 16, 16, 16)),
+        rng.integers(0, 2, (people, 16)).astype(np.float64),
+    )
+    mine = parallel.part(list(range(people)))
+    images, targets, weights = (paddle.to_tensor(column[mine]) for column in columns)
+    unused = np.zeros((len(mine), 2))
+    return Batch(0, step, images, targets, weights, unused, unused, np.array(mine))
+
+
+def trained(settings: TrainSettings, *, frozen: bool) -> dict[str, np.ndarray]:
+    """Weights, statistics, losses and (where asked) the moving average after STEPS steps."""
+    paddle.seed(SEED)
+    network = NETWORK.build()
+    for layer in network.sublayers():
+        if isinstance(layer, paddle.nn.BatchNorm2D):
+            layer._use_global_stats = True if frozen else None
+    trainer, losses = training.Trainer(network, settings, DataSettings()), []
+    for step in range(STEPS):
+        network.train()
+        loss, _ = trainer.step(batch(step), 1e-3, BATCHES[step])
+        trainer.follow(step)
+        losses.append(float(loss))
+    arrays = {name: value.numpy() for name, value in trainer.evaluated().state_dict().items()}
+    return {**arrays, "losses": parallel.total(losses) / parallel.ranks()}
+
+
+def predicted(root: Path) -> np.ndarray:
+    """(8, 16, 3) key points of a drawn network; batches of 3, so ranks have 5 and 3 people."""
+    paddle.seed(SEED)
+    network, table = NETWORK.build(), mpii.load(root, "valid")
+    keypoints = inference.predict(
+        network,
+        table.select(parallel.rows(len(table), 3)),
+        DataSettings(image_size_wh=(64, 64)),
+        CodecSettings(),
+        Benchmark("mpii"),
+        batch_size=3,
+        num_workers=0,
+    )
+    return parallel.gather(keypoints, len(table), 3)
+
+
+def main() -> None:
+    """Every case, and the evaluation, into one file."""
+    parallel.start()
+    found = {"keypoints": predicted(Path(sys.argv[2]))}
+    paddle.set_default_dtype("float64")
+    for case, settings in CASES.items():
+        arrays = trained(settings, frozen=case in ("frozen", "accumulated"))
+        found |= {f"{case}/{name}": array for name, array in arrays.items()}
+    if parallel.is_first():
+        np.savez(sys.argv[1], **found, processes=os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+
+
+if __name__ == "__main__":
+    main()
