@@ -15,7 +15,7 @@ from paddle.nn import functional as F
 
 from paddle_pose import parallel
 from paddle_pose.errors import UserError
-from paddle_pose.models import synchronized
+from paddle_pose.models import onednn, synchronized
 
 
 class StageOutput(NamedTuple):
@@ -104,24 +104,20 @@ class BatchNorm2D(nn.BatchNorm2D):
 
 
 class Conv2D(nn.Conv2D):
-    """Convolution; on a CPU, a 1×1 one of stride 1 is the matrix product that it is.
-
-    Paddle's CPU kernel copies the input to columns first, for 1×1 too: with 128 → 64 channels at
-    32×32 the product takes 0.4 of its time (forward and backward; reproduce/log.md).
-    """
+    """Convolution with zeros around; float32 on a CPU by oneDNN (see onednn.py), else Paddle's."""
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, in, H, W) -> (B, out, H', W')."""
-        plain = self._kernel_size == [1, 1] and self._stride == [1, 1] and self._groups == 1
-        plain = plain and self._padding == 0
-        if not (plain and paddle.in_dynamic_mode() and x_BCHW.place.is_cpu_place()):
-            return nn.Conv2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
-        batch, channels, height, width = x_BCHW.shape
-        weight = self.weight.reshape([self._out_channels, channels])
-        out = paddle.matmul(weight, x_BCHW.reshape([batch, channels, height * width]))
-        if self.bias is not None:
-            out = out + self.bias.reshape([self._out_channels, 1])
-        return out.reshape([batch, self._out_channels, height, width])
+        if onednn.usable(x_BCHW, self.weight) and isinstance(self._padding, int):
+            return onednn.convolution(
+                x_BCHW,
+                self.weight,
+                self.bias,
+                stride=tuple(self._stride),
+                padding=(self._padding, self._padding),
+                groups=self._groups,
+            )
+        return nn.Conv2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
 
 
 def double_nearest(x_BCHW: paddle.Tensor) -> paddle.Tensor:
