@@ -109,7 +109,6 @@ class Comparison:
         target: None for rows that only inform.
         unit: of a sample, such as ``s/image``.
         missing: why ``theirs`` is None although the row has another side.
-        multiply_adds: of one unit, for the share of the measured matrix-product rate.
         tolerance: largest difference of the two sides' figures.
         warm_up: runs before the first measured one.
         pairs: measured runs; None for ``Options.pairs``.
@@ -122,7 +121,6 @@ class Comparison:
     target: Target | None = None
     unit: str = "s"
     missing: str = ""
-    multiply_adds: float | None = None
     tolerance: float = 0.0
     warm_up: int = 1
     pairs: int | None = None
@@ -238,7 +236,6 @@ class Row:
     work: str
     unit: str
     target: Target | None
-    multiply_adds: float | None
     ours: dict[str, Any] | None
     theirs: dict[str, Any] | None
     reached: float | None
@@ -317,7 +314,6 @@ def _row(
         work=comparison.work,
         unit=comparison.unit,
         target=comparison.target,
-        multiply_adds=comparison.multiply_adds,
         ours=ours.measured() if ours else None,
         theirs=theirs.measured() if theirs else None,
         reached=reached,

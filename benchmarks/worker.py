@@ -31,13 +31,16 @@ class Work:
     Attributes:
         run: one measured run. Its time is the sample, unless it returns a number: then that is.
         units: pieces of work (images, people) in one run; the sample is divided by it.
-        facts: what the record should know: versions, commits, shapes.
+        facts: what the record should know: versions, commits; ``multiply_adds`` of one unit and
+            its ``precision``, for the share of the machine's matrix-product rate.
+        prepare: done before each run, not measured.
         figures: results that the other side must find too, asked for after the last run.
     """
 
     run: Callable[[], float | None]
     units: float = 1.0
     facts: dict[str, Any] = field(default_factory=dict)
+    prepare: Callable[[], None] = lambda: None
     figures: Callable[[], dict[str, float]] = dict
 
 
@@ -54,6 +57,7 @@ def peak_mib() -> float | None:
 
 def measure(work: Work) -> dict[str, Any]:
     """Run once: the sample per unit, and processor time over elapsed time."""
+    work.prepare()
     clock, processor = time.perf_counter(), time.process_time()
     value = work.run()
     seconds = time.perf_counter() - clock

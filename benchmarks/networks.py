@@ -1,0 +1,295 @@
+"""Networks against PyTorch: training steps, and evaluation forwards with the flip test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.harness import Comparison, Options, Side, Target
+from benchmarks.worker import Work
+
+if TYPE_CHECKING:
+    from paddle_pose.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the table.
+
+    Attributes:
+        name: short.
+        label: as the table writes it.
+        recipe: ours.
+        family: whose official code it is: ``hrnet``, ``newell`` or ``hourglass52``.
+        clone: the option that names that clone.
+        size_wh, joints: of the recipe, for the other side.
+        batch: of a training step, so that one takes a few seconds at most on two cores.
+        eval_batch: of an evaluation forward; the flip test doubles it.
+    """
+
+    name: str
+    label: str
+    recipe: str
+    family: str
+    clone: str
+    size_wh: tuple[int, int]
+    joints: int
+    batch: int
+    eval_batch: int
+
+
+HOURGLASS52 = Network(
+    name="hourglass52",
+    label="Hourglass-52 @256×256",
+    recipe="hourglass:hourglass52_mpii_256x256",
+    family="hourglass52",
+    clone="mmpose",
+    size_wh=(256, 256),
+    joints=16,
+    batch=2,
+    eval_batch=2,
+)
+HRNET_W32_MPII = Network(
+    name="hrnet_w32",
+    label="HRNet-W32 @256×256",
+    recipe="hrnet:w32_mpii_256x256",
+    family="hrnet",
+    clone="hrnet",
+    size_wh=(256, 256),
+    joints=16,
+    batch=4,
+    eval_batch=4,
+)
+NEWELL_2 = Network(
+    name="newell_2",
+    label="Newell's hourglass, 2 stacks @256×256",
+    recipe="hourglass:newell_hg2_mpii_256x256",
+    family="newell",
+    clone="newell",
+    size_wh=(256, 256),
+    joints=16,
+    batch=4,
+    eval_batch=4,
+)
+HRNET_W32_COCO = Network(
+    name="hrnet_w32",
+    label="HRNet-W32 @256×192",
+    recipe="hrnet:w32_coco_256x192",
+    family="hrnet",
+    clone="hrnet",
+    size_wh=(192, 256),
+    joints=17,
+    batch=4,
+    eval_batch=8,
+)
+HRNET_W48_COCO = Network(
+    name="hrnet_w48",
+    label="HRNet-W48 @384×288",
+    recipe="hrnet:w48_coco_384x288",
+    family="hrnet",
+    clone="hrnet",
+    size_wh=(288, 384),
+    joints=17,
+    batch=1,
+    eval_batch=2,
+)
+TRAINED = (HOURGLASS52, HRNET_W32_MPII, NEWELL_2)
+EVALUATED = (HRNET_W32_COCO, HRNET_W48_COCO, HOURGLASS52)
+TRAINING_PASSES = 3
+"""Forward, gradient of the inputs, gradient of the weights: each the forward's multiply-adds."""
+
+
+def _recipe(name: str) -> Recipe:
+    from paddle_pose import runtime
+
+    runtime.configure(quiet=True)
+    runtime.import_paddle()
+    from paddle_pose import recipe as recipes
+
+    return recipes.load(name)
+
+
+def _facts(multiply_adds: float) -> dict[str, Any]:
+    import paddle
+
+    return {
+        "paddle": paddle.__version__,
+        "threads": int(os.environ["OMP_NUM_THREADS"]),
+        "multiply_adds": multiply_adds,
+    }
+
+
+def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Work:
+    """``Trainer.step``: normalise bytes, forward, loss, backward, Adam; and the loss read."""
+    chosen = _recipe(recipe)
+    import numpy as np
+    import paddle
+
+    from paddle_pose import recipe as recipes
+    from paddle_pose.data.loader import Batch
+    from paddle_pose.models.counting import count
+    from paddle_pose.training import Trainer
+
+    chosen = recipes.override(chosen, list(overrides))
+    width, height = chosen.data.image_size_wh
+    stride, joints = chosen.codec.stride, chosen.model.joints
+    paddle.seed(0)
+    network = chosen.model.build()
+    multiply_adds = count(network, (width, height)).multiply_adds
+    network.train()
+    trainer = Trainer(network, chosen.train, chosen.data)
+    paddle.seed(0)
+    made = Batch(
+        epoch=0,
+        step=0,
+        images=paddle.randint(0, 256, [batch, height, width, 3]).astype("uint8"),
+        targets=paddle.rand([batch, joints, height // stride, width // stride]),
+        weights=paddle.ones([batch, joints]),
+        center_xy=np.zeros((batch, 2)),
+        scale_wh=np.ones((batch, 2)),
+        index=np.arange(batch),
+    )
+
+    def run() -> None:
+        loss, _ = trainer.step(made, 1e-3)
+        float(loss)
+
+    return Work(run, units=batch, facts=_facts(TRAINING_PASSES * multiply_adds))
+
+
+def forward_with_flip(recipe: str, batch: int, engine: str, precision: str) -> Work:
+    """Bytes of crops -> heat maps of plain and mirrored merged, as evaluation does it."""
+    chosen = _recipe(recipe)
+    import numpy as np
+    import paddle
+    from paddle_pose.engine import make_forward
+
+    from paddle_pose.models.counting import count
+
+    width, height = size_wh = chosen.data.image_size_wh
+    paddle.seed(0)
+    network = chosen.model.build()
+    multiply_adds = 2 * count(network, size_wh).multiply_adds
+    forward = make_forward(
+        network,
+        chosen.data,
+        chosen.codec,
+        flip_test=True,
+        engine=engine,
+        precision=precision,
+        batch_size=batch,
+    )
+    images = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
+
+    def run() -> None:
+        forward(images)
+
+    return Work(run, units=batch, facts=_facts(multiply_adds) | {"precision": precision})
+
+
+def matrix_product(size: int, library: str) -> Work:
+    """One square product in float32, by Paddle or by NumPy."""
+    import numpy as np
+
+    facts: dict[str, Any] = {"multiply_adds": float(size) ** 3}
+    if library == "paddle":
+        _recipe("hrnet:w32_mpii_256x256")
+        import paddle
+
+        left, right = paddle.rand([size, size]), paddle.rand([size, size])
+        facts = _facts(facts["multiply_adds"])
+    else:
+        left, right = np.random.default_rng(0).random((2, size, size), np.float32)
+
+    def run() -> None:
+        float((left @ right)[0, 0])
+
+    return Work(run, facts=facts)
+
+
+PRODUCT_SIZE = 3072
+
+
+def products() -> dict[str, list[Side]]:
+    """Matrix products whose fastest is the machine's rate, by precision."""
+    ours, theirs = "benchmarks.networks:matrix_product", "benchmarks.torch_networks:matrix_product"
+    size = {"size": PRODUCT_SIZE}
+    return {
+        "float32": [
+            Side(ours, "Paddle", {**size, "library": "paddle"}),
+            Side(ours, "NumPy", {**size, "library": "numpy"}),
+            Side(theirs, "PyTorch", {**size, "dtype": "float32"}, in_torch=True),
+        ],
+        "bfloat16": [Side(theirs, "PyTorch", {**size, "dtype": "bfloat16"}, in_torch=True)],
+    }
+
+
+def official_side(network: Network, function: str, batch: int, options: Options) -> Side | None:
+    """PyTorch running the network's own code; None where its clone is not named."""
+    clone = getattr(options, network.clone)
+    if clone is None:
+        return None
+    return Side(
+        f"benchmarks.torch_networks:{function}",
+        f"PyTorch, official {network.family} network",
+        {
+            "family": network.family,
+            "experiment": network.recipe.partition(":")[2],
+            "clone": str(clone),
+            "size_wh": list(network.size_wh),
+            "batch": batch,
+            "joints": network.joints,
+        },
+        in_torch=True,
+    )
+
+
+def comparisons(options: Options) -> list[Comparison]:
+    """Three training steps; three evaluation forwards, each in float32 and in bfloat16."""
+    rows = []
+    for network in TRAINED:
+        batch = 1 if options.quick else network.batch
+        theirs = official_side(network, "training_step", batch, options)
+        rows.append(
+            Comparison(
+                name=f"train_{network.name}",
+                work=f"training step, {network.label}, batch {batch}",
+                ours=Side(
+                    "benchmarks.networks:training_step",
+                    "Paddle, Trainer.step",
+                    {"recipe": network.recipe, "batch": batch},
+                ),
+                theirs=theirs,
+                target=Target("speedup", 1.0),
+                unit="s/image",
+                missing="" if theirs else f"no --{network.clone} DIR",
+            )
+        )
+    for network in EVALUATED:
+        for precision, value in (("float32", 1.6), ("bfloat16", 3.0)):
+            batch = 1 if options.quick else network.eval_batch
+            theirs = official_side(network, "forward_with_flip", batch, options)
+            rows.append(
+                Comparison(
+                    name=f"forward_{network.name}_{precision}",
+                    work=f"evaluation forward with flip, {network.label}, batch {batch}, "
+                    f"{precision}",
+                    ours=Side(
+                        "benchmarks.networks:forward_with_flip",
+                        f"Paddle Inference with oneDNN, {precision}",
+                        {
+                            "recipe": network.recipe,
+                            "batch": batch,
+                            "engine": "onednn",
+                            "precision": precision,
+                        },
+                    ),
+                    theirs=theirs,
+                    target=Target("speedup", value),
+                    unit="s/person",
+                    missing="" if theirs else f"no --{network.clone} DIR",
+                )
+            )
+    return rows

@@ -1,0 +1,123 @@
+"""PyTorch's side: the official networks, stepped and run as their own training code does."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import official
+from benchmarks.worker import SkippedError, Work
+
+HRNET_EXPERIMENTS = {
+    "w32_mpii_256x256": "mpii/hrnet/w32_256x256_adam_lr1e-3.yaml",
+    "w32_coco_256x192": "coco/hrnet/w32_256x192_adam_lr1e-3.yaml",
+    "w48_coco_384x288": "coco/hrnet/w48_384x288_adam_lr1e-3.yaml",
+}
+
+
+class Hourglass52(torch.nn.Module):
+    """mmpose's backbone with the one convolution that its head is in this configuration.
+
+    Source: open-mmlab/mmpose configs/…/mpii/td-hm_hourglass52_8xb64-210e_mpii-256x256.py @759b39c
+    """
+
+    def __init__(self, clone: str, joints: int) -> None:
+        super().__init__()
+        backbone = official.mmpose_module(clone, "mmpose.models.backbones.hourglass")
+        self.backbone = backbone.HourglassNet(num_stacks=1)
+        self.head = torch.nn.Conv2d(256, joints, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(B, 3, H, W) -> (B, J, H/4, W/4)."""
+        return self.head(self.backbone(images)[-1])
+
+
+def official_network(
+    family: str, experiment: str, clone: str, joints: int
+) -> tuple[torch.nn.Module, Callable[..., torch.Tensor], str]:
+    """Network, its own loss as ``loss(output, target, weight_BJ1)``, repository and commit."""
+    commit = official.commit(Path(clone))
+    if family == "hrnet":
+        config = official.hrnet_config(clone, HRNET_EXPERIMENTS[experiment])
+        network = official.hrnet_module(clone, "models.pose_hrnet").get_pose_net(config, False)
+        loss = official.hrnet_module(clone, "core.loss").JointsMSELoss(use_target_weight=True)
+        return network, loss, f"deep-high-resolution-net.pytorch @{commit}"
+    if family == "newell":
+        module = official.newell_module(clone, "models.posenet")
+        network = module.PoseNet(nstack=2, inp_dim=256, oup_dim=joints, bn=False, increase=0)
+
+        def stacks_loss(output: torch.Tensor, target: torch.Tensor, _: object) -> torch.Tensor:
+            return network.calc_loss([output], target).mean()
+
+        return network, stacks_loss, f"pytorch_stacked_hourglass @{commit}"
+    if family == "hourglass52":
+        network = Hourglass52(clone, joints)
+        losses = importlib.import_module("mmpose.models.losses.heatmap_loss")
+        mse = losses.KeypointMSELoss(use_target_weight=True)
+        return network, lambda o, t, w: mse(o, t, w[..., 0]), f"mmpose @{commit}"
+    raise SkippedError(f"no official network for {family}")
+
+
+def _batch(family: str, size_wh: list[int], batch: int, joints: int) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(0)
+    width, height = size_wh
+    shape = (batch, height, width, 3) if family == "newell" else (batch, 3, height, width)
+    images = torch.randn(*shape)
+    targets = torch.rand(batch, joints, height // 4, width // 4)
+    return images, targets, torch.ones(batch, joints, 1)
+
+
+def _facts(source: str) -> dict[str, Any]:
+    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "official": source}
+
+
+def training_step(
+    family: str, experiment: str, clone: str, size_wh: list[int], batch: int, joints: int
+) -> Work:
+    """Forward, loss, backward, Adam, and the loss read, on a batch that is already normalised."""
+    network, loss_of, source = official_network(family, experiment, clone, joints)
+    network.train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    images, targets, weights = _batch(family, size_wh, batch, joints)
+
+    def run() -> None:
+        loss = loss_of(network(images), targets, weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+
+    return Work(run, units=batch, facts=_facts(source))
+
+
+def forward_with_flip(
+    family: str, experiment: str, clone: str, size_wh: list[int], batch: int, joints: int
+) -> Work:
+    """The plain and the mirrored batch one after the other, as the official code does."""
+    network, _, source = official_network(family, experiment, clone, joints)
+    network.eval()
+    images, _, _ = _batch(family, size_wh, batch, joints)
+    width_axis = 2 if family == "newell" else 3
+
+    @torch.no_grad()
+    def run() -> None:
+        plain = network(images)
+        mirrored = network(images.flip(width_axis))
+        (plain + mirrored.flip(-1)).mul_(0.5).sum().item()
+
+    return Work(run, units=batch, facts=_facts(source))
+
+
+def matrix_product(size: int, dtype: str) -> Work:
+    """One square product."""
+    torch.manual_seed(0)
+    left, right = torch.rand(2, size, size).to(getattr(torch, dtype))
+
+    def run() -> None:
+        float((left @ right)[0, 0])
+
+    return Work(run, facts=_facts("torch.matmul") | {"multiply_adds": float(size) ** 3})
