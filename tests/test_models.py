@@ -1,7 +1,8 @@
 """Networks: outputs equal the references', nothing unused is built, counts are the published ones.
 
 The records in tests/parity/models were made with the official PyTorch code: name-seeded weights
-and images (reproduce/aligning/name_seeded.py), outputs computed in float64, every third row and column kept.
+and images (reproduce/aligning/name_seeded.py), outputs computed in float64, every third row and
+column kept.
 """
 
 from __future__ import annotations

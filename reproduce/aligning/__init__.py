@@ -1,1 +1,1 @@
-"""Step-by-step alignment with the official implementations; ``python -m reproduce.align`` runs it."""
+"""Step-by-step alignment with the official implementations, for ``reproduce.align``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -145,12 +145,7 @@ def table(rows: Sequence[Row]) -> str:
             )
         )
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER) - 1)]
+    padded = [[c.ljust(w) for c, w in zip(line, widths, strict=False)] for line in lines]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
-        for line in lines
+        "  ".join([*cells, line[-1]]) for cells, line in zip(padded, lines, strict=True)
     )
-
-
-def for_networks(rows: Iterable[Row], network: str) -> list[Row]:
-    """The same rows under another network's name."""
-    return [replace(row, network=network) for row in rows]

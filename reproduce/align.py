@@ -1,0 +1,189 @@
+"""Paddle's method, step by step, against the official code: ``python -m reproduce.align``.
+
+Every step (forward, data, metric, decode, loss, learning rate, backward, optimiser, batch norm,
+initialisation) of every network is compared in float64 and float32 with what the official PyTorch
+code computed, and must stay within a tolerance whose origin is stated. The other side is either
+
+* recorded: arrays under ``tests/parity`` (always), and the larger ones of ``../shared`` or
+  PADDLE_POSE_REFERENCE_DATA where they are; or
+* live: with ``--reference DIR`` the code of a local clone runs, in a child process with PyTorch.
+
+It prints a table and writes ``reproduce/alignment/<network>.json`` (``live_<network>.json`` for
+live rows): a list of objects
+
+    {network, step, precision, quantity, difference, tolerance, tolerance_source,
+     reference: {repository, commit, file}, evidence: "recorded" | "live", ok: true | false | null}
+
+``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
+in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
+network on that data set shares. ``tolerance`` and ``ok`` are null where a row states the size of an
+effect and judges nothing. The exit code is 1 when any row is not within its tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from paddle_pose import runtime
+from paddle_pose.errors import one_line_errors
+
+OUTPUT = Path(__file__).parent / "alignment"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Some rows to make.
+
+    Attributes:
+        what: shown by the progress bar.
+        weight: how long it takes, in steps of the bar.
+        run: makes the rows; calls its argument after each of ``weight`` parts, or never.
+    """
+
+    what: str
+    weight: int
+    run: Callable[[Callable[[], None]], list]
+
+
+def network_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
+    """What is compared for one network."""
+    from reproduce.aligning import forward, rates, training
+    from reproduce.aligning.networks import NETWORKS
+
+    steps = 2 if quick else 10
+    jobs = [Job(f"{name} learning rate", 1, lambda tick: rates.rows(name))]
+    for dtype in ("float32",) if quick else ("float64", "float32"):
+        jobs.append(Job(f"{name} forward {dtype}", 2, lambda tick, d=dtype: forward.rows(name, d)))
+    for run in NETWORKS[name].training:
+        for dtype in ("float64", "float32"):
+            count = min(steps, training.FOLLOWABLE[run]) if dtype == "float64" else 1
+            jobs.append(
+                Job(
+                    f"{run} training {dtype}",
+                    2 * count,
+                    lambda tick, r=run, d=dtype: training.follow(name, r, d, steps, tick),
+                )
+            )
+    if shared is not None and name in training.SLOW:
+        slow = Job(
+            f"{name} training float32",
+            steps,
+            lambda tick: training.follow_slowly(name, shared, steps, tick),
+        )
+        jobs.append(slow)
+    return jobs
+
+
+def data_jobs(data_set: str, shared: Path | None, quick: bool) -> list[Job]:
+    """What is compared for one data set, whatever the network; quick leaves the metrics out."""
+    from reproduce.aligning import decoding, pipeline, scores
+
+    parts = [
+        ("targets", lambda tick: decoding.target_rows(data_set, shared)),
+        ("matrices", lambda tick: pipeline.matrix_rows(data_set)),
+        ("decoding", lambda tick: decoding.decode_rows(data_set, shared)),
+    ]
+    if shared is not None:
+        parts += [
+            ("crops", lambda tick: pipeline.crop_rows(data_set, shared)),
+            ("people", lambda tick: pipeline.people_rows(data_set, shared)),
+        ]
+        if not quick:
+            parts.append(("metrics", lambda tick: scores.rows(data_set, shared)))
+        if data_set == "coco":
+            parts.append(("half bodies", lambda tick: pipeline.half_body_rows(shared)))
+    return [Job(f"{data_set} {what}", 1, run) for what, run in parts]
+
+
+def run_jobs(jobs: Sequence[Job], bar: tqdm) -> list:
+    """All rows of the jobs; the bar advances by their weights."""
+    rows = []
+    for job in jobs:
+        bar.set_description(job.what)
+        end = bar.n + job.weight
+        rows += job.run(lambda: bar.update(1))
+        bar.update(end - bar.n)
+    return rows
+
+
+def check(folder: Path) -> list[str]:
+    """What is wrong with the committed rows: missing networks and steps, rows not within."""
+    from reproduce.aligning.networks import DATA_SETS, NETWORKS
+    from reproduce.aligning.rows import read
+
+    trained = ("loss", "backward", "optimiser", "batch norm")
+    problems = []
+    for name in (*NETWORKS, *DATA_SETS):
+        rows = read(folder / f"{name}.json")
+        wanted = {"data", "decode", "metric"}
+        if name in NETWORKS:
+            steps = trained if NETWORKS[name].training else ()
+            wanted = {"forward", "learning rate", *steps}
+        missing = sorted(wanted - {row.step for row in rows})
+        problems += [f"{name}.json: no row of step '{step}'" for step in missing]
+    for file in sorted(folder.glob("*.json")):
+        problems += [
+            f"{file.name}: {row.step}, {row.quantity} is not within its tolerance"
+            for row in read(file)
+            if row.ok is False
+        ]
+    return problems
+
+
+def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m reproduce.align",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", metavar="NETWORK", help="one network, or mpii or coco")
+    parser.add_argument("--quick", action="store_true", help="few steps; writes nothing")
+    parser.add_argument("--check", action="store_true", help="judge the written rows, run nothing")
+    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Align, print, write; returns the exit code."""
+    options = arguments_of(arguments)
+    runtime.configure(quiet=True)
+    runtime.import_paddle()
+    from reproduce.aligning import rows as table
+    from reproduce.aligning.networks import NETWORKS, chosen, reference_data
+
+    if options.check:
+        problems = check(options.output)
+        print("\n".join(problems or ["=> every step has its rows, and all are within tolerance"]))
+        return 1 if problems else 0
+    shared = reference_data()
+    jobs = {}
+    for name in chosen(options.only):
+        make = network_jobs if name in NETWORKS else data_jobs
+        jobs[name] = make(name, shared, options.quick)
+    rows = []
+    total = sum(job.weight for listed in jobs.values() for job in listed)
+    with tqdm(total=total, dynamic_ncols=True) as bar:
+        for listed in jobs.values():
+            made = run_jobs(listed, bar)
+            rows += made
+            if not options.quick:
+                table.write(made, options.output, keep=shared is None)
+    print(table.table(rows))
+    if shared is None:
+        print("=> rows that need the larger records (PADDLE_POSE_REFERENCE_DATA) were left alone")
+    bad = [row for row in rows if row.ok is False]
+    judged = sum(row.ok is not None for row in rows)
+    print(f"=> {judged - len(bad)} of {judged} quantities within their tolerance")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        sys.exit(main())

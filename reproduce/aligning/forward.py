@@ -1,0 +1,60 @@
+"""Outputs in the eval mode against the recorded ones (PEERS step: forward)."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+
+from reproduce.aligning import name_seeded
+from reproduce.aligning.networks import (
+    NETWORKS,
+    PARITY,
+    model_record,
+    precision,
+    reference_of,
+    seeded,
+)
+from reproduce.aligning.rows import Row
+
+FLOAT64_RELATIVE = 2**-24 + 1e-11
+"""Of the largest output. The record is rounded to float32 (2^-24 of a value). Paddle holds epsilon
+in float32, off by 2.5e-13, against variances near 1: 1e-11 leaves room for depth."""
+FLOAT64_REASON = "record rounded to float32 (2^-24), Paddle's float32 epsilon through depth (1e-11)"
+FLOAT32_REASON = "4 × what PyTorch's float32 is off from its float64 (recorded): two draws, doubled"
+
+
+def outputs(name: str, dtype: str) -> list[np.ndarray]:
+    """Heat maps of every stack for the recorded images and name-seeded weights."""
+    record = model_record(name)
+    with precision(dtype):
+        network, _ = seeded(name, record, name_seeded.tensors(record["state_dict"], record["gain"]))
+        network.eval()
+        images = name_seeded.images(record["input"]["shape"]).astype(dtype)
+        with paddle.no_grad():
+            return [out.heatmaps_BJHW.numpy() for out in network(paddle.to_tensor(images))]
+
+
+def rows(name: str, dtype: str) -> list[Row]:
+    """One row per output: the largest difference over the recorded values, of the largest value."""
+    record = model_record(name)
+    recorded = np.load(PARITY / "models" / f"{NETWORKS[name].model}.npz")
+    size = "×".join(str(n) for n in record["input"]["shape"])
+    made = []
+    for index, output in enumerate(outputs(name, dtype)):
+        expected = recorded[f"output_{index}"].astype(np.float64)
+        largest = record["outputs"][index]["max_abs"]
+        difference = np.abs(output[:, :, ::3, ::3] - expected).max() / largest
+        exact = dtype == "float64"
+        made.append(
+            Row(
+                name,
+                "forward",
+                dtype,
+                f"heat maps of stack {index + 1} for {size} images, relative to the largest",
+                float(difference),
+                FLOAT64_RELATIVE if exact else 4 * record["float32_error_max"],
+                FLOAT64_REASON if exact else FLOAT32_REASON,
+                reference_of(record),
+            )
+        )
+    return made

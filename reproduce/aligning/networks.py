@@ -1,0 +1,114 @@
+"""Which networks are aligned, where their records lie, and how one is built in a precision."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+
+from paddle_pose import recipe as recipes
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.recipe import Recipe
+from reproduce.aligning import name_seeded
+from reproduce.aligning.rows import Reference
+
+ROOT = Path(__file__).parent.parent.parent
+PARITY = ROOT / "tests" / "parity"
+
+HRNET = ("leoxiaobin/deep-high-resolution-net.pytorch", "6f69e4676ad8d43d0d61b64b1b9726f0c369e7b1")
+MMPOSE = ("open-mmlab/mmpose", "759b39c13fea6ba094afc1fa932f51dc1b11cbf9")
+PRINCETON = ("princeton-vl/pytorch_stacked_hourglass", "ceedc14b9b8814ba641f4a00baa5d0af153588a9")
+PYTORCH = ("pytorch/pytorch", "2.13.0")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network under alignment.
+
+    Attributes:
+        recipe: the published row whose network, schedule and loss are compared.
+        model: its record in ``tests/parity/models``.
+        training: its records in ``tests/parity/training``.
+    """
+
+    recipe: str
+    model: str
+    training: tuple[str, ...] = ()
+
+    def load(self) -> Recipe:
+        """The recipe."""
+        return recipes.load(self.recipe)
+
+
+NETWORKS = {
+    "hourglass52": Network(
+        "hourglass:hourglass52_mpii_256x256", "hourglass52_mpii_256", ("hourglass52_batch8",)
+    ),
+    "newell_hg2": Network(
+        "hourglass:newell_hg2_mpii_256x256",
+        "newell_hg2_mpii_256",
+        ("newell_hg2", "newell_hg2_own_loss"),
+    ),
+    "hrnet_w32": Network("hrnet:w32_mpii_256x256", "hrnet_w32_mpii_256x256", ("hrnet_w32",)),
+    "hrnet_w48": Network("hrnet:w48_coco_384x288", "hrnet_w48_coco_384x288"),
+    "pose_resnet50": Network("simple_baseline:res50_mpii_256x256", "pose_resnet50_mpii_256x256"),
+}
+DATA_SETS = ("mpii", "coco")
+
+
+def chosen(only: str | None) -> list[str]:
+    """The networks and data sets to align; Raises UserError for an unknown name."""
+    names = [*NETWORKS, *DATA_SETS]
+    if only is None:
+        return names
+    if only not in names:
+        raise UserError(f"--only {only}: no such network or data set{nearest(only, names)}")
+    return [only]
+
+
+def reference_data() -> Path | None:
+    """The folder of the larger records and real data, if it is there."""
+    folder = Path(os.environ.get("PADDLE_POSE_REFERENCE_DATA", ROOT.parent / "shared"))
+    return folder if (folder / "parity").is_dir() else None
+
+
+def reference_of(record: dict[str, Any], suffix: str = "") -> Reference:
+    """The reference that a network's record names."""
+    stated = record["reference"]
+    repository = stated["repo"].removeprefix("github.com/")
+    return Reference(repository, stated["commit"], stated["file"] + suffix)
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Paddle's default precision, which decides that of new layers and of the learning rate."""
+    before = paddle.get_default_dtype()
+    paddle.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        paddle.set_default_dtype(before)
+
+
+def model_record(name: str) -> dict[str, Any]:
+    """The record of a network of NETWORKS."""
+    return name_seeded.read_record(PARITY / "models" / f"{NETWORKS[name].model}.json.gz")
+
+
+def seeded(
+    name: str, record: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> tuple[PoseNetwork, set[str]]:
+    """The network with recorded weights, and the layers that only the reference has."""
+    network = NETWORKS[name].load().model.build()
+    left = name_seeded.fill(network, arrays)
+    unexpected = {key.rpartition(".")[0] for key in left} ^ set(record["unused_layers"])
+    if unexpected:
+        raise UserError(f"{name}: layers that should and should not be there: {unexpected}")
+    return network, left
