@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import t as student
 
 from paddle_pose import evaluation, record
 from paddle_pose.data import mpii, predictions
@@ -35,8 +36,6 @@ RUNS = Path(__file__).parent / "runs" / "twins"
 FRAMEWORKS = ("paddle", "torch")
 THRESHOLDS = {"Mean": 0.5, "Mean@0.1": 0.1}
 RESAMPLES = 1000
-STUDENT_95 = {2: 4.303, 3: 3.182, 4: 2.776}
-"""Two-sided 95 % points of Student's t by degrees of freedom (2n - 2 for n seeds a side)."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -81,22 +80,23 @@ def paired_difference(
 def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
     """Difference of the means of some seeds against what seeds alone would make of it.
 
-    With n seeds a side, both drawn from one spread, the difference of the means has a standard
-    error of s·√(2/n), s pooled over the sides. It is called seen beyond Student's 95 % point.
+    With n and m seeds drawn from one spread, the difference of the means has a standard error of
+    s·√(1/n + 1/m), s pooled over both sides. It is called seen beyond Student's two-sided 95 %
+    point of n + m - 2 degrees of freedom.
     """
-    seeds = len(paddle)
-    difference = float(np.mean(paddle) - np.mean(torch))
-    if seeds < 2:
-        return {"seeds": seeds, "difference": round(difference, 4), "verdict": "one seed: open"}
-    pooled = math.sqrt((np.var(paddle, ddof=1) + np.var(torch, ddof=1)) / 2)
-    error = pooled * math.sqrt(2 / seeds)
-    limit = STUDENT_95[2 * seeds - 2] * error
+    freedom = len(paddle) + len(torch) - 2
+    difference = round(float(np.mean(paddle) - np.mean(torch)), 4)
+    counts = {"paddle_seeds": len(paddle), "torch_seeds": len(torch), "difference": difference}
+    if freedom < 1:
+        return {**counts, "verdict": "one seed a side: the spread is not known"}
+    squares = sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in (paddle, torch))
+    pooled = math.sqrt(squares / freedom)
+    error = pooled * math.sqrt(1 / len(paddle) + 1 / len(torch))
+    limit = float(student.ppf(0.975, freedom)) * error
     word = "no difference seen" if abs(difference) <= limit else "a difference is seen"
     return {
-        "seeds": seeds,
-        "paddle_sd": round(float(np.std(paddle, ddof=1)), 4),
-        "torch_sd": round(float(np.std(torch, ddof=1)), 4),
-        "difference": round(difference, 4),
+        **counts,
+        "pooled_sd": round(pooled, 4),
         "seen_beyond": round(limit, 4),
         "verdict": word,
     }
@@ -158,11 +158,11 @@ def score_runs(runs: Path, dataset_root: Path, output_dir: Path) -> dict[str, An
     if not twins:
         raise UserError(f"--runs {runs}: no <recipe>_s<seed> folder; see reproduce/twins.py")
     for twin in twins.values():
-        both = [run for run in twin["runs"] if "paired" in run]
+        sides = [[run[side] for run in twin["runs"] if side in run] for side in FRAMEWORKS]
         twin["judgement"] = {
-            t: judged([r["paddle"][t] for r in both], [r["torch"][t] for r in both])
+            t: judged(*([values[t] for values in side] for side in sides))
             for t in THRESHOLDS
-            if both
+            if all(sides)
         }
     return twins
 

@@ -13,8 +13,8 @@ from reproduce import twins_judge
 
 def test_seeds_far_apart_hide_a_small_difference():
     words = twins_judge.judged([10.0, 12.0, 14.0], [10.5, 12.5, 14.5])
-    # sd 2 on both sides: standard error 2·√(2/3) = 1.633, Student's point at 4 degrees 2.776.
-    assert words["seen_beyond"] == pytest.approx(2.776 * 2 * (2 / 3) ** 0.5, abs=1e-4)
+    # sd 2 on both sides: standard error 2·√(2/3) = 1.633; Student's point at 4 degrees is 2.7764.
+    assert words["seen_beyond"] == pytest.approx(2.7764 * 2 * (2 / 3) ** 0.5, abs=1e-3)
     assert words["difference"] == -0.5
     assert words["verdict"] == "no difference seen"
 
@@ -25,7 +25,16 @@ def test_a_difference_larger_than_the_seeds_is_seen():
 
 
 def test_one_seed_judges_nothing():
-    assert twins_judge.judged([10.0], [12.0])["verdict"] == "one seed: open"
+    assert "not known" in twins_judge.judged([10.0], [12.0])["verdict"]
+
+
+def test_sides_may_have_unequal_seeds():
+    # Squares about the means: 2 and 0.5, three degrees of freedom, √(1/3 + 1/2) of s.
+    words = twins_judge.judged([10.0, 11.0, 12.0], [11.0, 12.0])
+    assert words["pooled_sd"] == pytest.approx((2.5 / 3) ** 0.5, abs=1e-4)
+    assert words["seen_beyond"] == pytest.approx(
+        3.1824 * (2.5 / 3) ** 0.5 * (5 / 6) ** 0.5, abs=1e-3
+    )
 
 
 def test_commands_lose_the_machines_folders():
