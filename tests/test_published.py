@@ -127,9 +127,10 @@ def test_weights_are_those_of_the_list():
 # --- agreement with the recipes
 
 
-@pytest.mark.parametrize("row", RUNNABLE, ids=lambda row: f"{row.id}-{row.metric_name}")
-def test_a_rows_protocol_is_its_benchmarks(row: published.PublishedRow):
-    assert differences(measured(row), row.protocol) == ()
+def test_a_rows_protocol_is_its_benchmarks():
+    for row in RUNNABLE:
+        assert differences(measured(row), row.protocol) == (), row.id
+    assert len(RUNNABLE) > 350  # 389 when written
 
 
 def test_values_in_the_recipes_are_values_of_the_file():

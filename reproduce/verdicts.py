@@ -1,0 +1,305 @@
+"""A word for every published number, what stands behind it, and what would settle it.
+
+*reproduced*: trained here in full, under the row's protocol, within its tolerance.
+*re-scored*: its authors' predictions score what they published, through the evaluation here.
+*ported and aligned*: its weights convert, and its network and everything around it equal the
+official code step by step; not trained in full.
+*not run*: none of these. A shortened run never counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from paddle_pose import recipe as recipes
+from paddle_pose.errors import UserError
+from paddle_pose.recipe import Recipe
+from paddle_pose.settings import Benchmark
+from reproduce import published
+from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_of
+
+ROOT = Path(__file__).parent
+WORDS = ("reproduced", "re-scored", "ported and aligned", "not run")
+NO_LOG = "no published log"
+
+ALIGNED_AS = {
+    "Hourglass-52, 1 stack": ("hourglass52", "hourglass52"),
+    "Newell hourglass, 2 stacks": ("newell_hg2", "newell_hg2"),
+    "HRNet-W32": ("hrnet_w32", "hrnet_w32"),
+    "HRNet-W48": ("hrnet_w48", "hrnet_w32"),
+    "PoseResNet-50": ("pose_resnet50", "pose_resnet50"),
+}
+"""Network → alignment record of its forward pass, and of a training of its kind of network."""
+
+FORWARD_STEPS = ("forward",)
+TRAINING_STEPS = ("loss", "backward", "optimiser")
+DATA_STEPS = ("data", "metric", "decode")
+
+IMAGENET = {
+    "HRNet-W32": "imagenet_hrnet_w32",
+    "HRNet-W48": "imagenet_hrnet_w48",
+    "PoseResNet-50": "imagenet_resnet50",
+    "PoseResNet-101": "imagenet_resnet101",
+    "PoseResNet-152": "imagenet_resnet152",
+}
+"""Network → the published weights that its trainings began with; hourglasses began with none."""
+
+TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813}
+"""Of a full training; any other number is another data set or a part of this one."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known here about a published number.
+
+    Attributes:
+        word: of WORDS.
+        measured: the number measured under the same protocol, in the row's unit; None without one.
+        within: whether it is as close as the word promises; None without a number.
+        records: files under ``reproduce/`` that say so.
+        lacking: why it is not the next better word.
+    """
+
+    word: str
+    measured: float | None = None
+    within: bool | None = None
+    records: tuple[str, ...] = ()
+    lacking: str = ""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a training took where somebody logged it.
+
+    Attributes:
+        gpu: kind of GPU.
+        gpu_hours: lowest and highest, of all GPUs together.
+        source: where that stands; NO_LOG where nothing does.
+    """
+
+    gpu: str
+    gpu_hours: tuple[float, float] | None
+    source: str
+
+
+def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
+    """The strongest word that the records under ``root`` allow for a row."""
+    trained = [found for run in full_runs(row, root) if (found := _trained(row, run, root))]
+    for found in trained:
+        if found.within:
+            return found
+    rescored = _rescored(row, root)
+    if rescored is not None:
+        return rescored
+    lacking = _not_aligned(row, root)
+    missed = trained[0] if trained else Verdict("not run")
+    if lacking:
+        return replace(missed, word="not run", lacking=lacking)
+    files = tuple(f"alignment/{name}.json" for name in _alignment_names(row))
+    return replace(missed, word="ported and aligned", records=(*files, *missed.records))
+
+
+def _trained(row: PublishedRow, run: Path, root: Path) -> Verdict | None:
+    """The run's score under the row's protocol, if it was scored so."""
+    for file in sorted(run.glob("*.json")):
+        content = _json(file)
+        if "values" not in content or not content.get("benchmark"):
+            continue  # another record, or scores of predictions that state no protocol
+        if (
+            content.get("weights_sha256")
+            not in _json(run / "record.json")["result"]["sha256"].values()
+        ):
+            continue
+        benchmark = benchmark_of(content["benchmark"])
+        recipe = recipes.load(row.recipe)
+        if row.metric_name not in content["values"]:
+            continue
+        if comparable(protocol_of(recipe, benchmark, row.metric_name), row):
+            value = content["values"][row.metric_name]
+            within = abs(value - row.value) <= row.tolerance
+            return Verdict("reproduced", value, within, (str(file.relative_to(root)),))
+    return None
+
+
+def full_runs(row: PublishedRow, root: Path = ROOT) -> Iterator[Path]:
+    """Folders of finished runs of exactly the row's recipe on all of its people."""
+    if not row.recipe:
+        return
+    recipe = recipes.load(row.recipe)
+    for file in sorted((root / "runs").rglob("record.json")):
+        if not shortfalls(file.parent, recipe, started_from(row)):
+            yield file.parent
+
+
+def started_from(row: PublishedRow) -> str:
+    """The published weights that a row's training began with; empty for none."""
+    return "" if "without ImageNet" in row.note else IMAGENET.get(row.protocol.network, "")
+
+
+def shortfalls(run: Path, recipe: Recipe, weights: str) -> tuple[str, ...]:
+    """What keeps a run folder from being a full run of a recipe; nothing where it is one.
+
+    Args:
+        run: the folder.
+        recipe: as published.
+        weights: name of the weights it must have begun with; empty for none.
+    """
+    record = _json(run / "record.json")
+    if record.get("recipe") != recipe.name:
+        return (f"recipe {record.get('recipe')}",)
+    found = []
+    file = run / "recipe.yaml"
+    ran = recipes.load(str(file)) if file.is_file() else None
+    if ran is None or replace(ran, eval=recipe.eval, seed=recipe.seed) != recipe:
+        found.append("the recipe was changed")
+    people = record.get("data", {}).get("train", {}).get("people")
+    if people != TRAINING_PEOPLE[recipe.data.dataset]:
+        found.append(f"trained on {people} people")
+    if bool(record.get("pretrained_model")) != bool(weights):
+        found.append("began with other weights")
+    if "finished" not in record.get("result", {}):
+        found.append("not finished")
+    return tuple(found)
+
+
+def benchmark_of(values: dict[str, Any]) -> Benchmark:
+    """A protocol from a scores file; keys that older files lack have their defaults."""
+    plain = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+    return Benchmark(**{"name": "", **plain})
+
+
+def rescored_values(row: PublishedRow, root: Path = ROOT) -> dict[str, float]:
+    """Label of a mean → what the authors' predictions score; the row's own alone if it says which.
+
+    ``Mean``, ``Mean, plain``, ``Mean, 16 joints``, ``Mean, 16 joints, plain``, or a joint group.
+    """
+    if not row.predictions:
+        return {}
+    scores = _json(root / "rescored" / f"{row.predictions}_curves.json")["scores"]
+    protocol = row.protocol
+    if protocol.metric != "Mean":
+        names = [protocol.metric]
+    else:
+        joints = {"14": [""], "16": [", 16 joints"], NOT_STATED: ["", ", 16 joints"]}
+        weights = {"weighted": [""], "plain": [", plain"], NOT_STATED: ["", ", plain"]}
+        names = [f"Mean{j}{w}" for j in joints[protocol.joints] for w in weights[protocol.mean]]
+    return {n: scores[n][protocol.threshold]["value"] for n in names if n in scores}
+
+
+def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
+    values = rescored_values(row, root)
+    if not values:
+        return None
+    file = (f"rescored/{row.predictions}_curves.json",)
+    if len(values) > 1:
+        text = ", ".join(f"{name} {value:.2f}" for name, value in values.items())
+        return Verdict("re-scored", None, None, file, f"it is not stated which mean: {text}")
+    value = next(iter(values.values()))
+    # Printed values are rounded; records keep four digits.
+    return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
+
+
+def _alignment_names(row: PublishedRow) -> tuple[str, ...]:
+    own, family = ALIGNED_AS[row.protocol.network]
+    return tuple(dict.fromkeys((own, family, row.protocol.dataset)))
+
+
+def _not_aligned(row: PublishedRow, root: Path) -> str:
+    """Why a row is not ported and aligned; empty where it is."""
+    if not row.benchmark:
+        return row.note
+    if not row.weights:
+        return "its weights are not published where porting can fetch them"
+    if row.protocol.network not in ALIGNED_AS:
+        return f"no alignment record of {row.protocol.network}"
+    own, family = ALIGNED_AS[row.protocol.network]
+    needed = ((own, FORWARD_STEPS), (family, TRAINING_STEPS), (row.protocol.dataset, DATA_STEPS))
+    for name, steps in needed:
+        file = root / "alignment" / f"{name}.json"
+        rows = [entry for entry in _json(file) if entry["ok"] is not None] if file.is_file() else []
+        failed = [entry for entry in rows if not entry["ok"]]
+        if failed:
+            return f"alignment/{name}.json: {failed[0]['step']} is outside its tolerance"
+        absent = [step for step in steps if step not in {entry["step"] for entry in rows}]
+        if absent:
+            return f"alignment/{name}.json: no record of {', '.join(absent)}"
+    return ""
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{file}: cannot be read as JSON ({error})") from error
+
+
+# --- what would settle an open row
+
+
+def train_command(row: PublishedRow) -> str:
+    """The training and the test that would fill a row; empty where there is no recipe for it."""
+    if not row.benchmark:
+        return ""
+    recipe = recipes.load(row.recipe)
+    data = f"--dataset_root data/{recipe.data.dataset}"
+    train = f"python train.py --config {row.recipe} {data}"
+    weights = started_from(row)
+    if weights:
+        file = f"{weights}.pdparams"
+        port = f"python -m paddle_pose.porting --download {weights} --output {file}"
+        train = f"{port} && {train} --pretrained_model {file}"
+    return f"{train} && {_val(row, f'output/{recipe.name}/best_model/model.pdparams', data)}"
+
+
+def port_command(row: PublishedRow) -> str:
+    """The test of the published weights; empty where they or a protocol for them are lacking."""
+    if not (row.benchmark and row.weights):
+        return ""
+    data = f"--dataset_root data/{row.protocol.dataset}"
+    file = f"{row.weights}.pdparams"
+    port = f"python -m paddle_pose.porting --download {row.weights} --output {file}"
+    return f"{port} && {_val(row, file, data)}"
+
+
+def _val(row: PublishedRow, weights: str, data: str) -> str:
+    return (
+        f"python val.py --config {row.recipe} --benchmark {row.benchmark} "
+        f"--pretrained_model {weights} {data}"
+    )
+
+
+@cache
+def _costs() -> tuple[dict[str, str], ...]:
+    with (ROOT / "training_costs.csv").open(newline="", encoding="utf-8") as content:
+        return tuple(csv.DictReader(content))
+
+
+def cost(row: PublishedRow) -> Cost:
+    """GPU hours of the training behind a row, by its own publisher's log where there is one."""
+    publisher = row.id.partition(":")[0]
+    for entry in _costs():
+        if entry["recipe"] == row.recipe and publisher in entry["publishers"].split():
+            return Cost(entry["gpu"], gpu_hours(entry), entry["source"])
+    return Cost("", None, NO_LOG)
+
+
+def gpu_hours(entry: dict[str, str]) -> tuple[float, float]:
+    """Of a line of training_costs.csv: GPUs × hours, or × steps × seconds per step."""
+    gpus = int(entry["gpus"])
+    if entry["hours_low"]:
+        return gpus * float(entry["hours_low"]), gpus * float(entry["hours_high"])
+    people = TRAINING_PEOPLE[recipes.load(entry["recipe"]).data.dataset]
+    steps = int(entry["epochs"]) * people / int(entry["people_per_step"])
+    hours = gpus * steps * float(entry["seconds_per_step"]) / 3600
+    return hours, hours
+
+
+def all_verdicts(root: Path = ROOT) -> list[tuple[PublishedRow, Verdict]]:
+    """Every published row with its verdict; users' runs are not published rows."""
+    return [(row, verdict(row, root)) for row in published.load() if row.kind != "user"]
