@@ -23,15 +23,22 @@ effect and judges nothing. The exit code is 1 when any row is not within its tol
 from __future__ import annotations
 
 import argparse
+import functools
+import os
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from paddle_pose import runtime
-from paddle_pose.errors import one_line_errors
+from paddle_pose.errors import UserError, one_line_errors
+
+if TYPE_CHECKING:
+    from reproduce.aligning.live import Clone
 
 OUTPUT = Path(__file__).parent / "alignment"
 
@@ -53,11 +60,13 @@ class Job:
 
 def network_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
     """What is compared for one network."""
-    from reproduce.aligning import forward, rates, training
+    from reproduce.aligning import forward, initialisation, rates, training
     from reproduce.aligning.networks import NETWORKS
 
     steps = 2 if quick else 10
     jobs = [Job(f"{name} learning rate", 1, lambda tick: rates.rows(name))]
+    if not quick:
+        jobs.append(Job(f"{name} initialisation", 2, lambda tick: initialisation.rows(name)))
     for dtype in ("float32",) if quick else ("float64", "float32"):
         jobs.append(Job(f"{name} forward {dtype}", 2, lambda tick, d=dtype: forward.rows(name, d)))
     for run in NETWORKS[name].training:
@@ -101,6 +110,51 @@ def data_jobs(data_set: str, shared: Path | None, quick: bool) -> list[Job]:
     return [Job(f"{data_set} {what}", 1, run) for what, run in parts]
 
 
+def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]:
+    """What a clone is run for: its networks, and for HRNet data, decoding and metrics."""
+    from reproduce.aligning import live
+
+    seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
+    threads = int(os.environ["OMP_NUM_THREADS"])  # set by runtime.configure
+    wanted = [name for name in clone.networks if options.only in (None, name)]
+    jobs = {
+        name: [
+            Job(
+                f"{name} live",
+                10,
+                lambda tick, n=name: live.network_rows(
+                    clone,
+                    n,
+                    options.torch_python,
+                    seed=seed,
+                    quick=options.quick,
+                    threads=threads,
+                ),
+            )
+        ]
+        for name in wanted
+    }
+    if clone.kind == "hrnet" and options.only in (None, "mpii", "coco"):
+        run = functools.partial(live.pipeline_rows, clone, options.torch_python)
+        job = Job("data, decoding, metrics live", 2, lambda tick: run(seed=seed, threads=threads))
+        jobs["mpii"] = [job]
+    if not jobs:
+        has = ", ".join(clone.networks)
+        raise UserError(f"--only {options.only}: {clone.repository} has {has}")
+    print(f"=> {clone.repository} at {clone.commit}, seed {seed}")
+    return jobs
+
+
+def recorded_jobs(options: argparse.Namespace, shared: Path | None) -> dict[str, list[Job]]:
+    """What is compared with recorded arrays, by network and data set."""
+    from reproduce.aligning.networks import NETWORKS, chosen
+
+    return {
+        name: (network_jobs if name in NETWORKS else data_jobs)(name, shared, options.quick)
+        for name in chosen(options.only)
+    }
+
+
 def run_jobs(jobs: Sequence[Job], bar: tqdm) -> list:
     """All rows of the jobs; the bar advances by their weights."""
     rows = []
@@ -124,7 +178,7 @@ def check(folder: Path) -> list[str]:
         wanted = {"data", "decode", "metric"}
         if name in NETWORKS:
             steps = trained if NETWORKS[name].training else ()
-            wanted = {"forward", "learning rate", *steps}
+            wanted = {"forward", "learning rate", "initialisation", *steps}
         missing = sorted(wanted - {row.step for row in rows})
         problems += [f"{name}.json: no row of step '{step}'" for step in missing]
     for file in sorted(folder.glob("*.json")):
@@ -146,6 +200,15 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", metavar="NETWORK", help="one network, or mpii or coco")
     parser.add_argument("--quick", action="store_true", help="few steps; writes nothing")
     parser.add_argument("--check", action="store_true", help="judge the written rows, run nothing")
+    parser.add_argument("--reference", type=Path, metavar="DIR", help="clone to run live")
+    parser.add_argument(
+        "--torch_python",
+        type=Path,
+        default=Path(sys.executable),
+        metavar="PATH",
+        help="interpreter that has PyTorch",
+    )
+    parser.add_argument("--seed", type=int, help="of a live run's random numbers; default: fresh")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR")
     return parser.parse_args(arguments)
 
@@ -155,18 +218,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = arguments_of(arguments)
     runtime.configure(quiet=True)
     runtime.import_paddle()
+    from reproduce.aligning import live
     from reproduce.aligning import rows as table
-    from reproduce.aligning.networks import NETWORKS, chosen, reference_data
+    from reproduce.aligning.networks import reference_data
 
     if options.check:
         problems = check(options.output)
         print("\n".join(problems or ["=> every step has its rows, and all are within tolerance"]))
         return 1 if problems else 0
-    shared = reference_data()
-    jobs = {}
-    for name in chosen(options.only):
-        make = network_jobs if name in NETWORKS else data_jobs
-        jobs[name] = make(name, shared, options.quick)
+    shared, clone = reference_data(), None
+    if options.reference is not None:
+        clone = live.recognise(options.reference)
+        jobs = live_jobs(clone, options)
+    else:
+        jobs = recorded_jobs(options, shared)
+
+    def stays(row: table.Row) -> bool:
+        """Rows that this run cannot make."""
+        if clone is None:
+            return shared is None
+        return row.reference.repository != clone.repository
+
     rows = []
     total = sum(job.weight for listed in jobs.values() for job in listed)
     with tqdm(total=total, dynamic_ncols=True) as bar:
@@ -174,9 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             made = run_jobs(listed, bar)
             rows += made
             if not options.quick:
-                table.write(made, options.output, keep=shared is None)
+                table.write(made, options.output, keep=stays)
     print(table.table(rows))
-    if shared is None:
+    if clone is None and shared is None:
         print("=> rows that need the larger records (PADDLE_POSE_REFERENCE_DATA) were left alone")
     bad = [row for row in rows if row.ok is False]
     judged = sum(row.ok is not None for row in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,9 @@ class Row:
         return None if self.tolerance is None else bool(self.difference <= self.tolerance)
 
     @property
-    def key(self) -> tuple[str, str, str, str, str]:
-        """What tells one row from the others."""
-        return self.network, self.step, self.precision, self.quantity, self.evidence
+    def key(self) -> tuple[str, ...]:
+        """What tells one row from the others of its file."""
+        return self.step, self.precision, self.quantity, self.reference.repository
 
 
 def to_json(row: Row) -> dict[str, Any]:
@@ -104,21 +104,25 @@ def read(file: Path) -> list[Row]:
         raise UserError(f"{file}: not a list of alignment rows ({error}); delete it") from error
 
 
-def write(rows: Iterable[Row], folder: Path, *, keep: bool) -> list[Path]:
+def write(
+    rows: Iterable[Row], folder: Path, keep: Callable[[Row], bool] = lambda row: False
+) -> list[Path]:
     """Rows into ``<network>.json`` (live ones into ``live_<network>.json``); returns the files.
 
-    With ``keep`` rows of other keys stay, which is what a run needs that could not make them all.
+    Rows that stand in a file already are replaced by those of their key, and otherwise stay where
+    ``keep`` says so: a run that cannot make them all leaves the others.
     """
     files: dict[Path, dict[tuple, Row]] = {}
     for row in rows:
         prefix = "live_" if row.evidence == "live" else ""
         file = folder / f"{prefix}{row.network}.json"
         if file not in files:
-            files[file] = {old.key: old for old in read(file)} if keep else {}
+            files[file] = {old.key: old for old in read(file) if keep(old)}
         files[file][row.key] = row
     for file, kept in files.items():
-        ordered = sorted(kept.values(), key=lambda row: STEPS.index(row.step))
+        ordered = sorted(kept.values(), key=lambda row: (STEPS.index(row.step), row.key))
         text = ",\n".join(json.dumps(to_json(row), ensure_ascii=False) for row in ordered)
+        folder.mkdir(parents=True, exist_ok=True)
         write_text(file, f"[\n{text}\n]\n")
     return sorted(files)
 

@@ -1,0 +1,216 @@
+"""Official code run live: which clone it is, what it is asked, and its answers as rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from paddle_pose.errors import UserError
+from paddle_pose.porting import network_keys, to_official
+from paddle_pose.porting.names import NetworkKeys
+from reproduce.aligning import live_rows
+from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PRINCETON, model_record
+from reproduce.aligning.rows import Reference, Row
+
+CHILD = Path(__file__).with_name("torch_side.py")
+SIMPLE_BASELINE = "microsoft/human-pose-estimation.pytorch"
+STEPS, QUICK_STEPS = 5, 2
+CHILD_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A local clone of an official repository.
+
+    Attributes:
+        folder: where it is.
+        kind: ``hrnet``, ``simple_baseline``, ``princeton`` or ``mmpose``.
+        repository: its name on GitHub.
+        commit: what is checked out; ``+changes`` if Python files differ from it.
+        networks: which of ours it has.
+    """
+
+    folder: Path
+    kind: str
+    repository: str
+    commit: str
+    networks: tuple[str, ...]
+
+
+KINDS = (
+    ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", "pose_resnet50")),
+    ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, ("pose_resnet50",)),
+    ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2",)),
+    ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
+)
+"""Kind, a file that only this repository has (the first that fits counts), name, networks."""
+
+CONFIGS = {
+    ("hrnet", "hrnet_w32"): "experiments/mpii/hrnet/w32_256x256_adam_lr1e-3.yaml",
+    ("hrnet", "hrnet_w48"): "experiments/coco/hrnet/w48_384x288_adam_lr1e-3.yaml",
+    (
+        "hrnet",
+        "pose_resnet50",
+    ): "experiments/mpii/resnet/res50_256x256_d256x3_adam_lr1e-3.yaml",
+    (
+        "simple_baseline",
+        "pose_resnet50",
+    ): "experiments/mpii/resnet50/256x256_d256x3_adam_lr1e-3.yaml",
+}
+SOURCES = {
+    "princeton": "models/posenet.py, task/loss.py",
+    "mmpose": "mmpose/models/backbones/hourglass.py, mmpose/models/losses/heatmap_loss.py × 0.5",
+}
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603
+        ["git", "-C", str(folder), *arguments],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def recognise(folder: Path) -> Clone:
+    """Whose clone a folder is; Raises UserError if nobody's."""
+    folder = folder.resolve()
+    for kind, file, repository, networks in KINDS:
+        if (folder / file).is_file():
+            commit = _git(folder, "rev-parse", "HEAD") or "not a git clone"
+            changed = _git(folder, "diff", "HEAD", "--name-only", "--diff-filter=M", "--", "*.py")
+            return Clone(folder, kind, repository, commit + "+changes" * bool(changed), networks)
+    known = ", ".join(repository for _, _, repository, _ in KINDS)
+    raise UserError(f"--reference {folder}: a clone of none of {known}")
+
+
+def ask(python: Path, job: dict[str, Any], **files: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Run the child; its arrays by name, and its facts under ``facts``.
+
+    Raises:
+        UserError: it failed, with its last line.
+    """
+    with tempfile.TemporaryDirectory(prefix="align_") as name:
+        folder = Path(name)
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+        for file, arrays in files.items():
+            if file == "mat":
+                live_rows.write_truth(folder, arrays)
+            else:
+                np.savez(folder / f"{file}.npz", **arrays)
+        try:
+            done = subprocess.run(  # noqa: S603
+                [str(python), str(CHILD), str(folder)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=CHILD_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise UserError(f"--torch_python {python}: {error}") from error
+        if done.returncode:
+            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise UserError(f"{job['clone']}, {job['what']}: the official code failed: {last}")
+        answers: dict[str, Any] = dict(np.load(folder / "answers.npz"))
+        answers["facts"] = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+    return answers
+
+
+def fresh_weights(keys: NetworkKeys, gain: float, seed: int) -> dict[str, np.ndarray]:
+    """Random float64 tensors under our names, spread as name_seeded's are."""
+    arrays = {}
+    for name, shape in keys.shapes.items():
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        kind = name.rpartition(".")[2]
+        if kind == "_mean":
+            arrays[name] = rng.standard_normal(shape) * 0.1
+        elif kind == "bias":
+            arrays[name] = rng.uniform(-0.1, 0.1, shape)
+        elif len(shape) == 1:
+            arrays[name] = rng.uniform(0.5, 1.5, shape)
+        else:
+            arrays[name] = rng.standard_normal(shape) * gain / np.sqrt(np.prod(shape[1:]))
+    return arrays
+
+
+def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
+    """Images at the recipe's size, and a small batch to train on."""
+    rng = np.random.default_rng([seed, 1])
+    _, _, height, width = model_record(name)["input"]["shape"]
+    joints = NETWORKS[name].load().model.joints
+    people = 8 if name == "hourglass52" else 4  # its deepest level is 1×1 at 128×128
+    rows, columns = 128, 128 if height == width else 96
+    return {
+        "images": rng.standard_normal((1, 3, height, width)),
+        "train_images": rng.standard_normal((people, 3, rows, columns)),
+        "targets": rng.uniform(0, 1, (people, joints, rows // 4, columns // 4)),
+        "weights": rng.integers(0, 2, (people, joints)).astype(np.float64),
+    }
+
+
+def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) -> dict[str, Any]:
+    """What the child is asked about a network."""
+    architecture = NETWORKS[name].load().model
+    job: dict[str, Any] = {
+        "what": name,
+        "kind": clone.kind,
+        "clone": str(clone.folder),
+        "joints": architecture.joints,
+        "stacks": getattr(architecture, "stacks", 1),
+        "steps": steps,
+        "rate": 1e-3,
+        "seed": seed,
+        "threads": threads,
+    }
+    config = CONFIGS.get((clone.kind, name))
+    if config is not None:
+        job["config"] = yaml.safe_load((clone.folder / config).read_text(encoding="utf-8"))
+    return job
+
+
+def network_rows(
+    clone: Clone, name: str, python: Path, *, seed: int, quick: bool, threads: int
+) -> list[Row]:
+    """Forward, loss, backward, optimiser, batch norm, initialisation and rates of one network."""
+    recipe = NETWORKS[name].load()
+    keys = network_keys(recipe.model)
+    weights = fresh_weights(keys, model_record(name)["gain"], seed)
+    official = to_official(weights, keys, "fresh weights")
+    inputs = fresh_inputs(name, seed)
+    job = network_job(clone, name, seed, QUICK_STEPS if quick else STEPS, threads)
+    theirs = ask(python, job, weights=official, inputs=inputs)
+    source = CONFIGS.get((clone.kind, name)) or SOURCES[clone.kind]
+    versions = f"{source} (PyTorch {theirs['facts']['torch']}, seed {seed})"
+    reference = Reference(clone.repository, clone.commit, versions)
+    comparison = live_rows.Comparison(name, recipe, reference, official, theirs)
+    own_loss = clone.kind == "princeton"
+    ours = {
+        dtype: live_rows.our_answers(recipe, weights, inputs, dtype, own_loss, job["steps"])
+        for dtype in ("float64", "float32")
+    }
+    return comparison.rows(ours, seed)
+
+
+def pipeline_rows(clone: Clone, python: Path, *, seed: int, threads: int) -> list[Row]:
+    """HRNet's data, decoding and metrics on fresh random numbers."""
+    inputs, truth = live_rows.pipeline_inputs(seed)
+    job = {
+        "what": "pipeline",
+        "kind": clone.kind,
+        "clone": str(clone.folder),
+        "size_wh": list(live_rows.SIZE_WH),
+        "flip_pairs": [list(pair) for pair in live_rows.SKELETON.flip_pairs],
+        "threads": threads,
+    }
+    theirs = ask(python, job, inputs=inputs, mat=truth)
+    note = f"(NumPy {theirs['facts']['numpy']}, seed {seed})"
+    return live_rows.pipeline_rows(inputs, truth, theirs, clone.repository, clone.commit, note)
