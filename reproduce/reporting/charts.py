@@ -105,7 +105,8 @@ def to_svg(chart: Chart) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    height = 3.05 if chart.kind == "lines" else 1.0 + 0.3 * len(chart.categories)
+    rows = len(chart.categories) * (0.16 + 0.1 * len(chart.series))
+    height = 3.05 if chart.kind == "lines" else 1.0 + rows
     settings = {
         "svg.fonttype": "none",
         "svg.hashsalt": chart.name,
@@ -198,7 +199,7 @@ def _draw_dots(axes: object, chart: Chart) -> None:
     count = len(chart.series)
     for index, one in enumerate(chart.series):
         color = _color(one)
-        offset = (index - (count - 1) / 2) * min(0.24, 0.7 / max(count, 1))
+        offset = (index - (count - 1) / 2) * 0.6 / max(count, 1)
         rows = [y + offset for y in one.y]
         if one.low:
             axes.hlines(rows, one.low, one.high, color=color, linewidth=1.6, alpha=0.7)

@@ -21,6 +21,7 @@ class Cell:
 
     Attributes:
         text: Markdown.
+        below: Markdown in small type on a line of its own.
         link: where the number stands: a record here, or the published source.
         title: said in full where there is room for a tooltip only.
         badge: ``kind`` of the coloured label that the text becomes, or none.
@@ -30,6 +31,7 @@ class Cell:
     link: str = ""
     title: str = ""
     badge: str = ""
+    below: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Table:
         filters: for each row, group name → value that the page's filters select by.
         folded: closed on the page until asked for.
         anchor: name of its own for links.
+        first_shown: rows before the page's button for the others; 0 shows all.
     """
 
     caption: str
@@ -53,6 +56,7 @@ class Table:
     filters: Sequence[dict[str, str]] = ()
     folded: bool = False
     anchor: str = ""
+    first_shown: int = 0
 
 
 @dataclass(frozen=True)
@@ -82,18 +86,26 @@ class Facts:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file of the repository or the user, embedded."""
+    """An image file, embedded: its path from the repository's root or from ``/``."""
 
     file: str
     alt: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures of one thing side by side, under one caption."""
+
+    pictures: Sequence[Picture]
     caption: str
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Images under one another."""
+class Strips:
+    """Rows of pictures."""
 
-    pictures: Sequence[Picture]
+    strips: Sequence[Strip]
 
 
 @dataclass(frozen=True)
@@ -103,7 +115,7 @@ class Charts:
     charts: Sequence[Chart]
 
 
-Block = Table | Text | Facts | Pictures | Charts
+Block = Table | Text | Facts | Strips | Charts
 
 
 @dataclass(frozen=True)

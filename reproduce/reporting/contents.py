@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reproduce.reporting import notes, rescored, trained
+from reproduce.reporting import (
+    evidence,
+    logs,
+    networks,
+    notes,
+    photos,
+    rescored,
+    summary,
+    trained,
+    twins,
+)
 from reproduce.reporting.content import Section
 
 TITLE = "2-D human pose estimation in PaddlePaddle: does every published number hold?"
@@ -18,8 +28,15 @@ LEAD = (
 def sections() -> Sequence[Section]:
     """The report."""
     return [
+        summary.section(),
         rescored.section(),
+        twins.section(),
+        logs.section(),
+        networks.alignment_section(),
+        *networks.sections(),
         trained.section(),
+        evidence.open_section(),
+        photos.section(),
         notes.data_section(),
         notes.log_section(),
     ]

@@ -12,8 +12,8 @@ from reproduce.reporting.content import (
     Cell,
     Charts,
     Facts,
-    Pictures,
     Section,
+    Strips,
     Table,
     Text,
 )
@@ -46,7 +46,8 @@ class MarkdownWriter:
             return self.text(cell).replace("|", "\\|")
         text = cell.text.replace("|", "\\|")
         text = f"*{text}*" if cell.badge else text
-        return f"[{text}]({self.link(cell.link)})" if cell.link else text
+        text = f"[{text}]({self.link(cell.link)})" if cell.link else text
+        return text + (f"; {cell.below}" if cell.below else "")
 
     def table(self, table: Table) -> str:
         """A table without its caption."""
@@ -82,10 +83,10 @@ class MarkdownWriter:
                 f"* Figure on [the page]({self.link(self.page)}): {one.title}. {one.alt}"
                 for one in block.charts
             )
-        elif isinstance(block, Pictures):
-            for one in block.pictures:
-                yield f"![{one.alt}]({self.link(one.file)})"
-                yield self.text(one.caption)
+        elif isinstance(block, Strips):
+            for strip in block.strips:
+                yield " ".join(f"![{one.alt}]({self.link(one.file)})" for one in strip.pictures)
+                yield self.text(strip.caption)
 
     def document(self, title: str, lead: str, sections: Sequence[Section], note: str) -> str:
         """A whole file."""

@@ -1,19 +1,26 @@
 "use strict";
-// Filters: a row stays when it has the chosen value in every group.
+// Filters: a row stays when it has the chosen value in every group. Long tables begin short.
 for (const table of document.querySelectorAll("[data-filtered]")) {
   const form = table.querySelector("form");
+  const more = table.querySelector(".more");
   const rows = [...table.querySelectorAll("tbody tr")].map((row) => [row, JSON.parse(row.dataset.values)]);
+  let first = more ? Number(table.dataset.first) : Infinity;
   const show = () => {
     const wanted = [...form.querySelectorAll("fieldset")]
       .map((group) => [group.dataset.group, group.querySelector("input:checked").value])
       .filter(([, value]) => value);
-    let shown = 0;
+    const limit = wanted.length ? Infinity : first;
+    let fit = 0;
     for (const [row, values] of rows) {
-      row.hidden = !wanted.every(([group, value]) => values[group] === value);
-      shown += !row.hidden;
+      const fits = wanted.every(([group, value]) => values[group] === value);
+      fit += fits;
+      row.classList.toggle("later", fits && fit > limit);
+      row.hidden = !fits;
     }
-    form.querySelector("output").value = `${shown} of ${rows.length} rows`;
+    if (more) more.hidden = fit <= limit;
+    form.querySelector("output").value = `${fit} of ${rows.length} rows`;
   };
+  more?.addEventListener("click", () => { first = Infinity; show(); });
   form.addEventListener("change", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.reset();

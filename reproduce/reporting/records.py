@@ -61,6 +61,12 @@ def points(value: float, digits: int = 2) -> str:
     return f"{value:.{digits}f}"
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A difference with its sign; what rounds to nothing has none."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if not float(text) else text.replace("-", "−")
+
+
 def with_interval(scores: dict[str, Any], name: str, digits: int = 2) -> str:
     """``88.04 (87.4 – 88.6)``: value and 95 % interval of a ``scores.json``."""
     value = scores["values"][name]

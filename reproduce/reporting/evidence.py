@@ -1,0 +1,162 @@
+"""``verdicts.py`` for the report: a word, its badge, and our numbers, by published table row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from reproduce import verdicts
+from reproduce.reporting.content import Cell, Section, Table, Text, badge
+from reproduce.reporting.published_rows import MAIN, TableRow, table_rows, value_cell
+from reproduce.reporting.records import points, signed
+from reproduce.verdicts import Verdict
+
+BY_A_USER = "a user's run"
+WORDS = (*verdicts.WORDS, BY_A_USER)
+BADGES = {"reproduced": "good", "re-scored": "good", "ported and aligned": "fair"}
+MEANING = {
+    "reproduced": "trained in full here, under the row's protocol, and within the tolerance that "
+    "was set before the run",
+    "re-scored": "its authors' own predictions, through the evaluation here",
+    "ported and aligned": "its weights convert without PyTorch, and its network and everything "
+    "around it equal the official code step by step; not trained in full",
+    "not run": "none of these; shortened runs do not count",
+    BY_A_USER: "reported in an issue: shown for comparison, not a published row",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What stands behind a table row.
+
+    Attributes:
+        word: of WORDS.
+        why_not_better: what is lacking for the next better word.
+        by_metric: metric name → the verdict on that value.
+    """
+
+    word: str
+    why_not_better: str
+    by_metric: dict[str, Verdict]
+
+    @property
+    def badge(self) -> Cell:
+        """The word as a label."""
+        return badge(BADGES.get(self.word, "plain"), self.word, self.why_not_better)
+
+
+@cache
+def of(name: str) -> Evidence:
+    """What stands behind the table row of that id: the best word of its main values."""
+    row = next(row for row in table_rows() if row.id == name)
+    if row.any.kind == "user":
+        return Evidence(BY_A_USER, "", {})
+    main = [name for name in MAIN[row.any.protocol.dataset] if name in row.values]
+    chosen = list(row.values) if row.any.predictions else main
+    found = {name: verdicts.verdict(row.values[name]) for name in chosen}
+    best = min((found[name] for name in main), key=lambda one: verdicts.WORDS.index(one.word))
+    return Evidence(best.word, best.lacking, found)
+
+
+def measured_cell(row: TableRow, name: str) -> Cell | str:
+    """Our number under the value's own protocol, with its record; a dash where there is none."""
+    verdict = of(row.id).by_metric.get(name)
+    if verdict is None or verdict.measured is None:
+        return "–"
+    digits = 3 if row.values[name].unit == "fraction" else 2
+    return Cell(points(verdict.measured, digits), f"reproduce/{verdict.records[0]}")
+
+
+def agreement_table(rows: Sequence[TableRow]) -> Table | None:
+    """Published beside measured, value by value, for the rows whose predictions are public."""
+    lines = []
+    for row in rows:
+        for name, verdict in of(row.id).by_metric.items():
+            if verdict.word != "re-scored":
+                continue
+            if verdict.measured is None:
+                lines.append(_open_line(row, name, verdict))
+                continue
+            value = row.values[name].value
+            ok = badge("good", "equal") if verdict.within else badge("warm", "differs")
+            lines.append(
+                [
+                    f"{row.name}, {row.publisher}",
+                    name,
+                    value_cell(row.values[name]),
+                    measured_cell(row, name),
+                    signed(verdict.measured - value),
+                    ok,
+                ]
+            )
+    caption = (
+        "What the authors printed about their predictions, and what those score here. Equal: "
+        "within half of the last printed digit."
+    )
+    header = ["row", "score", "published", "measured", "difference", ""]
+    return Table(caption, header, lines, frozenset({2, 3, 4}), folded=True) if lines else None
+
+
+def _open_line(row: TableRow, name: str, verdict: Verdict) -> list[Cell | str]:
+    record = f"reproduce/{verdict.records[0]}"
+    return [
+        f"{row.name}, {row.publisher}",
+        name,
+        value_cell(row.values[name]),
+        Cell("several", record, title=verdict.lacking),
+        "–",
+        badge("plain", "not stated which", verdict.lacking),
+    ]
+
+
+def open_section() -> Section:
+    """What would settle the open rows: commands and what they cost."""
+    lines = []
+    for row in table_rows():
+        command = verdicts.train_command(row.any)
+        if not command or of(row.id).word in ("reproduced", BY_A_USER):
+            continue
+        cost = verdicts.cost(row.any)
+        lines.append(
+            [
+                Cell(row.name, below=f"{row.data_set}, {row.publisher}"),
+                _hours(cost),
+                f"`{command}`",
+                f"`{port}`" if (port := verdicts.port_command(row.any)) else "–",
+            ]
+        )
+    without = sum(1 for row in table_rows() if not row.any.benchmark)
+    words = (
+        f"{len(lines)} open rows have a recipe and a protocol here; the other {without} name what "
+        "is lacking in their note (the tooltip of the first table). GPU hours are those of the "
+        "publishers' own logs, all GPUs together, and stand with their source; a dash means that "
+        "nobody published a log."
+    )
+    table = Table(
+        "The exact commands, and their cost",
+        ["row", "GPU hours to train", "train and test", "test the published weights"],
+        lines,
+        folded=True,
+        anchor="open-rows",
+    )
+    return Section("open", "What would settle the open rows", [Text(words), table])
+
+
+def _hours(cost: verdicts.Cost) -> Cell | str:
+    if cost.gpu_hours is None:
+        return "–"
+    low, high = (f"{hours:,.0f}" for hours in cost.gpu_hours)
+    span = low if low == high else f"{low} – {high}"
+    return Cell(f"{span} ({cost.gpu})", "reproduce/training_costs.csv", title=cost.source)
+
+
+def rescored_within() -> tuple[int, int]:
+    """How many re-scored values equal what was printed, of how many that can be compared."""
+    found = [
+        verdict.within
+        for row in table_rows()
+        for verdict in of(row.id).by_metric.values()
+        if verdict.word == "re-scored" and verdict.within is not None
+    ]
+    return sum(found), len(found)

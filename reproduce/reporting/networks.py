@@ -1,0 +1,67 @@
+"""One section per network: published values, alignment, notes."""
+
+from __future__ import annotations
+
+from reproduce.reporting import alignment, notes, published_rows
+from reproduce.reporting.content import Block, Section, Text, absent
+
+ALIGNED = {
+    "Hourglass": {
+        "hourglass52": "Hourglass-52 (mmpose)",
+        "newell_hg2": "Newell's hourglass, 2 stacks (princeton-vl)",
+    },
+    "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
+    "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
+}
+SHARED = {"mpii": "MPII: data, decoding, metric", "coco": "COCO: data, decoding, metric"}
+WHAT = {
+    "Hourglass": (
+        "Two different networks bear the name. Newell's stacked hourglass (25.1 M parameters in "
+        "eight stacks) and mmpose's Hourglass-52 (94.8 M in one), which the Paddle predecessor "
+        "ported too, are never compared in one row."
+    ),
+    "HRNet": (
+        "HRNet-W32 and W48. PaddleDetection's rows are decoded by DARK and, on COCO, made with "
+        "true boxes: they stand beside the official ones, and are not compared with them."
+    ),
+    "SimpleBaseline": (
+        "ResNet with three deconvolutions, published by its authors, by HRNet's repository, by "
+        "mmpose and by Paddle Fluid, each under a protocol of its own."
+    ),
+}
+NOTES = {"Hourglass": ("hourglass",), "HRNet": ("hrnet",), "SimpleBaseline": ()}
+
+
+def alignment_section() -> Section:
+    """Step by step, all networks in one table."""
+    title = "Alignment with the official code, step by step"
+    lead = Text(
+        "Forward, data, metric, decoding, loss, learning rate, backward, optimiser, batch norm "
+        "and initialisation, each compared with what the official PyTorch code computed, in "
+        "float64 and float32. Each quantity, its tolerance and where that comes from stand in "
+        "the networks' sections. To run it: `python -m reproduce.align`."
+    )
+    labels = {name: label for family in ALIGNED.values() for name, label in family.items()}
+    overview = alignment.overview(labels | SHARED)
+    shared = [t for name, label in SHARED.items() if (t := alignment.table(name, label))]
+    blocks: list[Block] = [lead, overview or absent("the alignment"), *shared]
+    return Section("alignment", title, blocks)
+
+
+def section(family: str) -> Section:
+    """One network."""
+    rows = [row for row in published_rows.table_rows() if row.family == family]
+    blocks: list[Block] = [Text(WHAT[family])]
+    for dataset, words in (("mpii", "MPII, PCKh in per cent"), ("coco", "COCO, AP and AR")):
+        caption = f"All published values on {words}, each linked to its source"
+        table = published_rows.values_table(rows, dataset, caption)
+        blocks += [table] if table else []
+    for name, label in ALIGNED[family].items():
+        blocks.append(alignment.table(name, f"Alignment of {label}") or absent(label))
+    blocks += [notes.note(name, f"Implementation notes: {family}") for name in NOTES[family]]
+    return Section(family.lower(), family, blocks)
+
+
+def sections() -> list[Section]:
+    """All of them."""
+    return [section(family) for family in ALIGNED]

@@ -1,0 +1,189 @@
+"""Published values by table row, as the summary and the networks' sections show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cache
+
+from reproduce import published
+from reproduce.published import PublishedRow
+from reproduce.reporting import sources
+from reproduce.reporting.content import Cell, Table
+
+FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline")
+PUBLISHERS = {
+    "newell_paper": "Newell et al. (paper)",
+    "princeton": "princeton-vl README",
+    "princeton_issue_14": "a user of princeton-vl",
+    "bearpaw": "bearpaw README",
+    "hrnet_paper": "HRNet paper",
+    "hrnet_readme": "HRNet README",
+    "hrnet_issue_174": "users of HRNet",
+    "simplebaseline_readme": "SimpleBaseline README",
+    "mmpose0_2020": "mmpose, 2020",
+    "mmpose0": "mmpose 0.x",
+    "mmpose1": "mmpose 1.x",
+    "paddledetection": "PaddleDetection",
+    "fluid": "Paddle Fluid",
+    "predecessor": "txyugood/PaddlePose",
+}
+DATA_SETS = {
+    ("mpii", "valid"): "MPII val",
+    ("mpii", "test"): "MPII test",
+    ("coco", "val2017"): "COCO val2017",
+    ("coco", "test-dev2017"): "COCO test-dev",
+}
+DECODERS = {
+    "quarter_offset": "quarter offset",
+    "quarter_offset_per_axis": "quarter offset per axis",
+    "quarter_offset_truncated": "quarter offset, truncated",
+    "quarter_offset_always": "quarter offset, always",
+    "dark": "DARK",
+    "udp": "UDP",
+}
+SHOWN = {
+    "mpii": (
+        *("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"),
+        *("Mean", "Mean@0.1", "Mean@0.11"),
+    ),
+    "coco": ("AP", "AP50", "AP75", "APM", "APL", "AR"),
+}
+HEADERS = {"Mean": "PCKh@0.5", "Mean@0.1": "@0.10", "Mean@0.11": "@0.11"}
+MAIN = {"mpii": ("Mean", "Mean@0.1", "Mean@0.11"), "coco": ("AP", "AR")}
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row of a published table: the values that one source gives for one network.
+
+    Attributes:
+        id: as in published.csv.
+        values: metric name → value with its protocol; equal but for metric and threshold.
+    """
+
+    id: str
+    values: dict[str, PublishedRow]
+
+    @property
+    def any(self) -> PublishedRow:
+        """What the values share."""
+        return next(iter(self.values.values()))
+
+    @property
+    def family(self) -> str:
+        """Of FAMILIES."""
+        network = self.any.protocol.network
+        if network.startswith("HRNet"):
+            return "HRNet"
+        return "SimpleBaseline" if network.startswith("PoseResNet") else "Hourglass"
+
+    @property
+    def data_set(self) -> str:
+        """``MPII val``."""
+        protocol = self.any.protocol
+        return DATA_SETS.get((protocol.dataset, protocol.split), protocol.split)
+
+    @property
+    def publisher(self) -> str:
+        """Whose table."""
+        return PUBLISHERS.get(self.id.partition(":")[0], self.id.partition(":")[0])
+
+    @property
+    def variant(self) -> str:
+        """What sets it apart from the plain network: ``udp``, ``coarsedropout``; or nothing."""
+        plain = r"hourglass\d*|hrnet|w\d+|res(net)?\d*|\d+|mpii|coco|caffe|val|test|dev|\d+x\d+"
+        words = self.id.partition(":")[2].split("_")
+        return " ".join(word for word in words if not re.fullmatch(plain, word))
+
+    @property
+    def name(self) -> str:
+        """Network, size and variant."""
+        protocol = self.any.protocol
+        size = protocol.input_hw.replace("x", "×")
+        return f"{protocol.network}, {size}" + (f", {self.variant}" if self.variant else "")
+
+    @property
+    def protocol(self) -> str:
+        """Boxes, flip and decoder in a few words."""
+        protocol = self.any.protocol
+        boxes = {
+            "ground_truth": "true boxes",
+            "ground_truth_selected": "true boxes, selected people",
+            "detector": f"detector {protocol.detector_ap}",
+        }[protocol.boxes]
+        flip = {"true": "flip", "false": "no flip"}.get(protocol.flip_test, "flip not stated")
+        if protocol.flip_test == "true" and protocol.shift_heatmap == "false":
+            flip += " without shift"
+        scales = "" if protocol.test_scales in ("1", published.NOT_STATED) else ", many scales"
+        decoder = DECODERS.get(protocol.decoder, protocol.decoder)
+        if decoder == published.NOT_STATED:
+            decoder = "decoder not stated"
+        return f"{boxes}, {flip}{scales}, {decoder}"
+
+
+@cache
+def table_rows() -> tuple[TableRow, ...]:
+    """Every table row, by family, data set, network and size."""
+    grouped: dict[str, dict[str, PublishedRow]] = {}
+    for row in published.load():
+        grouped.setdefault(row.id, {})[row.metric_name] = row
+    rows = [TableRow(name, values) for name, values in grouped.items()]
+    order = list(DATA_SETS.values())
+
+    def key(row: TableRow) -> tuple:
+        protocol = row.any.protocol
+        size = [int(side) for side in re.findall(r"\d+", protocol.input_hw)]
+        place = order.index(row.data_set) if row.data_set in order else len(order)
+        names = list(PUBLISHERS.values())
+        numbers = [int(number) for number in re.findall(r"\d+", protocol.network)]
+        publisher = names.index(row.publisher) if row.publisher in names else len(names)
+        family = FAMILIES.index(row.family)
+        kind = re.sub(r"\d+", "", protocol.network)
+        return (place, family, kind, numbers, size, row.variant, publisher, row.id)
+
+    return tuple(sorted(rows, key=key))
+
+
+def printed(row: PublishedRow) -> str:
+    """The value with the digits that were printed; fractions as the papers write them."""
+    digits = -Decimal(str(row.rounding)).normalize().as_tuple().exponent - 1
+    text = f"{row.value:.{max(digits, 0)}f}"
+    return text.removeprefix("0") if row.unit == "fraction" else text
+
+
+def value_cell(row: PublishedRow | None) -> Cell | str:
+    """A published value with its source."""
+    if row is None:
+        return "–"
+    return Cell(printed(row), sources.address(row.source), title=row.source)
+
+
+def main_names(row: TableRow) -> list[str]:
+    """Its main metrics, first the one that it is known by."""
+    return [name for name in MAIN[row.any.protocol.dataset] if name in row.values]
+
+
+def main_cells(row: TableRow) -> list[Cell | str]:
+    """PCKh@0.5 and the finer one with its threshold, or AP and AR, each with its source."""
+    names = main_names(row)
+    cells: list[Cell | str] = [value_cell(row.values.get(name)) for name in names[:2]]
+    if names[1:] and names[1] in HEADERS:
+        cells[1] = replace(cells[1], below=HEADERS[names[1]])
+    return cells + ["–"] * (2 - len(cells))
+
+
+def values_table(rows: Sequence[TableRow], dataset: str, caption: str) -> Table | None:
+    """All values of some table rows on one data set."""
+    rows = [row for row in rows if row.any.protocol.dataset == dataset]
+    if not rows:
+        return None
+    names = [name for name in SHOWN[dataset] if any(name in row.values for row in rows)]
+    lines = [
+        [row.name, row.publisher, *[value_cell(row.values.get(name)) for name in names]]
+        for row in rows
+    ]
+    header = ["network", "published by", *[HEADERS.get(name, name) for name in names]]
+    return Table(caption, header, lines, frozenset(range(2, len(header))), folded=True)

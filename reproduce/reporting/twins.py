@@ -1,0 +1,221 @@
+"""The same run in both frameworks: curves, scores against the spread of seeds, first steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reproduce.reporting.charts import Chart, Series, numbers
+from reproduce.reporting.content import (
+    Block,
+    Cell,
+    Charts,
+    Section,
+    Table,
+    Text,
+    absent,
+    badge,
+)
+from reproduce.reporting.records import points, read_json, read_lines, signed
+
+FOLDER = "reproduce/runs/twins"
+LABELS = {
+    "newell_hg1_lspet": "Newell hourglass, 1 stack",
+    "hrnet_w8_lspet": "HRNet, width 8",
+}
+FRAMEWORKS = {"paddle": "Paddle, this project", "torch": "PyTorch, official network code"}
+METRICS = {"Mean": "PCKh@0.5", "Mean@0.1": "PCKh@0.10"}
+VERDICT_BADGES = {"no difference seen": "good", "a difference is seen": "warm"}
+
+
+def label(name: str) -> str:
+    """What a twin is called."""
+    return LABELS.get(name.removeprefix("twin_"), name)
+
+
+def run_folder(name: str, seed: int, framework: str) -> str:
+    """Where the record of one run lies."""
+    return f"{FOLDER}/{name}_s{seed}_{framework}"
+
+
+def section() -> Section:
+    """All twins."""
+    title = "Twins: the same run in Paddle and in PyTorch"
+    twins = read_json(f"{FOLDER}/twins.json")
+    lead = Text(
+        "Same initial weights, same batches in the same order, same schedule, on the same photos "
+        "(LSPET, 3,200 people to train on): once by this project in Paddle, once by the official "
+        "network code in PyTorch. If the frameworks differ by more than two seeds of one "
+        "framework do, it shows here. The photos are not MPII: no number compares with a "
+        "published one."
+    )
+    if not twins:
+        return Section("twins", title, [lead, absent("the twins")])
+    blocks: list[Block] = [lead, judgement_table(twins), scores_table(twins)]
+    charts = [one for name in twins for one in curve_charts(name, twins[name])]
+    blocks.append(Charts(charts))
+    return Section("twins", title, [*blocks, *first_steps()])
+
+
+def judgement_table(twins: dict[str, Any]) -> Table:
+    """Difference of the means against what seeds alone would make of it."""
+    rows = []
+    for name, twin in twins.items():
+        for metric, words in twin["judgement"].items():
+            spread = [words.get("paddle_sd"), words.get("torch_sd")]
+            rows.append(
+                [
+                    label(name),
+                    METRICS[metric],
+                    str(words["seeds"]),
+                    Cell(signed(words["difference"]), f"{FOLDER}/twins.json"),
+                    " / ".join("–" if one is None else points(one) for one in spread),
+                    points(words["seen_beyond"]) if "seen_beyond" in words else "–",
+                    badge(VERDICT_BADGES.get(words["verdict"], "plain"), words["verdict"]),
+                ]
+            )
+    caption = (
+        "*Trained*, in both frameworks. Difference: mean over seeds, Paddle minus PyTorch, in "
+        "points. Spread: standard deviation between the seeds of one framework, Paddle / PyTorch. "
+        "A difference counts as seen when it is beyond Student's 95 % point of that spread."
+    )
+    header = ["network", "score", "seeds", "difference", "spread", "seen beyond", "judgement"]
+    return Table(caption, header, rows, frozenset({2, 3, 4, 5}), anchor="twins-table")
+
+
+def scores_table(twins: dict[str, Any]) -> Table:
+    """Every run's final scores."""
+    rows = []
+    for name, twin in twins.items():
+        for run in twin["runs"]:
+            cells: list[Cell | str] = [f"{label(name)}, seed {run['seed']}"]
+            for metric in METRICS:
+                for framework in FRAMEWORKS:
+                    cells.append(_score(name, run, framework, metric))
+                cells.append(_paired(run, metric))
+            rows.append(cells)
+    header = ["run"]
+    for metric in METRICS.values():
+        header += [f"{metric}, Paddle", f"{metric}, PyTorch", "paired difference"]
+    caption = (
+        "Final scores of every run with 95 % bootstrap intervals over people; paired: the same "
+        "people are drawn for both frameworks."
+    )
+    return Table(caption, header, rows, frozenset(range(1, 7)), anchor="twins-scores")
+
+
+def _score(name: str, run: dict[str, Any], framework: str, metric: str) -> Cell | str:
+    if framework not in run:
+        return "not run"
+    low, high = run[f"{framework}_intervals"][metric]
+    text = f"{points(run[framework][metric])} ({low:.1f} – {high:.1f})"
+    return Cell(text, f"{run_folder(name, run['seed'], framework)}/scores.json")
+
+
+def _paired(run: dict[str, Any], metric: str) -> Cell | str:
+    if "paired" not in run:
+        return "–"
+    found = run["paired"][metric]
+    low, high = found["interval"]
+    text = f"{signed(found['difference'])} ({signed(low, 1)} to {signed(high, 1)})"
+    return Cell(text, f"{FOLDER}/twins.json")
+
+
+def curve_charts(name: str, twin: dict[str, Any]) -> list[Chart]:
+    """Validation score and training loss of every seed, both frameworks in one picture."""
+    made = []
+    for kind, key, y_label, title in (
+        ("eval", "Mean", "PCKh@0.5, per cent", "validation score"),
+        ("train", "loss", "loss", "training loss"),
+    ):
+        series = []
+        for color, (framework, words) in enumerate(FRAMEWORKS.items()):
+            seeds = [run["seed"] for run in twin["runs"] if framework in run]
+            for seed in seeds:
+                found = _points(run_folder(name, seed, framework), kind, key)
+                if found:
+                    shown = words if seed == seeds[0] else ""
+                    series.append(Series(shown, *map(numbers, found), color, thin=len(seeds) > 1))
+        if not series:
+            continue
+        records = f"[records]({FOLDER}/twins.json)"
+        made.append(
+            Chart(
+                f"{name}-{key}",
+                "lines",
+                f"{label(name)}: {title}",
+                f"One line per seed and framework, {records}.",
+                f"{len(series)} runs; {title} of Paddle and PyTorch over the epochs. "
+                + _ends(series, y_label),
+                "epoch",
+                y_label,
+                tuple(series),
+                log_y=kind == "train",
+            )
+        )
+    return made
+
+
+def _ends(series: list[Series], what: str) -> str:
+    ends = [one.y[-1] for one in series]
+    return f"All end between {min(ends):.3g} and {max(ends):.3g} ({what})."
+
+
+def _points(folder: str, kind: str, key: str) -> tuple[list[float], list[float]] | None:
+    """Epochs and values of a run's log lines; losses as the mean over each epoch's lines."""
+    by_epoch: dict[int, list[float]] = {}
+    for line in read_lines(f"{folder}/metrics.jsonl"):
+        if line["kind"] == kind:
+            by_epoch.setdefault(line["epoch"], []).append(line[key])
+    if not by_epoch:
+        return None
+    epochs = sorted(by_epoch)
+    return [e + 1 for e in epochs], [sum(by_epoch[e]) / len(by_epoch[e]) for e in epochs]
+
+
+def first_steps() -> list[Block]:
+    """Where the two part: relative difference of the losses over the first steps."""
+    steps = read_json(f"{FOLDER}/first_steps.json")
+    if not steps:
+        return [absent("the first steps in float64")]
+    charts, rows = [], []
+    for name, precisions in steps.items():
+        series = []
+        for color, precision in enumerate(sorted(precisions, reverse=True)):
+            difference = precisions[precision]["relative_difference"]
+            # A logarithmic axis has no place for equal losses: they stand at its lower end.
+            shown = [max(value, 1e-17) for value in difference]
+            series.append(
+                Series(precision, numbers(range(1, len(shown) + 1)), numbers(shown, 3), color)
+            )
+            beyond = precisions[precision]["first_step_beyond"]
+            rows.append(
+                [
+                    f"{label(name)}, {precision}",
+                    Cell(f"{max(difference):.1e}", f"{FOLDER}/first_steps.json"),
+                    *["never" if step is None else str(step + 1) for step in beyond.values()],
+                ]
+            )
+            limits = list(beyond)
+        last = {one.name: one.y[-1] for one in series}
+        charts.append(
+            Chart(
+                f"{name}-first-steps",
+                "lines",
+                f"{label(name)}: where the two part",
+                "Relative difference of the training loss, step by step, from the same weights on "
+                f"the same batches, [record]({FOLDER}/first_steps.json).",
+                "Relative difference after the last step shown: "
+                + ", ".join(f"{p} {v:.1e}" for p, v in last.items())
+                + ".",
+                "step",
+                "relative difference of the loss",
+                tuple(series),
+                log_y=True,
+            )
+        )
+    caption = (
+        "First step at which the losses of Paddle and PyTorch differ by more than so much "
+        f"(relative), of {len(series[0].x)} steps"
+    )
+    header = ["run", "largest", *[f"> {limit}" for limit in limits]]
+    return [Charts(charts), Table(caption, header, rows, frozenset(range(1, len(header))))]
