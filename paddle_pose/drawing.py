@@ -18,7 +18,7 @@ import numpy as np
 from paddle_pose.data import coco, predictions
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.coco_results import is_results_file, read_results
-from paddle_pose.data.images import find_image, read_rgb
+from paddle_pose.data.images import read_image
 from paddle_pose.data.json_file import read_json
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.skeletons import COCO17, SKELETONS, Skeleton, skeleton_named
@@ -357,7 +357,7 @@ def draw_file(arguments: argparse.Namespace) -> int:
         )
     chosen = list(by_image.items())[: arguments.limit]
     for name, rows in chosen:
-        image_rgb = read_rgb(find_image(arguments.images, name))
+        image_rgb = read_image(arguments.images, name)
         for row in sorted(rows, key=lambda row: poses.scores[row]):  # the best on top
             image_rgb = draw_pose(
                 image_rgb,

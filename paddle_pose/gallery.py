@@ -14,7 +14,7 @@ import numpy as np
 
 from paddle_pose import drawing, geometry
 from paddle_pose.data import mpii, predictions
-from paddle_pose.data.images import find_image, read_rgb
+from paddle_pose.data.images import read_image
 from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError, one_line_errors
@@ -36,7 +36,7 @@ class Panel:
 def panel(table: PersonTable, position: int, keypoints: np.ndarray, size_px: int) -> Panel:
     """The crop that the network saw, at another size; ``keypoints`` (J, 3) in image pixels."""
     person = table[position]
-    image = read_rgb(find_image(table.image_root, person.image))
+    image = read_image(table.image_root, person.image)
     matrix = geometry.crop_matrix(person.center_xy, person.scale_wh, 0.0, (size_px, size_px))
     crop = cv2.warpAffine(image, matrix, (size_px, size_px), flags=cv2.INTER_AREA)
     truth_xy = geometry.transform_points(person.joints_xy, matrix)

@@ -28,6 +28,10 @@ class DataSettings:
         rgb_mean, rgb_std: subtracted and divided after scaling to [0, 1].
         channel_order: ``rgb``, or ``bgr`` for networks that were trained on OpenCV's order: they
             get blue first, and its first mean and deviation are taken from ``rgb_mean[0]`` on.
+        reduced_decoding: decode JPEGs of training at 1/2, 1/4 or 1/8 where the crop is shrunk at
+            least so much; never in evaluation. Averages pixels where the published pipeline skips
+            them: 256×256 crops of five MPII photos change by 1.4 of 255 in the mean and 76 at most
+            at 1/2, by 3.1 and 136 at 1/4. Targets do not change.
     """
 
     dataset: str = "mpii"
@@ -39,6 +43,7 @@ class DataSettings:
     rgb_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     rgb_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     channel_order: str = "rgb"
+    reduced_decoding: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ import pytest
 
 from paddle_pose.data import datasets
 from paddle_pose.data.augment import Augmentation, half_body
-from paddle_pose.data.datasets import PersonCrops, Sample, normalise_constants, start_worker
+from paddle_pose.data.datasets import PersonCrops, Sample, read_photo, reduction_for, start_worker
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import crop_matrix, transform_points
@@ -246,20 +247,89 @@ def test_missing_images_are_named(drawings: PersonTable) -> None:
 
 def test_decoded_images_are_not_written_to(drawings: PersonTable) -> None:
     crops = augmented(drawings)
-    before = crops._image("0.png").copy()
+    crops.sample(0, 0)
+    kept = next(iter(crops._decoded.values())).pixels_HWC
+    before = kept.copy()
     for epoch in range(8):
         crops.sample(epoch, 0)
-    np.testing.assert_array_equal(crops._image("0.png"), before)
+    assert len(crops._decoded) == 1
+    np.testing.assert_array_equal(kept, before)
 
 
-def test_normalise_constants() -> None:
-    data = DataSettings()
-    scale, offset = normalise_constants(data)
-    values = np.arange(256)[:, None]
-    expected = (values / 255 - np.array(data.rgb_mean)) / np.array(data.rgb_std)
-    assert scale.dtype == offset.dtype == np.float32
-    # Three float32 roundings (6e-8) of numbers up to 4.7.
-    np.testing.assert_allclose(values * scale + offset, expected, rtol=0, atol=3 * 6e-8 * 4.7)
+def spot_table(
+    folder: Path, size_wh: tuple[int, int], spot_xy: np.ndarray, sigma_px: float
+) -> PersonTable:
+    """One person whose joints are all at a soft bright spot in a dark JPEG of that size."""
+    x, y = np.meshgrid(np.arange(size_wh[0]), np.arange(size_wh[1]))
+    spot = 240 * np.exp(-((x - spot_xy[0]) ** 2 + (y - spot_xy[1]) ** 2) / (2 * sigma_px**2))
+    image = np.dstack([spot] * 3).round().astype(np.uint8)
+    cv2.imwrite(str(folder / "spot.jpg"), image, [cv2.IMWRITE_JPEG_QUALITY, 100])
+    center = np.array([size_wh]) / 2
+    joints = np.tile(spot_xy, (1, 16, 1))
+    return table_of(folder, ["spot.jpg"], center, np.ones((1, 2)), joints, np.ones((1, 16)))
+
+
+@pytest.mark.parametrize("size_wh", [(640, 480), (643, 475), (641, 481)])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("reduction", [1, 2, 4, 8])
+def test_a_lit_spot_is_where_its_joint_is(
+    tmp_path: Path, monkeypatch, size_wh: tuple[int, int], flip: bool, reduction: int
+) -> None:
+    """The pixel's centre, the odd last block and the mirrored first one, at every reduction."""
+    spot_xy = np.array([324.3, 243.6])
+    table = spot_table(tmp_path, size_wh, spot_xy, 4.0 * reduction)
+    side_px = 40
+    change = Augmentation(scale=(reduction + 0.3) * side_px / 200, rotation_deg=17, flip=flip)
+    monkeypatch.setattr(datasets, "draw", lambda *_: change)
+    data = DataSettings(image_size_wh=(side_px, side_px), reduced_decoding=True)
+    crops = PersonCrops(table, data, CodecSettings(), augment=AugmentSettings())
+    sample = crops[0]
+    (photo,) = crops._decoded.values()
+    assert photo.reduction == reduction
+    assert photo.width_px == size_wh[0]
+    assert photo.pixels_HWC.shape[:2] == tuple(-(-side // reduction) for side in size_wh[::-1])
+    light = sample.image_HWC[..., 1].astype(float)
+    light[light < 4] = 0  # what JPEG's rounding leaves of the dark
+    rows, columns = np.mgrid[:side_px, :side_px]
+    seen_xy = np.array([(light * columns).sum(), (light * rows).sum()]) / light.sum()
+    joints, _ = change.joints_of(
+        table.joints_xy[0], table.visible[0], size_wh[0], crops.skeleton.flip_order
+    )
+    matrix = crop_matrix(sample.center_xy, sample.scale_wh, 17, (side_px, side_px))
+    expected_xy = transform_points(joints[0], matrix)
+    # OpenCV 4 interpolates in steps of 1/32 source pixel, so a pixel's light is off by 1/64 of one
+    # at most, and a source pixel is smaller than one of the crop; the rest is for rounded light.
+    # The centre of a block of two taken for its corner would be off by 0.5 / 2.3 = 0.22.
+    assert np.abs(seen_xy - expected_xy).max() < 1 / 32
+
+
+def test_reduced_decoding_is_for_training_alone(tmp_path: Path) -> None:
+    table = spot_table(tmp_path, (640, 480), np.array([300, 200]), 40)
+    table = replace(table, scale_wh=np.full((1, 2), 2.4))
+    plain = DataSettings(image_size_wh=(64, 64))
+    reduced = DataSettings(image_size_wh=(64, 64), reduced_decoding=True)
+    assert same(
+        PersonCrops(table, plain, CodecSettings())[0],
+        PersonCrops(table, reduced, CodecSettings())[0],
+    )
+    crops = PersonCrops(table, reduced, CodecSettings(), augment=AugmentSettings(), seed=1)
+    samples = [crops[epoch, 0] for epoch in range(6)]
+    again = PersonCrops(table, reduced, CodecSettings(), augment=AugmentSettings(), seed=1)
+    assert all(same(again[epoch, 0], samples[epoch]) for epoch in reversed(range(6)))
+
+
+def test_only_jpegs_are_reduced(drawings: PersonTable) -> None:
+    photo = read_photo(drawings.image_root, "0.png", 4)
+    assert (photo.reduction, photo.width_px) == (1, 120)
+    assert photo.pixels_HWC.shape == (90, 120, 3)
+
+
+@pytest.mark.parametrize(
+    ("shrink", "reduction"), [(0.4, 1), (1.99, 1), (2, 2), (3.99, 2), (4, 4), (7.9, 4), (40, 8)]
+)
+def test_crops_are_never_made_from_coarser_pixels(shrink: float, reduction: int) -> None:
+    scale_wh = np.array([shrink * 192 / 200, 9.0])
+    assert reduction_for(scale_wh, (192, 256)) == reduction
 
 
 def test_start_worker_takes_one_thread() -> None:

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from paddle_pose.data.images import find_image, read_rgb
+from paddle_pose.data.image_files import find_image
+from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 
 

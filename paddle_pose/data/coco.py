@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from paddle_pose.data.archives import open_archives
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.data.coco_category import Category, read_category
 from paddle_pose.data.json_file import read_json
@@ -305,14 +306,17 @@ def _image_root(
     file: Path,
     required: bool,
 ) -> Path:
-    """The folder that holds the people's images: the official one, or one that has any of them."""
+    """The folder, or its archives, with any of the people's images: the official one first."""
     folder = "test2017" if "test" in split else split
     near = file.parent
     candidates = [dataset_root / "images" / folder, dataset_root / folder, dataset_root / "images"]
     candidates += [dataset_root, near / "images", near.parent / "images", near]
     needed = [names[position] for position in dict.fromkeys(index.tolist())]
-    for candidate in candidates:
+    for number, candidate in enumerate(candidates):
         if any((candidate / name).is_file() for name in needed[:200]):
+            return candidate
+        archives = open_archives(candidate) if number < 3 else None
+        if archives is not None and any(archives.find(name) for name in needed[:200]):
             return candidate
     if not required:
         return candidates[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import gc
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -11,16 +11,15 @@ import numpy as np
 
 from paddle_pose.codecs import heatmap
 from paddle_pose.data.augment import Augmentation, draw
-from paddle_pose.data.images import find_image, read_rgb
-from paddle_pose.data.records import PersonTable
-from paddle_pose.geometry import crop_matrix, transform_points
+from paddle_pose.data.image_files import read_bytes
+from paddle_pose.data.images import REDUCTIONS, decode_rgb, jpeg_size
+from paddle_pose.data.records import PersonRecord, PersonTable
+from paddle_pose.geometry import UNIT_PX, crop_matrix, transform_points
 from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
 from paddle_pose.skeletons import skeleton_named
 
 KEEP_DECODED_BYTES = 384 << 20
 """A data set smaller than this, decoded, is kept in the memory of each worker."""
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
 
 class Sample(NamedTuple):
@@ -41,6 +40,40 @@ class Sample(NamedTuple):
     center_xy: np.ndarray
     scale_wh: np.ndarray
     index: np.ndarray
+
+
+class Photo(NamedTuple):
+    """A decoded image, perhaps reduced.
+
+    Attributes:
+        pixels_HWC: uint8 RGB.
+        width_px: of the whole image.
+        reduction: 1, 2, 4 or 8; a pixel stands for a block of so many whole ones in a square.
+    """
+
+    pixels_HWC: np.ndarray
+    width_px: int
+    reduction: int
+
+    def whole_from_reduced(self, *, flip: bool) -> np.ndarray:
+        """(3, 3) matrix from these pixels to the whole image's; of both mirrored with ``flip``.
+
+        The centre of block 0 is pixel (reduction - 1) / 2. Where the last block sticks out of the
+        image, a mirrored image begins with it.
+        """
+        first_xy = np.full(2, (self.reduction - 1) / 2)
+        if flip:
+            last_block = self.reduction * (self.pixels_HWC.shape[1] - 1)
+            first_xy[0] = self.width_px - 1 - last_block - first_xy[0]
+        matrix = np.diag([self.reduction, self.reduction, 1.0])
+        matrix[:2, 2] = first_xy
+        return matrix
+
+
+def reduction_for(scale_wh: np.ndarray, image_size_wh: tuple[int, int]) -> int:
+    """The largest reduction that leaves a crop of that scale no coarser than its own pixels."""
+    shrink = scale_wh[0] * UNIT_PX / image_size_wh[0]
+    return max(reduction for reduction in REDUCTIONS if reduction <= max(shrink, 1))
 
 
 class PersonCrops:
@@ -67,9 +100,10 @@ class PersonCrops:
         self.augment = augment
         self.seed = seed
         self.with_targets = with_targets
+        self.reduced = data.reduced_decoding and augment is not None
         self.skeleton = skeleton_named(table.skeleton)
         self._flip_order = self.skeleton.flip_order
-        self._decoded: dict[str, np.ndarray] = {}
+        self._decoded: dict[tuple[str, int], Photo] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -88,18 +122,21 @@ class PersonCrops:
         if not 0 <= index < len(self.table):
             raise IndexError(f"person {index} of {len(self.table)}")
         record = self.table[index]
-        image = self._image(record.image)
         change = Augmentation()
         if self.augment is not None:
             rng = np.random.default_rng([self.seed, epoch, index])
             aspect_ratio = self.image_size_wh[0] / self.image_size_wh[1]
             change = draw(self.augment, record, self.skeleton, aspect_ratio, rng)
-        width_px = image.shape[1]
+        photo = self._photo(record, change)
+        width_px = photo.width_px
         center, scale = record.center_xy, record.scale_wh
         if self.augment is not None:
             center, scale = change.crop_of(center, scale, width_px)
-        matrix = crop_matrix(center, scale, change.rotation_deg, self.image_size_wh)
-        crop = change.colors_of(crop_image(image, matrix, self.image_size_wh, flip=change.flip))
+        matrix = from_photo = crop_matrix(center, scale, change.rotation_deg, self.image_size_wh)
+        if photo.reduction > 1:
+            from_photo = matrix @ photo.whole_from_reduced(flip=change.flip)
+        crop = crop_image(photo.pixels_HWC, from_photo, self.image_size_wh, flip=change.flip)
+        crop = change.colors_of(crop)
         targets, weights = np.zeros((0, 0, 0), np.float32), np.zeros(0, np.float32)
         if self.with_targets:
             joints, visible = change.joints_of(
@@ -117,17 +154,32 @@ class PersonCrops:
             np.int64(index),
         )
 
-    def _image(self, name: str) -> np.ndarray:
+    def _photo(self, record: PersonRecord, change: Augmentation) -> Photo:
         """The decoded file; the last one is kept, as people of one image follow each other.
 
         A data set whose images are few enough (by the size of this one) stays decoded whole.
         """
-        if name not in self._decoded:
-            image = read_rgb(find_image(self.table.image_root, name))
-            if image.nbytes * len(self.table.image_names) > KEEP_DECODED_BYTES:
+        reduction = 1
+        if self.reduced:
+            _, scale_wh = change.crop_of(record.center_xy, record.scale_wh, 0)
+            reduction = reduction_for(scale_wh, self.image_size_wh)
+        key = record.image, reduction
+        if key not in self._decoded:
+            photo = read_photo(self.table.image_root, record.image, reduction)
+            if photo.pixels_HWC.nbytes * len(self.table.image_names) > KEEP_DECODED_BYTES:
                 self._decoded.clear()
-            self._decoded[name] = image
-        return self._decoded[name]
+            self._decoded[key] = photo
+        return self._decoded[key]
+
+
+def read_photo(image_root: Path, name: str, reduction: int = 1) -> Photo:
+    """An image of a data set, reduced if it is a JPEG; Raises UserError."""
+    data, where = read_bytes(image_root, name)
+    size_wh = jpeg_size(data) if reduction > 1 else None
+    if size_wh is None:
+        pixels = decode_rgb(data, where)
+        return Photo(pixels, pixels.shape[1], 1)
+    return Photo(decode_rgb(data, where, reduction=reduction), size_wh[0], reduction)
 
 
 def crop_image(
@@ -142,20 +194,11 @@ def crop_image(
 
 
 def start_worker(worker_id: int = 0) -> None:
-    """For ``worker_init_fn``: one thread per worker, and memory that is kept for the next image.
+    """For ``worker_init_fn``: one thread per worker, and memory that stays shared with the parent.
 
-    glibc hands a buffer of a decoded photo back to the system each time; fetching its pages anew
-    takes as long as decoding (3 of 6 ms for 1280x720). Elsewhere than on glibc nothing changes.
+    A garbage collection writes into every object it looks at, which would copy the parent's pages.
+    What the allocator keeps is the parent's choice (``runtime.keep_memory``): a fork inherits it.
     """
     del worker_id
+    gc.freeze()
     cv2.setNumThreads(0)
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        allocator = ctypes.CDLL(None)
-        allocator.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
-        allocator.mallopt(_M_TRIM_THRESHOLD, 128 << 20)
-
-
-def normalise_constants(data: DataSettings) -> tuple[np.ndarray, np.ndarray]:
-    """(scale, offset), each (3,) float32: ``x * scale + offset`` is ``(x / 255 - mean) / std``."""
-    mean, std = np.array(data.rgb_mean), np.array(data.rgb_std)
-    return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)

@@ -6,12 +6,12 @@ evaluation compares it.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.data import image_files
 from paddle_pose.data.mpii_files import Records, find_layout, read_records
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
@@ -148,41 +148,19 @@ def describe(table: PersonTable) -> None:
 
 
 def missing_images(table: PersonTable) -> list[str]:
-    """Names of the table's people that ``images.find_image`` would not find, in order.
-
-    Folders are listed once, so 25,000 names cost well under a second.
-    """
-    from paddle_pose.data.images import ENDINGS  # brings OpenCV, which scoring does not need
-
+    """Names of the table's people whose image is not there, in order; Raises UserError."""
     used = [table.image_names[i] for i in np.unique(table.image_index)]
-    exact: dict[str, set[str]] = {}
-    stems: dict[str, set[str]] = {}
-    missing = []
-    for name in used:
-        folder, base = os.path.split(name)
-        if folder not in exact:
-            path = table.image_root / folder
-            exact[folder] = set(os.listdir(path)) if path.is_dir() else set()
-        if base in exact[folder]:
-            continue
-        if folder not in stems:
-            split = (os.path.splitext(file.lower()) for file in exact[folder])
-            stems[folder] = {stem for stem, ending in split if ending in ENDINGS}
-        if os.path.splitext(base.lower())[0] not in stems[folder]:
-            missing.append(name)
-    return missing
+    return image_files.missing(table.image_root, used)
 
 
 def require_images(table: PersonTable) -> None:
     """Raises UserError naming the first missing images and how many there are."""
-    if not table.image_root.is_dir():
-        raise UserError(f"{table.image_root}: no such folder; it must hold the images")
-    missing = missing_images(table)
-    if missing:
+    absent = missing_images(table)
+    if absent:
         used = len(np.unique(table.image_index))
-        first = ", ".join(missing[:3]) + (" …" if len(missing) > 3 else "")
+        first = ", ".join(absent[:3]) + (" …" if len(absent) > 3 else "")
         raise UserError(
-            f"{table.image_root}: {len(missing)} of {used} images are missing: {first}; "
+            f"{table.image_root}: {len(absent)} of {used} images are missing: {first}; "
             "complete the folder, or use fewer people with --set data.limit=N"
         )
 
