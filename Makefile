@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := output/quickstart
 
-.PHONY: help quickstart test test-paddle26 check report clean
+.PHONY: help quickstart test test-paddle26 check report bench growth clean
 help:
 	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
 	@echo "make test         the whole test suite on the CPU"
 	@echo "make test-paddle26  the same on Paddle 2.6.2 and NumPy 1, what GPU users get from PyPI"
 	@echo "make check        format, lint and the tests of the house"
 	@echo "make report       the reproduction report from the committed records"
+	@echo "make bench        speed and memory beside PyTorch (benchmarks/README.md), a quarter of an hour"
+	@echo "make growth       how time and memory grow with size, batch, people and ranks"
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 12) else \
@@ -40,6 +42,14 @@ test: $(VENV)/.dev
 
 test-paddle26: .venv-paddle26/.installed
 	.venv-paddle26/bin/python -m pytest
+
+# BENCH="--hrnet DIR …" names the clones of the official repositories.
+bench: $(VENV)/.runtime
+	$(BIN)/python -m benchmarks $(if $(wildcard .venv-torch/bin/python),--torch_python .venv-torch/bin/python) $(BENCH)
+	$(BIN)/python -m benchmarks.readme
+
+growth: $(VENV)/.runtime
+	$(BIN)/python -m benchmarks.growth $(GROWTH)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

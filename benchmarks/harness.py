@@ -34,7 +34,8 @@ class Options:
         quick: smallest sensible sizes: does it run at all?
         torch_python: interpreter of the environment that has PyTorch.
         hrnet, newell, mmpose: local clones of the official code.
-        weights: of the quickstart recipe, for what bfloat16 does to scores.
+        weights, weights_recipe, weights_data: a trained network and a data set, for what bfloat16
+            does to scores; by default what ``make quickstart`` left.
         folder: for rendered people, kept between runs.
     """
 
@@ -46,6 +47,8 @@ class Options:
     newell: Path | None = None
     mmpose: Path | None = None
     weights: Path | None = None
+    weights_recipe: str = "quickstart:newell_hg1_synthetic"
+    weights_data: Path | None = None
     folder: Path = ROOT / "output" / "bench"
 
 
@@ -112,6 +115,7 @@ class Comparison:
         tolerance: largest difference of the two sides' figures.
         warm_up: runs before the first measured one.
         pairs: measured runs; None for ``Options.pairs``.
+        expected_s: of one run on two cores, for the time left.
     """
 
     name: str
@@ -124,6 +128,11 @@ class Comparison:
     tolerance: float = 0.0
     warm_up: int = 1
     pairs: int | None = None
+    expected_s: float = 2.0
+
+    def runs(self, options: Options) -> tuple[int, int]:
+        """Warm-up and measured runs of each side."""
+        return self.warm_up, 1 if options.quick else self.pairs or options.pairs
 
 
 class SideError(Exception):
@@ -256,14 +265,16 @@ def compare(
 
     A side that cannot run here leaves the other one's times in the row, and a note.
     """
-    notes, failed, children = [comparison.missing] if comparison.missing else [], False, []
+    notes = [comparison.missing] if comparison.missing else []
+    failed, children = False, []
+    warm_up, pairs = comparison.runs(options)
     try:
         for side in filter(None, (comparison.ours, comparison.theirs)):
             child = Child(side, options)
             children.append(child)
             try:
                 child.wait_ready()
-                for _ in range(comparison.warm_up):
+                for _ in range(warm_up):
                     child.run(keep=False)
                     progress(1)
             except SideError as error:
@@ -271,7 +282,6 @@ def compare(
                 failed = failed or not error.skipped
                 children.remove(child)
                 child.__exit__()
-        pairs = 1 if options.quick else comparison.pairs or options.pairs
         figures = {}
         try:
             for _ in range(pairs):

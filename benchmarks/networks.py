@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import Comparison, Options, Side, Target
@@ -20,7 +20,7 @@ class Network:
 
     Attributes:
         name: short.
-        label: as the table writes it.
+        label: as the table writes it, without the size.
         recipe: ours.
         family: whose official code it is: ``hrnet``, ``newell`` or ``hourglass52``.
         clone: the option that names that clone.
@@ -39,10 +39,15 @@ class Network:
     batch: int
     eval_batch: int
 
+    @property
+    def title(self) -> str:
+        """Name and input, height first as the papers write it."""
+        return f"{self.label} @{self.size_wh[1]}×{self.size_wh[0]}"
+
 
 HOURGLASS52 = Network(
     name="hourglass52",
-    label="Hourglass-52 @256×256",
+    label="Hourglass-52",
     recipe="hourglass:hourglass52_mpii_256x256",
     family="hourglass52",
     clone="mmpose",
@@ -53,7 +58,7 @@ HOURGLASS52 = Network(
 )
 HRNET_W32_MPII = Network(
     name="hrnet_w32",
-    label="HRNet-W32 @256×256",
+    label="HRNet-W32",
     recipe="hrnet:w32_mpii_256x256",
     family="hrnet",
     clone="hrnet",
@@ -64,7 +69,7 @@ HRNET_W32_MPII = Network(
 )
 NEWELL_2 = Network(
     name="newell_2",
-    label="Newell's hourglass, 2 stacks @256×256",
+    label="Newell's hourglass, 2 stacks",
     recipe="hourglass:newell_hg2_mpii_256x256",
     family="newell",
     clone="newell",
@@ -75,7 +80,7 @@ NEWELL_2 = Network(
 )
 HRNET_W32_COCO = Network(
     name="hrnet_w32",
-    label="HRNet-W32 @256×192",
+    label="HRNet-W32",
     recipe="hrnet:w32_coco_256x192",
     family="hrnet",
     clone="hrnet",
@@ -86,7 +91,7 @@ HRNET_W32_COCO = Network(
 )
 HRNET_W48_COCO = Network(
     name="hrnet_w48",
-    label="HRNet-W48 @384×288",
+    label="HRNet-W48",
     recipe="hrnet:w48_coco_384x288",
     family="hrnet",
     clone="hrnet",
@@ -101,17 +106,19 @@ TRAINING_PASSES = 3
 """Forward, gradient of the inputs, gradient of the weights: each the forward's multiply-adds."""
 
 
-def _recipe(name: str) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by name, Paddle set up first as every command does it."""
     from paddle_pose import runtime
 
     runtime.configure(quiet=True)
     runtime.import_paddle()
     from paddle_pose import recipe as recipes
 
-    return recipes.load(name)
+    return recipes.override(recipes.load(name), list(overrides))
 
 
-def _facts(multiply_adds: float) -> dict[str, Any]:
+def paddle_facts(multiply_adds: float) -> dict[str, Any]:
+    """What the record says about our side."""
     import paddle
 
     return {
@@ -123,16 +130,14 @@ def _facts(multiply_adds: float) -> dict[str, Any]:
 
 def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Work:
     """``Trainer.step``: normalise bytes, forward, loss, backward, Adam; and the loss read."""
-    chosen = _recipe(recipe)
+    chosen = load_recipe(recipe, overrides)
     import numpy as np
     import paddle
 
-    from paddle_pose import recipe as recipes
     from paddle_pose.data.loader import Batch
     from paddle_pose.models.counting import count
     from paddle_pose.training import Trainer
 
-    chosen = recipes.override(chosen, list(overrides))
     width, height = chosen.data.image_size_wh
     stride, joints = chosen.codec.stride, chosen.model.joints
     paddle.seed(0)
@@ -156,12 +161,14 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
         loss, _ = trainer.step(made, 1e-3)
         float(loss)
 
-    return Work(run, units=batch, facts=_facts(TRAINING_PASSES * multiply_adds))
+    return Work(run, units=batch, facts=paddle_facts(TRAINING_PASSES * multiply_adds))
 
 
-def forward_with_flip(recipe: str, batch: int, engine: str, precision: str) -> Work:
+def forward_with_flip(
+    recipe: str, batch: int, engine: str, precision: str, overrides: Sequence[str] = ()
+) -> Work:
     """Bytes of crops -> heat maps of plain and mirrored merged, as evaluation does it."""
-    chosen = _recipe(recipe)
+    chosen = load_recipe(recipe, overrides)
     import numpy as np
     import paddle
     from paddle_pose.engine import make_forward
@@ -186,7 +193,7 @@ def forward_with_flip(recipe: str, batch: int, engine: str, precision: str) -> W
     def run() -> None:
         forward(images)
 
-    return Work(run, units=batch, facts=_facts(multiply_adds) | {"precision": precision})
+    return Work(run, units=batch, facts=paddle_facts(multiply_adds) | {"precision": precision})
 
 
 def matrix_product(size: int, library: str) -> Work:
@@ -195,11 +202,11 @@ def matrix_product(size: int, library: str) -> Work:
 
     facts: dict[str, Any] = {"multiply_adds": float(size) ** 3}
     if library == "paddle":
-        _recipe("hrnet:w32_mpii_256x256")
+        load_recipe("hrnet:w32_mpii_256x256")
         import paddle
 
         left, right = paddle.rand([size, size]), paddle.rand([size, size])
-        facts = _facts(facts["multiply_adds"])
+        facts = paddle_facts(facts["multiply_adds"])
     else:
         left, right = np.random.default_rng(0).random((2, size, size), np.float32)
 
@@ -249,17 +256,25 @@ def official_side(network: Network, function: str, batch: int, options: Options)
 def comparisons(options: Options) -> list[Comparison]:
     """Three training steps; three evaluation forwards, each in float32 and in bfloat16."""
     rows = []
-    for network in TRAINED:
-        batch = 1 if options.quick else network.batch
+    trained, evaluated = TRAINED, EVALUATED
+    overrides: dict[str, list[str]] = {}
+    if options.quick:
+        small = {"size_wh": (128, 128), "batch": 1, "eval_batch": 1}
+        trained, evaluated = (
+            [replace(n, **small) for n in group] for group in (trained, evaluated)
+        )
+        overrides = {"overrides": ["data.image_size_wh=[128,128]"]}
+    for network in trained:
+        batch = network.batch
         theirs = official_side(network, "training_step", batch, options)
         rows.append(
             Comparison(
                 name=f"train_{network.name}",
-                work=f"training step, {network.label}, batch {batch}",
+                work=f"training step, {network.title}, batch {batch}",
                 ours=Side(
                     "benchmarks.networks:training_step",
                     "Paddle, Trainer.step",
-                    {"recipe": network.recipe, "batch": batch},
+                    {"recipe": network.recipe, "batch": batch, **overrides},
                 ),
                 theirs=theirs,
                 target=Target("speedup", 1.0),
@@ -267,14 +282,14 @@ def comparisons(options: Options) -> list[Comparison]:
                 missing="" if theirs else f"no --{network.clone} DIR",
             )
         )
-    for network in EVALUATED:
+    for network in evaluated:
         for precision, value in (("float32", 1.6), ("bfloat16", 3.0)):
-            batch = 1 if options.quick else network.eval_batch
+            batch = network.eval_batch
             theirs = official_side(network, "forward_with_flip", batch, options)
             rows.append(
                 Comparison(
                     name=f"forward_{network.name}_{precision}",
-                    work=f"evaluation forward with flip, {network.label}, batch {batch}, "
+                    work=f"evaluation forward with flip, {network.title}, batch {batch}, "
                     f"{precision}",
                     ours=Side(
                         "benchmarks.networks:forward_with_flip",
@@ -284,6 +299,7 @@ def comparisons(options: Options) -> list[Comparison]:
                             "batch": batch,
                             "engine": "onednn",
                             "precision": precision,
+                            **overrides,
                         },
                     ),
                     theirs=theirs,

@@ -1,0 +1,153 @@
+"""Speed and memory side by side with PyTorch: ``make bench`` or ``python -m benchmarks``.
+
+Without ``--torch_python`` and the clones, the other sides are left out and the table says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from benchmarks import networks, pipeline, scoring
+from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
+from benchmarks.results import FOLDER, file_name, header, printed, write
+from paddle_pose.errors import UserError, nearest, one_line_errors
+from paddle_pose.runtime import cpu_facts
+
+ROOMS = (networks, pipeline, scoring)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    add = parser.add_argument
+    add(
+        "--torch_python",
+        type=Path,
+        default=Path(sys.executable),
+        metavar="PYTHON",
+        help="interpreter of the environment with requirements-torch.txt (default: this one)",
+    )
+    add("--hrnet", type=Path, metavar="DIR", help="leoxiaobin/deep-high-resolution-net.pytorch")
+    add("--newell", type=Path, metavar="DIR", help="princeton-vl/pytorch_stacked_hourglass")
+    add("--mmpose", type=Path, metavar="DIR", help="open-mmlab/mmpose")
+    add("--weights", type=Path, metavar="FILE", help="for bfloat16's scores (quickstart's)")
+    add("--weights_recipe", default=Options.weights_recipe, help="of --weights")
+    add("--weights_data", type=Path, metavar="DIR", help="data set that --weights is scored on")
+    add("--threads", type=int, default=cpu_facts()[2], help="of each side (default: every core)")
+    add("--pairs", type=int, default=5, help="measured runs of each side (default: 5)")
+    add("--only", nargs="+", metavar="NAME", help="rows whose names begin so; --list shows them")
+    add("--list", action="store_true", help="the names of the rows, and nothing else")
+    add("--quick", action="store_true", help="one pair, smallest sizes: does everything run?")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="record to write (a whole run: results/<cpu>-<date>.json; else none)",
+    )
+    return parser.parse_args(arguments)  # fmt: skip
+
+
+def options_from(arguments: argparse.Namespace) -> Options:
+    """Checked; Raises UserError for a folder or interpreter that is not there."""
+    if arguments.threads < 1 or arguments.pairs < 1:
+        raise UserError("--threads, --pairs: must be at least 1")
+    folders = {}
+    for name in ("hrnet", "newell", "mmpose", "weights", "weights_data", "torch_python"):
+        path = getattr(arguments, name)
+        if path is not None and not path.exists():
+            raise UserError(f"--{name} {path}: not there")
+        # Not resolve(): a virtual environment's interpreter is a link, and its place matters.
+        folders[name] = None if path is None else path.absolute()
+    return Options(
+        threads=arguments.threads,
+        pairs=arguments.pairs,
+        quick=arguments.quick,
+        weights_recipe=arguments.weights_recipe,
+        **folders,
+    )
+
+
+def chosen(options: Options, only: Sequence[str] | None) -> list[Comparison]:
+    """All rows, or those whose names begin so; Raises UserError where none does."""
+    rows = [row for room in ROOMS for row in room.comparisons(options)]
+    for name in only or ():
+        if not any(row.name.startswith(name) for row in rows):
+            raise UserError(f"--only {name}: no such row{nearest(name, [r.name for r in rows])}")
+    return [row for row in rows if only is None or row.name.startswith(tuple(only))]
+
+
+def matrix_rates(options: Options) -> dict[str, dict[str, float]]:
+    """Multiply-adds per second of the best product of each library, by precision."""
+    rates: dict[str, dict[str, float]] = {}
+    for precision, sides in networks.products().items():
+        for side in sides:
+            try:
+                with Child(side, options) as child:
+                    child.wait_ready()
+                    for _ in range(2 if options.quick else 8):
+                        child.run()
+            except SideError as error:
+                print(f"=> matrix product: {error}", file=sys.stderr)
+                continue
+            best = child.facts["multiply_adds"] / min(child.samples)
+            rates.setdefault(precision, {})[side.label] = best
+    return rates
+
+
+def measure(rows: Sequence[Comparison], options: Options) -> list[Row]:
+    """Every row, with the time left."""
+
+    def seconds(row: Comparison) -> float:
+        return row.expected_s * sum(row.runs(options)) * (1 + (row.theirs is not None))
+
+    measured = []
+    shape = "{desc} {bar} {percentage:3.0f}% {elapsed}<{remaining}"
+    total = sum(map(seconds, rows))
+    with tqdm(total=total, disable=None, dynamic_ncols=True, bar_format=shape) as bar:
+        for row in rows:
+            bar.set_description_str(row.name)
+            end = bar.n + seconds(row)
+            made = compare(row, options, lambda runs, s=row.expected_s: bar.update(runs * s))
+            bar.update(end - bar.n)
+            if made.failed:
+                tqdm.write(f"=> {row.name}: {made.note}", file=sys.stderr)
+            measured.append(made)
+    return measured
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the table, write the record; 1 if a row failed."""
+    given = parse_arguments(arguments)
+    options = options_from(given)
+    rows = chosen(options, given.only)
+    if given.list:
+        print("\n".join(f"{row.name:<32}{row.work}" for row in rows))
+        return 0
+    whole = given.only is None and not options.quick
+    file = given.output or (FOLDER / file_name("") if whole else None)
+    began = time.perf_counter()
+    record = header(options)
+    print(
+        f"=> {record['machine']['cpu']}, {options.threads} threads; load {os.getloadavg()[0]:.1f}"
+    )
+    record["matrix_product"] = matrix_rates(options)
+    measured = measure(rows, options)
+    record["rows"] = [row.plain() for row in measured]
+    record["seconds"] = round(time.perf_counter() - began)
+    print(printed(record))
+    if file is not None:
+        write(record, file)
+        print(f"=> {file}")
+    return int(any(row.failed for row in measured))
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        sys.exit(main())

@@ -1,0 +1,140 @@
+"""Records of the benchmarks: machine, versions, rows with every sample; and their tables."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import ROOT, Options
+from paddle_pose import record as records
+
+FOLDER = ROOT / "benchmarks" / "results"
+GROWTH = "growth-"
+COLUMNS = ("work", "against", "ours", "theirs", "ratio", "target", "met", "memory", "share of peak")
+
+
+def file_name(prefix: str) -> str:
+    """``amd-epyc-2025-01-31.json``."""
+    cpu = re.sub(r"[^a-z0-9]+", "-", records.environment()["cpu"].lower()).strip("-")
+    return f"{prefix}{cpu}-{records.now()[:10]}.json"
+
+
+def header(options: Options) -> dict[str, Any]:
+    """What a record says about machine, code and options; no paths of the machine."""
+    shown = {}
+    for name, value in asdict(options).items():
+        if name != "folder":
+            shown[name] = value if not isinstance(value, Path) else value.name
+    shown["torch_python"] = "this" if options.torch_python == Path(sys.executable) else "another"
+    return {
+        "date": records.now(),
+        "code": records.code_state(),
+        "machine": records.environment(),
+        "options": shown,
+    }
+
+
+def write(record: dict[str, Any], file: Path) -> None:
+    """As JSON, whole or not at all."""
+    records.write_text(file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def newest(prefix: str = "") -> dict[str, Any] | None:
+    """The latest record in ``results/``: of the comparisons, or with ``growth-`` of growth."""
+    found = [
+        json.loads(file.read_text(encoding="utf-8"))
+        for file in FOLDER.glob(f"{prefix}*.json")
+        if file.name.startswith(GROWTH) == bool(prefix)
+    ]
+    return max(found, key=lambda record: record["date"], default=None)
+
+
+def amount(value: float, unit: str) -> str:
+    """Three digits, small times in milliseconds: ``0.4 ms``, ``1.52 s/image``."""
+    kind, slash, piece = unit.partition("/")
+    if kind == "s" and value < 1:
+        return f"{1000 * value:.3g} ms{slash}{piece}"
+    return f"{value:.3g} {unit}"
+
+
+def share(row: dict[str, Any], side: str, rates: dict[str, dict[str, float]]) -> str:
+    """Of the fastest matrix product in the side's precision; empty where it says nothing."""
+    work, made = row["ours"]["facts"].get("multiply_adds"), row[side]
+    precision = made["facts"].get("precision", "float32") if made else ""
+    if not work or precision not in rates:
+        return ""
+    return f"{100 * work / made['median'] / max(rates[precision].values()):.0f} %"
+
+
+def target_text(target: dict[str, Any] | None, unit: str) -> str:
+    """``≥ 1.6``, ``≤ 4 processor s``."""
+    if target is None:
+        return ""
+    sign = "≥" if target["kind"] == "speedup" else "≤"
+    return f"{sign} {target['value']:g}" + (f" {unit}" if target["kind"] == "limit" else "")
+
+
+def table_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One line of COLUMNS per row."""
+    lines, rates = [], record["matrix_product"]
+    for row in record["rows"]:
+        ours, theirs, limit = row["ours"], row["theirs"], (row["target"] or {}).get("kind")
+        pairs = [(side, row[side]) for side in ("ours", "theirs") if row[side]]
+        memory = " / ".join(f"{s['peak_mib']:.0f}" for _, s in pairs if s["peak_mib"])
+        met = {True: "yes", False: "**no**", None: "not measured"}[row["met"]]
+        note = row["note"].splitlines()[0] if row["note"] else ""
+        lines.append(
+            (
+                row["work"],
+                theirs["label"] if theirs else note or "–",
+                amount(ours["median"], row["unit"]) if ours else "–",
+                amount(theirs["median"], row["unit"]) if theirs else "–",
+                f"{row['reached']:.2f}" if row["reached"] and limit != "limit" else "",
+                target_text(row["target"], row["unit"]),
+                met if row["target"] else "",
+                f"{memory} MiB" if memory else "",
+                " / ".join(filter(None, (share(row, s, rates) for s, _ in pairs))) if ours else "",
+            )
+        )
+    return lines
+
+
+def markdown(columns: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    table = [columns, ["---"] * len(columns), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)
+
+
+def printed(record: dict[str, Any]) -> str:
+    """The table for a terminal."""
+    table = [COLUMNS, *table_rows(record)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in table
+    )
+
+
+def caption(record: dict[str, Any]) -> str:
+    """Machine, threads, versions, how often: what the numbers hold for."""
+    facts = [
+        side["facts"] for row in record["rows"] for side in (row["ours"], row["theirs"]) if side
+    ]
+    versions = {k: f[k] for k in ("paddle", "torch") for f in facts if k in f}
+    rates = ", ".join(
+        f"{2 * max(by.values()) / 1e9:.0f} GFLOP/s in {precision}"
+        for precision, by in record["matrix_product"].items()
+    )
+    options, machine = record["options"], record["machine"]
+    return (
+        f"{machine['cpu']}, {options['threads']} threads, Paddle {versions.get('paddle', '–')}, "
+        f"PyTorch {versions.get('torch', '–')}, commit {(record['code']['commit'] or '–')[:7]}, "
+        f"{record['date'][:10]}. Medians over {options['pairs']} pairs or more, A B A B, each side "
+        f"in its own process; ratio: median over the pairs. Memory: peak of the process, ours / "
+        f"theirs. Share of peak: of the fastest matrix product here ({rates})."
+    )

@@ -1,0 +1,278 @@
+"""The machinery of the benchmarks: fair pairs, honest failures, tables that are not stale."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from benchmarks import __main__ as command
+from benchmarks import growth_page, readme, results, ring, worker
+from benchmarks.harness import Comparison, Options, Row, Side, Target, child_environment, compare
+from benchmarks.random_people import coco_set, mpii_people
+from benchmarks.worker import SkippedError, Work
+from paddle_pose.errors import UserError
+
+
+def order(file: str, name: str, value: float) -> Work:
+    """Notes each of its runs in a file that both sides share; its sample is ``value``."""
+
+    def run() -> float:
+        with open(file, "a", encoding="utf-8") as lines:
+            lines.write(name)
+        return value
+
+    return Work(run, units=2, figures=lambda: {"found": value})
+
+
+def unavailable() -> Work:
+    raise SkippedError("needs a clone")
+
+
+def broken() -> Work:
+    print("this must not end up among the replies")
+    raise ValueError("bad luck")
+
+
+def side(function: str, **options: object) -> Side:
+    """A side made in this file, found by the child through PYTHONPATH."""
+    paths = f"{ROOT}:{ROOT / 'tests'}"
+    return Side(f"test_benchmarks:{function}", function, options, environment={"PYTHONPATH": paths})
+
+
+OPTIONS = Options(threads=1, pairs=3)
+
+
+def test_sides_take_turns_and_warm_up_is_not_counted(tmp_path):
+    file = tmp_path / "order"
+    row = compare(
+        Comparison(
+            name="x",
+            work="x",
+            ours=side("order", file=str(file), name="a", value=4.0),
+            theirs=side("order", file=str(file), name="b", value=12.0),
+            target=Target("speedup", 2.5),
+            tolerance=8.0,
+        ),
+        OPTIONS,
+    )
+    assert file.read_text() == "a" + "b" + "ababab"
+    assert row.ours["samples"] == [2.0] * 3  # 4 over two units
+    assert row.reached == 3.0
+    assert row.met is True
+    assert not row.failed
+    assert row.ours["peak_mib"] > 1
+
+
+def test_figures_that_differ_fail_the_row(tmp_path):
+    file = str(tmp_path / "order")
+    row = compare(
+        Comparison(
+            name="x",
+            work="x",
+            ours=side("order", file=file, name="a", value=1.0),
+            theirs=side("order", file=file, name="b", value=12.0),
+            target=Target("speedup", 2.5),
+        ),
+        OPTIONS,
+    )
+    assert row.failed
+    assert row.met is False
+    assert "found" in row.note
+
+
+@pytest.mark.parametrize(
+    ("function", "failed", "words"),
+    [("unavailable", False, "needs a clone"), ("broken", True, "ValueError: bad luck")],
+)
+def test_a_side_that_cannot_run_leaves_the_other(tmp_path, function, failed, words):
+    ours = side("order", file=str(tmp_path / "order"), name="a", value=1.0)
+    row = compare(Comparison("x", "x", ours, side(function), Target("speedup", 1)), OPTIONS)
+    assert words in row.note
+    assert row.failed is failed
+    assert row.theirs is None
+    assert row.ours["median"] == 0.5
+    assert (row.reached, row.met) == (None, None)
+
+
+def test_ratio_is_the_median_of_pairs():
+    # The machine slows down threefold after the first pair: within each pair ours is twice as fast.
+    target = Target("speedup", 2.0)
+    assert target.reached([1, 3, 3], [2, 6, 6]) == 2.0
+    assert target.met(2.0)
+    overhead = Target("overhead", 1.1)
+    assert overhead.reached([1.2, 3.6], [1.0, 3.0]) == pytest.approx(1.2, abs=1e-15)
+    assert not overhead.met(1.2)
+    assert Target("limit", 4.0).reached([3.0, 5.0, 4.0], None) == 4.0
+    assert target.reached([1.0], None) is None
+
+
+def test_threads_are_stated_and_the_callers_are_forgotten(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    ours = child_environment(side("order"), 3)
+    theirs = child_environment(Side("x:y", "x", in_torch=True), 3)
+    assert "OMP_WAIT_POLICY" not in ours.keys() | theirs.keys()
+    assert ours["OMP_NUM_THREADS"] == theirs["OMP_NUM_THREADS"] == "3"
+    assert "FLAGS_paddle_num_threads" not in theirs
+
+
+def test_prepare_is_not_measured(monkeypatch):
+    clock = [0.0]
+
+    def spend(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: clock[0])
+    work = Work(lambda: spend(1.0), prepare=lambda: spend(100.0))
+    assert worker.measure(work)["sample"] == 1.0
+
+
+def test_random_people_have_the_published_counts_and_repeat():
+    people, again = mpii_people(), mpii_people()
+    assert len(people.records()) == 2958
+    assert np.array_equal(people.found_xy, again.found_xy)
+    truth, poses = coco_set(images=50)
+    assert len(truth["annotations"]) == 110  # 11,004 people on 5,000 photos
+    assert len(poses) == 1000
+    assert json.loads(json.dumps(poses[0])) == poses[0]
+
+
+def measured(median: float, **facts: object) -> dict[str, object]:
+    return {
+        "label": "there", "median": median, "samples": [median], "busy_cores": 1.0,
+        "peak_mib": 100.0, "facts": facts,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def record() -> dict:
+    """One row of each kind."""
+    target, counted = Target("speedup", 1.6), measured(0.5, multiply_adds=2e9)
+    rows = [
+        Row("a", "forward", "s/image", target, counted, measured(1.0), 2.0, True),
+        Row("b", "step", "s/image", target, measured(0.5), None, None, None, note="no --hrnet DIR"),
+        Row("c", "scoring", "processor s", Target("limit", 4.0), measured(5.0), None, 5.0, False),
+    ]  # fmt: skip
+    made = results.header(OPTIONS)
+    return json.loads(
+        json.dumps(
+            made
+            | {
+                "matrix_product": {"float32": {"NumPy": 8e9, "Paddle": 5e9}},
+                "rows": [row.plain() for row in rows],
+            }
+        )
+    )
+
+
+def test_table_says_met_missed_and_not_measured(record):
+    lines = [dict(zip(results.COLUMNS, line, strict=True)) for line in results.table_rows(record)]
+    assert [line["met"] for line in lines] == ["yes", "not measured", "**no**"]
+    assert lines[0]["ratio"] == "2.00"
+    assert lines[0]["share of peak"] == "50 % / 25 %"  # 2e9 in 0.5 s of 8e9 a second; in 1 s
+    assert lines[1]["against"] == "no --hrnet DIR"
+    assert lines[2]["target"] == "≤ 4 processor s"
+    assert "3 pairs" in results.caption(record)
+    assert str(ROOT) not in json.dumps(record)
+
+
+def test_newest_record_by_date_and_growth_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    for name, date in (("z", "2025-01-01"), ("a", "2025-02-01"), ("growth-a", "2025-03-01")):
+        (tmp_path / f"{name}.json").write_text(json.dumps({"date": date}))
+    assert results.newest()["date"] == "2025-02-01"
+    assert results.newest(results.GROWTH)["date"] == "2025-03-01"
+
+
+def test_tables_are_not_stale():
+    for file, (before, after) in readme.texts().items():
+        assert before == after, f"{file.name}: run python -m benchmarks.readme"
+        assert readme.BEGIN in before
+
+
+def test_growth_page_is_not_stale():
+    stale = growth_page.stale(results.newest(results.GROWTH))
+    assert stale is None, "run python -m benchmarks.growth --redraw"
+
+
+def growth_record() -> dict:
+    points = [
+        {"x": x, "curves": {"step": {"median": x / 10, "samples": [], "peak_mib": 100.0 * x}}}
+        for x in (1, 2)
+    ]
+    points[1]["curves"]["step"] = {"error": "no memory"}
+    axis = {"name": "batch", "title": "Batch", "x": "people", "unit": "s", "log_x": True}
+    sizes = {"hourglass:hourglass52_mpii_256x256": 4e8}
+    made = results.header(OPTIONS)
+    return json.loads(
+        json.dumps(made | {"axes": [axis | {"points": points}], "gradient_bytes": sizes})
+    )
+
+
+def test_growth_plots_repeat_and_know_their_numbers(tmp_path, monkeypatch):
+    monkeypatch.setattr(growth_page, "PAGE", tmp_path / "growth.md")
+    monkeypatch.setattr(growth_page, "PLOTS", tmp_path / "growth")
+    made = growth_record()
+    assert growth_page.stale(made) == "benchmarks/growth.md"
+    growth_page.draw(made)
+    plot = tmp_path / "growth" / "batch.svg"
+    first = plot.read_bytes()
+    assert growth_page.stale(made) is None
+    growth_page.draw(made)
+    assert plot.read_bytes() == first
+    text = (tmp_path / "growth.md").read_text(encoding="utf-8")
+    assert "no memory" in text
+    assert "Computed, not measured" in text
+    made["axes"][0]["points"][0]["curves"]["step"]["median"] = 9.0
+    (tmp_path / "growth.md").write_text(growth_page.page(made), encoding="utf-8")
+    assert growth_page.stale(made) == "benchmarks/growth/batch.svg"
+
+
+def test_ring_by_hand():
+    # 4 ranks, 400 MB at 1 GB/s: 6 messages of 100 MB take 0.6 s, and wait 6 × 1 ms.
+    link = ring.Link("by hand", 1e9, 1e-3)
+    assert ring.all_reduce_s(400e6, 4, link) == pytest.approx(0.606, abs=1e-12)
+    assert ring.all_reduce_s(400e6, 1, link) == 0
+    # A step of 0.3 s hides 0.2 s of it.
+    low, high = ring.efficiency(0.3, 400e6, 4, link)
+    assert low == pytest.approx(0.3 / 0.906, abs=1e-12)
+    assert high == pytest.approx(0.3 / 0.706, abs=1e-12)
+
+
+def test_published_step_times_are_found():
+    hours = ring.jobs()[0]
+    # 44.1 h over 210 epochs of 348 steps (22,246 people by 64)
+    assert hours.step_s == pytest.approx(44.1 * 3600 / (210 * 348), abs=1e-12)
+    assert hours.people == 64
+
+
+def test_only_names_rows_and_says_what_is_near():
+    rows = command.chosen(OPTIONS, ["pckh", "train"])
+    assert {row.name.split("_")[0] for row in rows} == {"pckh", "train"}
+    with pytest.raises(UserError, match="pckh"):
+        command.chosen(OPTIONS, ["pchk"])
+
+
+def test_missing_folders_end_in_one_line(tmp_path):
+    given = command.parse_arguments(["--hrnet", str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match="--hrnet"):
+        command.options_from(given)
+
+
+def test_every_row_is_named_once_and_its_sides_exist():
+    clones = {name: Path("clone") for name in ("hrnet", "newell", "mmpose")}
+    rows = command.chosen(Options(threads=1, torch_python=Path(sys.executable), **clones), None)
+    names = [row.name for row in rows]
+    assert len(set(names)) == len(names)
+    assert statistics.fmean(row.target is not None for row in rows) == 1.0
+    for row in rows:
+        assert not row.missing
+        for one in filter(None, (row.ours, row.theirs)):
+            module, _, function = one.make.partition(":")
+            source = ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
+            assert f"def {function}(" in source
