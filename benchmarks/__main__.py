@@ -14,13 +14,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from benchmarks import networks, pipeline, scoring
+from benchmarks import decoding, loading, networks, pipeline, scoring
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
 from benchmarks.results import FOLDER, file_name, header, printed, write
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.runtime import cpu_facts
 
-ROOMS = (networks, pipeline, scoring)
+ROOMS = (networks, loading, decoding, pipeline, scoring)
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -259,7 +259,7 @@ def comparisons(options: Options) -> list[Comparison]:
     trained, evaluated = TRAINED, EVALUATED
     overrides: dict[str, list[str]] = {}
     if options.quick:
-        small = {"size_wh": (128, 128), "batch": 1, "eval_batch": 1}
+        small = {"size_wh": (128, 128), "batch": 2, "eval_batch": 1}
         trained, evaluated = (
             [replace(n, **small) for n in group] for group in (trained, evaluated)
         )
