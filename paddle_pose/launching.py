@@ -42,10 +42,16 @@ def launcher_words(arguments: argparse.Namespace) -> list[str]:
     if nodes == 1 and len(gpus) < 2:
         return []
     words = ["--master", arguments.master, "--nnodes", str(nodes)] if nodes > 1 else []
-    words += ["--gpus", ",".join(map(str, gpus))] if gpus else []
+    words += ["--gpus", ",".join(_labels(gpus))] if gpus else []
     if arguments.device == "cpu":
-        words += ["--backend", "gloo", "--nproc_per_node", "1"]
+        words += ["--nproc_per_node", "1"]
     return [*words, "--log_dir", os.path.join("output", "processes", str(os.getpid()))]
+
+
+def _labels(gpus: list[int]) -> list[str]:
+    """What the launcher calls GPUs that Paddle counts from 0 among those visible to it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [visible[gpu] if gpu < len(visible) and visible != [""] else str(gpu) for gpu in gpus]
 
 
 def start(arguments: argparse.Namespace) -> None:
@@ -59,7 +65,14 @@ def start(arguments: argparse.Namespace) -> None:
     """
     if "PADDLE_TRAINERS_NUM" in os.environ:  # a rank: its launcher has chosen the device
         runtime.configure()
-        arguments.device = "gpu" if arguments.gpus else arguments.device
+        if arguments.gpus is not None:
+            started = os.environ.get("PADDLE_LOCAL_SIZE", "1")
+            if len(gpu_numbers(arguments.gpus)) != int(started):
+                raise UserError(
+                    f"--gpus {arguments.gpus}: paddle.distributed.launch started {started} "
+                    "processes here; give --gpus to one of the two only"
+                )
+            arguments.device = "gpu"
         return
     environment, words = dict(os.environ), launcher_words(arguments)
     runtime.configure(quiet=bool(words))
@@ -68,6 +81,8 @@ def start(arguments: argparse.Namespace) -> None:
         _require_gpus(numbers)
         arguments.device = f"gpu:{numbers[0]}"
     if words:
+        if arguments.device == "cpu":
+            environment["PADDLE_DISTRI_BACKEND"] = "gloo"
         sys.stdout.flush()
         launch = [sys.executable, "-m", "paddle.distributed.launch", *words, *sys.argv]
         os.execve(sys.executable, launch, environment)  # noqa: S606

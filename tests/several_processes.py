@@ -33,23 +33,23 @@ from paddle_pose.settings import (  # noqa: E402
     TrainSettings,
 )
 
+BATCH, PEOPLE = 8, 37
+"""Five steps, the last with 5 people, so that two ranks have 3 and 2 of them."""
 STEPS = 5
-BATCHES = (8, 8, 8, 8, 5)
-"""People per step; the last batch is short, so that ranks have 3 and 2."""
 NETWORK = NewellHourglass(joints=16, stacks=1, features=16, stem=8, depth=2, conv_bias=False)
+ONE_EPOCH = TrainSettings(epochs=1, batch_size=BATCH, log_every=2, save_every=0)
 CASES = {
-    "synchronised": replace(TrainSettings(), batch_size=8, sync_batch_norm=True),
-    "frozen": replace(TrainSettings(), batch_size=8),
-    "accumulated": replace(TrainSettings(), batch_size=8, accumulate_steps=2),
-    "averaged": replace(TrainSettings(), batch_size=8, sync_batch_norm=True, ema_decay=0.9),
+    "synchronised": replace(ONE_EPOCH, sync_batch_norm=True, ema_decay=0.9),
+    "frozen": ONE_EPOCH,
+    "accumulated": replace(ONE_EPOCH, accumulate_steps=2),
 }
-"""``frozen`` and ``accumulated`` keep the running statistics, which then normalise."""
+"""``frozen`` and ``accumulated`` normalise by the running statistics."""
 SEED = 3
 
 
 def batch(step: int) -> Batch:
     """This rank's part of a drawn batch of 64×64 images."""
-    rng, people = np.random.default_rng([SEED, step]), BATCHES[step]
+    rng, people = np.random.default_rng([SEED, step]), min(BATCH, PEOPLE - step * BATCH)
     columns = (
         rng.integers(0, 256, (people, 64, 64, 3), np.uint8),
         rng.random((people, 16, 16, 16)),
@@ -62,20 +62,29 @@ def batch(step: int) -> Batch:
 
 
 def trained(settings: TrainSettings, *, frozen: bool) -> dict[str, np.ndarray]:
-    """Weights, statistics, losses and (where asked) the moving average after STEPS steps."""
+    """Weights, statistics, moving average and log lines of STEPS steps."""
     paddle.seed(SEED)
     network = NETWORK.build()
     for layer in network.sublayers():
         if isinstance(layer, paddle.nn.BatchNorm2D):
             layer._use_global_stats = True if frozen else None
-    trainer, losses = training.Trainer(network, settings, DataSettings()), []
-    for step in range(STEPS):
-        network.train()
-        loss, _ = trainer.step(batch(step), 1e-3, BATCHES[step])
-        trainer.follow(step)
-        losses.append(float(loss))
-    arrays = {name: value.numpy() for name, value in trainer.evaluated().state_dict().items()}
-    return {**arrays, "losses": parallel.total(losses) / parallel.ranks()}
+    trainer = training.Trainer(network, settings, DataSettings())
+    lines: list[tuple[float, float]] = []
+    training.fit(
+        trainer,
+        map(batch, range(STEPS)),
+        people=PEOPLE,
+        steps_per_epoch=STEPS,
+        hooks=training.Hooks(
+            log=lambda log: lines.append((log.loss, log.pckh)),
+            train_score=lambda batch, maps: (int((batch.index % 3 == 0).sum()), len(batch.index)),
+        ),
+    )
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    if trainer.averaged is not None:
+        averaged = trainer.averaged.state_dict()
+        arrays |= {f"average/{name}": value.numpy() for name, value in averaged.items()}
+    return {**arrays, "lines": np.array(lines)}
 
 
 def predicted(root: Path) -> np.ndarray:

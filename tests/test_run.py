@@ -116,9 +116,12 @@ def test_run_folder_holds_everything(uninterrupted):
 
 
 def test_finished_run_resumes_to_itself(small_people, uninterrupted):
-    before = results(uninterrupted)
+    before, record = results(uninterrupted), (uninterrupted / "record.json").read_text()
     done = run(small_people, uninterrupted, "--resume", "--num_workers", "0")
     assert done.returncode == 0, done.stderr
+    assert "finished at" in done.stdout
+    assert "[EVAL] epoch: " in done.stdout
+    assert (uninterrupted / "record.json").read_text() == record
     for left, right in zip(before[:3], results(uninterrupted)[:3], strict=True):
         assert_identical(left, right)
 
