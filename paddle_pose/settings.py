@@ -10,6 +10,12 @@ from dataclasses import dataclass, field
 DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
 """How heat maps become positions (codecs/heatmap.py)."""
 
+ENGINES = ("auto", "eager", "onednn")
+"""What runs a network that is evaluated (engine.py); ``auto`` is decided there."""
+
+PRECISIONS = ("float32", "bfloat16")
+"""What an evaluated network computes in."""
+
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 

@@ -18,7 +18,7 @@ FLOORS = {
     1: "parallel runtime skeletons geometry settings pickle_machine",
     2: "schedules launching safe_pickle",
     3: "codecs oks models",
-    4: "data metrics losses averaging precision",
+    4: "data engine metrics losses averaging precision",
     5: "inference training checkpoint porting drawing evaluation evaluation_coco",
     6: "recipe record",
     7: "people gallery limits resuming",
