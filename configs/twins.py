@@ -49,7 +49,7 @@ def newell_hg1_lspet() -> Recipe:
 
 
 def hrnet_w8_lspet() -> Recipe:
-    """HRNet at a quarter of W32's width (8), 96×96, 3,200 LSPET people, 10 epochs.
+    """HRNet at a quarter of W32's width (8), 64×64, 3,200 LSPET people, 10 epochs.
 
     Loss, optimiser, first rate and initial weights are HRNet's for MPII (without ImageNet).
     Cost: about a quarter of an hour on one CPU core in PyTorch.
@@ -61,7 +61,7 @@ def hrnet_w8_lspet() -> Recipe:
     return Recipe(
         name="twin_hrnet_w8_lspet",
         model=HRNet(joints=16, width=8),
-        data=DataSettings(image_size_wh=(96, 96), limit=3200),
+        data=DataSettings(image_size_wh=(64, 64), limit=3200),
         augment=hourglass.augment,
         codec=CodecSettings(sigma_px=1.5),
         train=TrainSettings(
