@@ -43,6 +43,7 @@ def _real() -> list[tuple[bytes, dict[str, Any]]]:
 def _rendered() -> list[tuple[bytes, dict[str, Any]]]:
     """Rendered people, enlarged to that size."""
     import cv2
+
     from paddle_pose.data.synthetic_scene import draw_scene
 
     found = []
@@ -69,7 +70,7 @@ def _rendered() -> list[tuple[bytes, dict[str, Any]]]:
 
 
 def write_photos(folder: Path) -> str:
-    """A data set in MPII's layout under ``folder``, unless it is there; says what its photos are."""
+    """A data set in MPII layout under ``folder``, unless it is there; says what its photos are."""
     label = folder / "photos.txt"
     if not label.is_file():
         photos = _real()
@@ -144,6 +145,7 @@ def theirs(clone: str, folder: str, samples: int) -> Work:
     defaults = {"SELECT_DATA": False, "DATA_FORMAT": "jpg", "PROB_HALF_BODY": -1.0}
     for name, value in defaults.items():
         config["DATASET"].setdefault(name, value)
+    config["LOSS"].setdefault("USE_DIFFERENT_JOINTS_WEIGHT", False)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
