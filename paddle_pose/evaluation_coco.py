@@ -18,7 +18,7 @@ from paddle_pose.data.predictions import replace_file
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.metrics.coco_ap import NAMES, coco_ap
+from paddle_pose.metrics.coco_ap import NAMES, coco_ap, coco_ap_with_intervals
 from paddle_pose.oks import oks_nms, rescored, soft_oks_nms
 from paddle_pose.settings import Benchmark
 from paddle_pose.skeletons import Skeleton, skeleton_named
@@ -132,8 +132,7 @@ def score_results(
     Raises:
         UserError: results of other images or joints than the truth, or a truth without people.
     """
-    if not truth.has_people:
-        raise UserError(f"{truth.file}: lists images only, so there is nothing to score against")
+    _require_people(truth)
     return coco_ap(
         truth.content,
         results.rows(),
@@ -141,6 +140,38 @@ def score_results(
         category_id=truth.category.id,
         image_ids=image_ids,
     )
+
+
+def score_with_intervals(
+    results: CocoResults,
+    truth: CocoTruth,
+    *,
+    image_ids: np.ndarray | None = None,
+    resamples: int,
+    seed: int = 0,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """As ``score_results``, and 95 % intervals over images; none without resamples.
+
+    Raises:
+        UserError: as score_results.
+    """
+    if not resamples:
+        return score_results(results, truth, image_ids=image_ids), {}
+    _require_people(truth)
+    return coco_ap_with_intervals(
+        truth.content,
+        results.rows(),
+        sigmas=oks_sigmas(truth.category.skeleton),
+        category_id=truth.category.id,
+        image_ids=image_ids,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _require_people(truth: CocoTruth) -> None:
+    if not truth.has_people:
+        raise UserError(f"{truth.file}: lists images only, so there is nothing to score against")
 
 
 def score_keypoints(
@@ -187,13 +218,23 @@ def score_coco_file(
     return score_results(results, truth), results
 
 
-def format_table(values: Mapping[str, float], published: Mapping[str, float] | None = None) -> str:
-    """COCO's scores one per line, beside the published ones where there are any."""
-    published = published or {}
+def format_table(
+    values: Mapping[str, float],
+    published: Mapping[str, float] | None = None,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+) -> str:
+    """COCO's scores one per line, with 95 % intervals and published values where there are any."""
+    published, intervals = published or {}, intervals or {}
     header = f"{'COCO keypoints':<20}{'score':>9}"
+    header += f"{'95 % interval':>19}" if intervals else ""
     lines = [header + (f"{'published':>12}{'difference':>12}" if published else "")]
     for name in NAMES:
         line = f"{name:<20}{values[name]:>9.5f}"
+        if name in intervals:
+            low, high = intervals[name]
+            line += f"{low:>10.4f} -{high:>7.4f}"
+        elif intervals:
+            line += " " * 19
         if name in published:
             line += f"{published[name]:>12.3f}{values[name] - published[name]:>+12.5f}"
         lines.append(line)
@@ -205,14 +246,21 @@ def eval_line(values: Mapping[str, float]) -> str:
     return "[EVAL] " + " ".join(f"{name}={values[name]}" for name in sorted(values))
 
 
-def write_scores(values: Mapping[str, float], path: Path, **facts: Any) -> None:
-    """``scores.json``: values and what ``facts`` are known about the run.
+def write_scores(
+    values: Mapping[str, float],
+    path: Path,
+    *,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    **facts: Any,
+) -> None:
+    """``scores.json``: values, intervals, and what ``facts`` are known about the run.
 
     Raises:
         UserError: the file cannot be written.
     """
     content = {
         "values": dict(values),
+        "intervals": dict(intervals or {}),
         "protocol": {"metric": "COCO keypoints, fractions, 20 poses an image"},
         **facts,
     }

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from paddle_pose import limits, runtime
+from paddle_pose import limits, parallel, runtime
 from paddle_pose import recipe as recipes
 from paddle_pose.errors import UserError
 
@@ -28,7 +29,15 @@ MPII_VALID_PEOPLE = 2958
 COCO_VAL_IMAGES = 5000
 """Published COCO values are shown beside scores on so many images, and no others."""
 
-ONLY_WITH_WEIGHTS = ("pretrained_model", "batch_size", "num_workers", "device")
+ONLY_WITH_WEIGHTS = (
+    "pretrained_model",
+    "batch_size",
+    "num_workers",
+    "device",
+    "gpus",
+    "master",
+    "nnodes",
+)
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
@@ -67,25 +76,34 @@ def require_writable(folder: Path) -> None:
 def predict(
     arguments: argparse.Namespace, recipe: Recipe, benchmark: Benchmark, table: PersonTable
 ) -> np.ndarray:
-    """(N, J, 3) key points in image pixels, 0-based, with their scores."""
+    """(N, J, 3) key points in image pixels, 0-based, with their scores.
+
+    Several processes each predict their batches of people; all but the first end here.
+    """
     runtime.import_paddle()
     from paddle_pose import checkpoint, inference, people
 
+    parallel.quiet_unless_first()
+    parallel.start()
     workers = people.worker_count(arguments.num_workers)
     device = runtime.choose_device(arguments.device or "auto")
     network = recipe.model.build()
     checkpoint.load_weights(network, arguments.pretrained_model)
     print(f"=> {recipe.name}, benchmark {benchmark.name}, on {device}", flush=True)
     start = time.perf_counter()
+    batch_size = arguments.batch_size or recipe.eval.batch_size
     keypoints = inference.predict(
         network,
-        table,
+        table.select(parallel.rows(len(table), batch_size)),
         recipe.data,
         recipe.codec,
         benchmark,
-        batch_size=arguments.batch_size or recipe.eval.batch_size,
+        batch_size=batch_size,
         num_workers=workers,
     )
+    keypoints = parallel.gather(keypoints, len(table), batch_size)
+    if not parallel.is_first():
+        sys.exit(0)
     seconds = time.perf_counter() - start
     print(f"=> predicted {len(table)} people in {seconds:.1f} s", flush=True)
     return keypoints
@@ -293,14 +311,19 @@ def evaluate_coco(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benc
         print(f"=> {truth.file.name} has no published truth, so there is no score")
         return
     images = facts.pop("images", None)
-    values = evaluation_coco.score_results(results, truth, image_ids=images)
+    values, intervals = evaluation_coco.score_with_intervals(
+        results, truth, image_ids=images, resamples=recipe.eval.bootstrap, seed=recipe.seed
+    )
     whole = images is None and split == "val2017" and truth.image_count == COCO_VAL_IMAGES
     comparable = whole and facts["recipe"] == recipe.name
-    print(evaluation_coco.format_table(values, benchmark.published if comparable else None))
+    published = benchmark.published if comparable else None
+    print(evaluation_coco.format_table(values, published, intervals))
     print(evaluation_coco.eval_line(values), flush=True)
     if folder is not None:
         file = folder / "scores.json"
-        evaluation_coco.write_scores(values, file, split=split, poses=len(results), **facts)
+        facts |= {"split": split, "poses": len(results), "intervals": intervals}
+        draws = {"resamples": recipe.eval.bootstrap, "level": 0.95, "seed": recipe.seed}
+        evaluation_coco.write_scores(values, file, bootstrap=draws | {"over": "images"}, **facts)
         print(f"=> {file}")
 
 

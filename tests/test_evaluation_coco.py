@@ -204,6 +204,10 @@ def test_the_door_prints_the_recorded_table(reference_data: Path, tmp_path: Path
     assert len(read_results(tmp_path / "keypoints_val2017_results.json")) == 1807
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["benchmark"]["name"] == "coco_val_detector"
+    assert scores["bootstrap"] == {"resamples": 1000, "level": 0.95, "seed": 0, "over": "images"}
+    low, high = scores["intervals"]["AP"]
+    assert low < 0.39468 < high
+    assert f"AP                    0.39468{low:>10.4f} -{high:>7.4f}" in done.stdout
     done = _val(*asked, "--boxes", "x.json")
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: --boxes")

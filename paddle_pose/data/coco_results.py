@@ -41,7 +41,7 @@ class CocoResults:
 
     def rows(self) -> list[dict]:
         """Plain records with exactly the four fields of COCO's results format."""
-        flat = self.keypoints.reshape(len(self), -1).tolist()
+        flat = self.keypoints.reshape(len(self), 3 * self.keypoints.shape[1]).tolist()
         columns = zip(self.image_ids.tolist(), flat, self.scores.tolist(), strict=True)
         return [
             {"image_id": i, "category_id": self.category_id, "keypoints": k, "score": s}

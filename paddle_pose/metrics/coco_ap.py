@@ -16,6 +16,8 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
 from paddle_pose.errors import UserError
+from paddle_pose.metrics import coco_bootstrap
+from paddle_pose.metrics.bootstrap import percentile_intervals
 
 NAMES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
@@ -45,6 +47,89 @@ def coco_ap(
     Raises:
         UserError: results on unknown images, or with another number of joints.
     """
+    return _values(_evaluated(truth, results, sigmas, category_id, image_ids))
+
+
+def coco_ap_with_intervals(
+    truth: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    *,
+    sigmas: Sequence[float],
+    category_id: int = 1,
+    image_ids: Sequence[int] | None = None,
+    resamples: int,
+    seed: int = 0,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """As ``coco_ap``, and the ends of 95 % bootstrap intervals over images.
+
+    A score that no truth decides has no interval.
+
+    Args:
+        truth: as for coco_ap, as are the next four.
+        results: see there.
+        sigmas: see there.
+        category_id: see there.
+        image_ids: see there.
+        resamples: how often as many images are drawn with replacement.
+        seed: decides the draws.
+
+    Raises:
+        UserError: as coco_ap.
+    """
+    evaluation = _evaluated(truth, results, sigmas, category_id, image_ids)
+    values = _values(evaluation)
+    found = coco_bootstrap.outcomes(_images(evaluation, category_id))
+    count = found.people.shape[1]
+    rng = np.random.default_rng(seed)
+    drawn = (np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(resamples))
+    scores = coco_bootstrap.resampled(found, np.stack(list(drawn)))
+    ends = percentile_intervals(scores)
+    return values, {
+        name: (float(low), float(high))
+        for name, (low, high) in zip(NAMES, ends, strict=True)
+        if values[name] >= 0
+    }
+
+
+def _values(evaluation: COCOeval_faster) -> dict[str, float]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+        evaluation.summarize()
+    return {name: float(value) for name, value in zip(NAMES, evaluation.stats[:10], strict=True)}
+
+
+def _images(evaluation: COCOeval_faster, category_id: int) -> list[coco_bootstrap.ImagePoses]:
+    """What the library compared, image by image."""
+    images = []
+    for image_id in evaluation.params.imgIds:
+        people = evaluation.gt_dataset.get(image_id, category_id)
+        poses = evaluation.dt_dataset.get(image_id, category_id)
+        scores = np.array([pose["score"] for pose in poses], float)
+        best = np.argsort(-scores, kind="stable")[:MOST_PER_IMAGE]
+        crowds = np.array([bool(person["iscrowd"]) for person in people], bool)
+        empty = np.array([person["num_keypoints"] == 0 for person in people], bool)
+        oks = np.asarray(evaluation.ious[image_id, category_id], float)
+        images.append(
+            coco_bootstrap.ImagePoses(
+                oks=oks.reshape(len(best), len(people)),
+                scores=scores[best],
+                pose_areas_px2=np.array([poses[i]["area"] for i in best], float),
+                people_areas_px2=np.array([person["area"] for person in people], float),
+                ignored=crowds | empty,
+                crowds=crowds,
+            )
+        )
+    return images
+
+
+def _evaluated(
+    truth: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    sigmas: Sequence[float],
+    category_id: int,
+    image_ids: Sequence[int] | None,
+) -> COCOeval_faster:
+    """The library's evaluation, matched and not yet summed up; Raises UserError as coco_ap."""
     joints = len(sigmas)
     known = {int(image["id"]) for image in truth["images"]}
     for row, record in enumerate(results):
@@ -79,9 +164,7 @@ def coco_ap(
         if image_ids is not None:
             evaluation.params.imgIds = sorted({int(image_id) for image_id in image_ids})
         evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {name: float(value) for name, value in zip(NAMES, evaluation.stats[:10], strict=True)}
+    return evaluation
 
 
 def _say_nothing(line: str) -> None:
