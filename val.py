@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose import runtime
+from paddle_pose import launching, runtime
 from paddle_pose.errors import one_line_errors
 
 
@@ -26,6 +26,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--batch_size", type=int, help="people at a time (default: the recipe's)")
     add("--num_workers", type=int, help="loader processes (default: one per core)")
     add("--device", help="auto (default), cpu, gpu or gpu:N")
+    launching.add_arguments(parser)
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
     return parser.parse_args()
 
@@ -34,6 +35,8 @@ def main() -> None:
     """Parse, load, evaluate."""
     arguments = parse_arguments()
     with one_line_errors():
+        if arguments.predictions is None:
+            launching.start(arguments)
         runtime.configure()
         from paddle_pose import scoring
 

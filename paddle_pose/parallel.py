@@ -6,6 +6,7 @@ Each rank takes its part of every batch, gradients are averaged, rank 0 writes a
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,12 @@ def ranks() -> int:
 def is_first() -> bool:
     """Whether this process writes, scores and speaks."""
     return rank() == 0
+
+
+def quiet_unless_first() -> None:
+    """Only rank 0 speaks."""
+    if not is_first():
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def start(batch_size: int = 0, accumulate_steps: int = 1) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
-import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,12 +184,6 @@ class Run:
         self.folder.write_record({**self.folder.read_record(), "result": result})
 
 
-def _quiet_unless_first() -> None:
-    """Only rank 0 speaks and writes; the others do their part of every batch."""
-    if not parallel.is_first():
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-
-
 def _folder_and_recipe(arguments: argparse.Namespace) -> tuple[record.RunFolder, Recipe, bool]:
     """Where the run lives, what it is, and whether it goes on from a state there."""
     if arguments.resume:
@@ -233,7 +225,7 @@ def _build(recipe: Recipe, pretrained: Path | None) -> PoseNetwork:
 
 def train(arguments: argparse.Namespace) -> None:
     """Run ``train.py``'s arguments to the end; Raises UserError."""
-    _quiet_unless_first()
+    parallel.quiet_unless_first()
     folder, recipe, resuming = _folder_and_recipe(arguments)
     parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
     if arguments.dataset_root is None:
