@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import subprocess
 import sys
@@ -18,12 +19,25 @@ class Attributes(dict):
     """A configuration as the official code reads it: ``cfg.A.B`` and ``cfg['A']['B']``."""
 
     def __getattr__(self, name: str) -> Any:
-        return self[name]
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(name) from error
+
+    __setattr__ = dict.__setitem__
 
     @classmethod
     def of(cls, value: Any) -> Any:
         """Nested dictionaries, all the way down."""
         return cls({k: cls.of(v) for k, v in value.items()}) if isinstance(value, dict) else value
+
+    def merge(self, other: dict[str, Any]) -> None:
+        """Take over another's values, section by section."""
+        for name, value in other.items():
+            if isinstance(value, dict) and isinstance(self.get(name), Attributes):
+                self[name].merge(value)
+            else:
+                self[name] = value
 
 
 def commit(clone: Path) -> str:
@@ -66,11 +80,21 @@ def hrnet_module(clone: str | Path, name: str) -> ModuleType:
 
 
 def hrnet_config(clone: str | Path, experiment: str) -> Attributes:
-    """A file of HRNet's ``experiments``, such as ``mpii/hrnet/w32_256x256_adam_lr1e-3.yaml``."""
+    """HRNet's defaults and, over them, a file of its ``experiments``.
+
+    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/config/default.py @6f69e46, which asks
+    for yacs; nested dictionaries do.
+    """
     import yaml
 
+    yacs = ModuleType("yacs.config")
+    yacs.CfgNode = lambda **_: Attributes()
+    sys.modules["yacs"], sys.modules["yacs.config"] = ModuleType("yacs"), yacs
+    bare_package("config", Path(clone) / "lib" / "config")
+    config = copy.deepcopy(importlib.import_module("config.default")._C)
     file = require(Path(clone) / "experiments" / experiment)
-    return Attributes.of(yaml.safe_load(file.read_text(encoding="utf-8")))
+    config.merge(Attributes.of(yaml.safe_load(file.read_text(encoding="utf-8"))))
+    return config
 
 
 def newell_module(clone: str | Path, name: str) -> ModuleType:

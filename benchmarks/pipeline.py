@@ -11,11 +11,18 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from benchmarks.harness import ROOT, Comparison, Options, Side, Target
 from benchmarks.networks import load_recipe, paddle_facts
 from benchmarks.worker import SkippedError, Work
+
+if TYPE_CHECKING:
+    from paddle_pose.data.records import PersonTable
+    from paddle_pose.engine import Forward
+    from paddle_pose.recipe import Recipe
 
 QUICKSTART = ROOT / "output" / "quickstart"
 PEOPLE = 64
@@ -66,49 +73,48 @@ def reader_share(root: str, people: int, steps: int, recipe: str, overrides: lis
     return Work(run, facts={"batch": batch, "people": people, "workers": 2})
 
 
-def _evaluation(root: str, people: int, recipe: str, overrides: list[str]) -> tuple[Any, Any, Any]:
-    """Recipe, network, table of the rendered people to evaluate on."""
+def _evaluation(
+    root: str, people: int, recipe: str, overrides: list[str], batch: int, engine: str
+) -> tuple[Recipe, Forward, PersonTable]:
+    """Recipe, a forward that is ready (compiling is not what is measured), people to predict."""
     chosen = load_recipe(recipe, overrides)
     from paddle_pose.data import mpii
+    from paddle_pose.engine import make_forward
 
     table = mpii.load(rendered(root, 8, people), "valid")
-    return chosen, chosen.model.build(), table
+    forward = make_forward(
+        chosen.model.build(),
+        chosen.data,
+        chosen.codec,
+        flip_test=True,
+        engine=engine,
+        batch_size=batch,
+    )
+    return chosen, forward, table
 
 
 def evaluation_end_to_end(
-    root: str, people: int, recipe: str, overrides: list[str], batch: int, engine: dict[str, str]
+    root: str, people: int, recipe: str, overrides: list[str], batch: int, engine: str
 ) -> Work:
-    """Photos on disk -> key points in their pixels, by ``inference.predict`` with its workers."""
-    chosen, network, table = _evaluation(root, people, recipe, overrides)
-    from paddle_pose import inference
+    """Photos on disk -> key points in their pixels, by ``inference.predict_by`` with workers."""
+    chosen, forward, table = _evaluation(root, people, recipe, overrides, batch, engine)
+    from paddle_pose.inference import predict_by
+
+    benchmark = chosen.benchmark()
 
     def run() -> None:
-        inference.predict(
-            network,
-            table,
-            chosen.data,
-            chosen.codec,
-            chosen.benchmark(),
-            batch_size=batch,
-            num_workers=2,
-            **engine,
+        predict_by(
+            forward, table, chosen.data, chosen.codec, benchmark, batch_size=batch, num_workers=2
         )
 
     return Work(run, units=people, facts=paddle_facts(0.0) | {"workers": 2})
 
 
 def network_alone(
-    root: str, people: int, recipe: str, overrides: list[str], batch: int, engine: dict[str, str]
+    root: str, people: int, recipe: str, overrides: list[str], batch: int, engine: str
 ) -> Work:
     """The same number of forwards with the flip test on one batch that is already there."""
-    chosen, network, _ = _evaluation(root, people, recipe, overrides)
-    import numpy as np
-    from paddle_pose.engine import make_forward
-
-    network.eval()
-    forward = make_forward(
-        network, chosen.data, chosen.codec, flip_test=True, batch_size=batch, **engine
-    )
+    chosen, forward, _ = _evaluation(root, people, recipe, overrides, batch, engine)
     width, height = chosen.data.image_size_wh
     images = np.random.default_rng(0).integers(0, 256, (batch, height, width, 3), np.uint8)
 
@@ -153,7 +159,7 @@ def comparisons(options: Options) -> list[Comparison]:
         "recipe": "hrnet:w32_mpii_256x256",
         "overrides": small or ["data.image_size_wh=[192,256]"],
         "batch": batch,
-        "engine": {"engine": "onednn", "precision": "float32"},
+        "engine": "onednn",
     }
     size = "64×64" if options.quick else "256×192"
     weights = options.weights or QUICKSTART / "run" / "best_model" / "model.pdparams"
@@ -181,7 +187,7 @@ def comparisons(options: Options) -> list[Comparison]:
         Comparison(
             name="end_to_end",
             work=f"evaluation end to end, HRNet-W32 @{size}, {people} people, batch {batch}",
-            ours=Side("benchmarks.pipeline:evaluation_end_to_end", "inference.predict", shared),
+            ours=Side("benchmarks.pipeline:evaluation_end_to_end", "inference.predict_by", shared),
             theirs=Side("benchmarks.pipeline:network_alone", "the network alone", shared),
             target=Target("overhead", 1.1),
             unit="s/person",
