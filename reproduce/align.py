@@ -60,13 +60,14 @@ class Job:
 
 def network_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
     """What is compared for one network."""
-    from reproduce.aligning import forward, initialisation, rates, training
+    from reproduce.aligning import forward, initialisation, rates, training, variance
     from reproduce.aligning.networks import NETWORKS
 
     steps = 2 if quick else 10
     jobs = [Job(f"{name} learning rate", 1, lambda tick: rates.rows(name))]
     if not quick:
         jobs.append(Job(f"{name} initialisation", 2, lambda tick: initialisation.rows(name)))
+        jobs.append(Job(f"{name} running variance", 2, lambda tick: variance.rows(name)))
     for dtype in ("float32",) if quick else ("float64", "float32"):
         jobs.append(Job(f"{name} forward {dtype}", 2, lambda tick, d=dtype: forward.rows(name, d)))
     for run in NETWORKS[name].training:
@@ -209,6 +210,9 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="interpreter that has PyTorch",
     )
     parser.add_argument("--seed", type=int, help="of a live run's random numbers; default: fresh")
+    parser.add_argument(
+        "--reprod_log", type=Path, metavar="DIR", help="also write the arrays as reprod_log does"
+    )
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="DIR")
     return parser.parse_args(arguments)
 
@@ -218,7 +222,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = arguments_of(arguments)
     runtime.configure(quiet=True)
     runtime.import_paddle()
-    from reproduce.aligning import live
+    from reproduce.aligning import live, reprod_log
     from reproduce.aligning import rows as table
     from reproduce.aligning.networks import reference_data
 
@@ -248,6 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.quick:
                 table.write(made, options.output, keep=stays)
     print(table.table(rows))
+    if options.reprod_log is not None:
+        for file in reprod_log.write(rows, options.reprod_log):
+            print(f"=> {file}")
     if clone is None and shared is None:
         print("=> rows that need the larger records (PADDLE_POSE_REFERENCE_DATA) were left alone")
     bad = [row for row in rows if row.ok is False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,18 +106,22 @@ def target_rows(data_set: str, shared: Path | None) -> list[Row]:
     edges = np.load(PARITY / "pipeline" / "target_edges.npz")
     cases = json.loads((PARITY / "pipeline" / "target_edges.json").read_text("utf-8"))["cases"]
     targets_off = weights_off = 0.0
+    both: list[tuple[np.ndarray, np.ndarray]] = []
     square = [case for case in cases if case["image_size_wh"][0] == case["image_size_wh"][1]]
     chosen = square if data_set == "mpii" else [case for case in cases if case not in square]
     for case in chosen:
         codec = CodecSettings(sigma_px=case["sigma"], stride=4)
         size_wh = tuple(case["image_size_wh"])
         targets, weights = heatmap.encode(edges["joints"], edges["vis"], size_wh, codec)
+        both.append((targets.ravel(), edges[f"{case['tag']}/target"].ravel()))
         targets_off = max(targets_off, _off(targets, edges[f"{case['tag']}/target"]))
         weights_off = max(weights_off, _off(weights, edges[f"{case['tag']}/target_weight"][:, 0]))
     sizes = ", ".join(f"{case['tag']}" for case in chosen)
     quantity = f"targets of joints at and over the borders ({sizes})"
     row = (data_set, "data", "float32")
-    rows.append(Row(*row, quantity, targets_off, EXP_ULP, EXP_REASON, _TARGET))
+    ours, theirs = (np.concatenate(side) for side in zip(*both, strict=True))
+    targets_row = Row(*row, quantity, targets_off, EXP_ULP, EXP_REASON, _TARGET)
+    rows.append(replace(targets_row, arrays=(ours, theirs)))
     quantity = f"loss weights of joints at and over the borders ({sizes})"
     rows.append(Row(*row, quantity, weights_off, 0.0, "0 or 1", _TARGET))
     encode = recorded_file("decode/mmpose_encode.npz", shared)

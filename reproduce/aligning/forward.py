@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import paddle
 
+from paddle_pose.models.blocks import PoseNetwork
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
     NETWORKS,
@@ -23,27 +24,39 @@ FLOAT64_REASON = "record rounded to float32 (2^-24), Paddle's float32 epsilon th
 FLOAT32_REASON = "4 × what PyTorch's float32 is off from its float64 (recorded): two draws, doubled"
 
 
-def outputs(name: str, dtype: str) -> list[np.ndarray]:
-    """Heat maps of every stack for the recorded images and name-seeded weights."""
+def seeded_network(name: str, dtype: str) -> PoseNetwork:
+    """The network with name-seeded weights, in the eval mode."""
     record = model_record(name)
     with precision(dtype):
         network, _ = seeded(name, record, name_seeded.tensors(record["state_dict"], record["gain"]))
-        network.eval()
-        images = name_seeded.images(record["input"]["shape"]).astype(dtype)
-        with paddle.no_grad():
-            return [out.heatmaps_BJHW.numpy() for out in network(paddle.to_tensor(images))]
+    network.eval()
+    return network
+
+
+def outputs(name: str, dtype: str) -> list[np.ndarray]:
+    """Heat maps of every stack for the recorded images and name-seeded weights."""
+    images = name_seeded.images(model_record(name)["input"]["shape"]).astype(dtype)
+    network = seeded_network(name, dtype)
+    with precision(dtype), paddle.no_grad():
+        return [out.heatmaps_BJHW.numpy() for out in network(paddle.to_tensor(images))]
 
 
 def rows(name: str, dtype: str) -> list[Row]:
     """One row per output: the largest difference over the recorded values, of the largest value."""
+    return rows_of(name, dtype, outputs(name, dtype))
+
+
+def rows_of(name: str, dtype: str, heatmaps: list[np.ndarray]) -> list[Row]:
+    """The same for outputs made already."""
     record = model_record(name)
     recorded = np.load(PARITY / "models" / f"{NETWORKS[name].model}.npz")
     size = "×".join(str(n) for n in record["input"]["shape"])
     made = []
-    for index, output in enumerate(outputs(name, dtype)):
+    for index, output in enumerate(heatmaps):
         expected = recorded[f"output_{index}"].astype(np.float64)
         largest = record["outputs"][index]["max_abs"]
-        difference = np.abs(output[:, :, ::3, ::3] - expected).max() / largest
+        kept = output[:, :, ::3, ::3]
+        difference = np.abs(kept - expected).max() / largest
         exact = dtype == "float64"
         made.append(
             Row(
@@ -55,6 +68,7 @@ def rows(name: str, dtype: str) -> list[Row]:
                 FLOAT64_RELATIVE if exact else 4 * record["float32_error_max"],
                 FLOAT64_REASON if exact else FLOAT32_REASON,
                 reference_of(record),
+                arrays=(kept, expected),
             )
         )
     return made

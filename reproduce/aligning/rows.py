@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from paddle_pose.errors import UserError
 from paddle_pose.record import write_text
@@ -51,6 +53,7 @@ class Row:
         tolerance_source: where the tolerance comes from.
         reference: the other side.
         evidence: ``recorded`` (arrays that the reference wrote once) or ``live`` (it ran now).
+        arrays: ours and the reference's, where they are small enough to keep; not written.
     """
 
     network: str
@@ -62,6 +65,7 @@ class Row:
     tolerance_source: str
     reference: Reference
     evidence: str = "recorded"
+    arrays: tuple[np.ndarray, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
     @property
     def ok(self) -> bool | None:
@@ -76,7 +80,8 @@ class Row:
 
 def to_json(row: Row) -> dict[str, Any]:
     """The row as data: differences to two digits, since the order of sums moves the others."""
-    values = asdict(row)
+    values = asdict(replace(row, arrays=None))
+    del values["arrays"]
     values["ok"] = row.ok
     values["difference"] = float(f"{row.difference:.2g}") if math.isfinite(row.difference) else None
     return values

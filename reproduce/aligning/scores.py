@@ -47,7 +47,8 @@ def pckh_rows(shared: Path) -> list[Row]:
             counted = "1-based" if origin else "0-based"
             text = f"{len(wanted)} PCKh figures of {file}, read as {counted}, percent"
             row = ("mpii", "metric", "float64", text, off, PERCENT, PERCENT_REASON, _PCKH)
-            rows.append(Row(*row))
+            ours = np.array([scores.values[name] for name in wanted])
+            rows.append(Row(*row, arrays=(ours, np.array(list(wanted.values())))))
     return rows
 
 
@@ -104,7 +105,8 @@ def ap_rows(shared: Path) -> list[Row]:
         because = "quotients of equal counts: rounding alone"
         row = ("coco", "metric", "float64")
         text = f"{len(values)} figures of {recorded['n_predictions']} poses, {what}"
-        rows.append(Row(*row, text, off, PERCENT, because, _AP))
+        arrays = tuple(np.array([v[n] for n in values]) for v in (values, recorded[key]))
+        rows.append(Row(*row, text, off, PERCENT, because, _AP, arrays=arrays))
         rows.append(Row(*row, f"poses kept, {what}, counts", float(lost), 0.0, "counts", _AP))
     return rows
 

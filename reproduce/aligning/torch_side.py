@@ -83,6 +83,7 @@ def build(job: dict[str, Any]) -> nn.Module:
     if kind in ("hrnet", "simple_baseline"):
         sys.path.insert(0, str(clone / "lib"))
         config = config_of(job["config"])
+        config.MODEL.setdefault("STYLE", "pytorch")  # Microsoft's lib/core/config.py:58
         # Microsoft's code can only begin from ImageNet weights.
         config.MODEL["INIT_WEIGHTS"], config.MODEL["PRETRAINED"] = kind == "hrnet", ""
         module = importlib.import_module(f"models.{config.MODEL.NAME}")
@@ -160,7 +161,7 @@ def train(
     adam = torch.optim.Adam(network.parameters(), lr=job["rate"])
     answers, losses = {}, []
     network.train()
-    for step in range(job["steps"]):
+    for step in range(1 if dtype == torch.float32 else job["steps"]):
         loss = criterion(outputs_of(stages, batch[0]), *batch[1:])
         adam.zero_grad()
         loss.backward()

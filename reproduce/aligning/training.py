@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -163,22 +164,31 @@ class _Comparison:
         self._exact = dtype == "float64"
         self._reason = ROUNDING_REASON if self._exact else FLOAT32_REASON
         self._later: list[tuple[float, float]] = []
+        self._losses: list[float] = []
 
     def _add(
-        self, step: str, quantity: str, difference: float, tolerance: float, because: str
+        self,
+        step: str,
+        quantity: str,
+        difference: float,
+        tolerance: float,
+        because: str,
+        arrays: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         name, dtype = self._row
         text = f"{quantity} ({'Newell' if self.own_loss else 'HRNet'}'s loss)"
-        self.rows.append(
-            Row(name, step, dtype, text, float(difference), tolerance, because, self._reference)
-        )
+        row = Row(name, step, dtype, text, float(difference), tolerance, because, self._reference)
+        self.rows.append(replace(row, arrays=arrays))
 
     def _off(self, step: int, loss: float) -> float:
         return abs(loss / self.record["losses"][step] - 1)
 
     def first_backward(self, network: PoseNetwork, loss: float) -> None:
         limit = ROUNDING if self._exact else FLOAT32_LOSS
-        self._add("loss", "loss of step 0, relative", self._off(0, loss), limit, self._reason)
+        arrays = np.array([loss]), np.array(self.record["losses"][:1])
+        text = "loss of step 0, relative"
+        self._add("loss", text, self._off(0, loss), limit, self._reason, arrays)
+        self._losses.append(loss)
         limit = ROUNDING if self._exact else FLOAT32_GRADIENT
         for values in _gradients(network, self.record, limit):
             self._add("backward", *values, self._reason)
@@ -193,6 +203,7 @@ class _Comparison:
 
     def later(self, step: int, loss: float) -> None:
         chaos = 20 * self.record["loss_rel_diff_float64_perturbed"][step]
+        self._losses.append(loss)
         self._later.append((self._off(step, loss), max(FOLLOWED, chaos)))
 
     def finish(self, steps: int) -> list[Row]:
@@ -200,7 +211,8 @@ class _Comparison:
             # The step that comes nearest to its own tolerance speaks for all.
             off, tolerance = max(self._later, key=lambda pair: pair[0] / pair[1])
             text = f"losses of {steps} Adam steps, relative"
-            self._add("optimiser", text, off, tolerance, FOLLOWED_REASON)
+            arrays = np.array(self._losses), np.array(self.record["losses"][:steps])
+            self._add("optimiser", text, off, tolerance, FOLLOWED_REASON, arrays)
         return self.rows
 
 
