@@ -15,7 +15,7 @@ from benchmarks.worker import SkippedError, Work
 
 SIZE_WH = (1280, 720)
 FILES = 640
-"""So many that they stay in no cache (``KEEP_DECODED_BYTES``), decoded to half their size either."""
+"""So many that no cache keeps them (``KEEP_DECODED_BYTES``), decoded to half their size either."""
 RENDERED = 8
 RENDERED_BYTES = 95_000
 """A rendered photo is stored as finely as MPII's of that size are: about 95 kB."""
