@@ -142,7 +142,9 @@ def make_forward(
 
     @paddle.no_grad()
     def forward(images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
-        maps_BJHW = whole(paddle.to_tensor(images_BHWC))
+        if not isinstance(images_BHWC, paddle.Tensor):
+            images_BHWC = paddle.to_tensor(images_BHWC)
+        maps_BJHW = whole(images_BHWC)
         return maps_BJHW.numpy().astype(np.float32, copy=False)
 
     return forward

@@ -80,7 +80,13 @@ def is_rendered(root: Path) -> bool:
 
 
 def chosen(mean_errors: np.ndarray, each: int) -> list[tuple[str, int]]:
-    """(rank, position) of ``each`` best, median and worst people; nan is nobody's error."""
+    """(rank, position) of ``each`` best, median and worst people; nan is nobody's error.
+
+    Raises:
+        UserError: fewer than one of each, or fewer people than that takes.
+    """
+    if each < 1:
+        raise UserError(f"--each {each}: must be at least 1")
     order = np.argsort(mean_errors, kind="stable")[: int(np.isfinite(mean_errors).sum())]
     if len(order) < 3 * each:
         raise UserError(f"{len(order)} people with labelled joints: too few to show {each} of each")
@@ -142,10 +148,8 @@ def make(
         UserError: not a data set in MPII's layout, too few people, weights of another network.
     """
     runtime.import_paddle()
-    import paddle
-
     from paddle_pose import checkpoint, inference
-    from paddle_pose.models.inputs import ImageNormalizer
+    from paddle_pose.engine import make_forward
 
     if recipe.data.dataset != "mpii":
         raise UserError(f"recipe '{recipe.name}': the gallery needs head sizes, which MPII has")
@@ -172,15 +176,10 @@ def make(
     people = chosen(means, each)
     crops = PersonCrops(table, recipe.data, recipe.codec, with_targets=False)
     images = np.stack([crops[position].image_HWC for _, position in people])
-    with paddle.no_grad():
-        maps = inference.forward_heatmaps(
-            network,
-            paddle.to_tensor(images),
-            ImageNormalizer(recipe.data),
-            recipe.codec,
-            benchmark,
-            skeleton.flip_order,
-        )
+    forward = make_forward(
+        network, recipe.data, recipe.codec, flip_test=benchmark.flip_test, engine="eager"
+    )
+    maps = inference.merged_maps(forward(images), benchmark, skeleton.flip_order)
     shown = []
     for index, (rank, position) in enumerate(people):
         joint = int(np.nanargmax(errors[position]))
@@ -226,8 +225,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.weights is None:
         parser.error("--weights: name the network's weights")
-    if options.each < 1:
-        raise UserError(f"--each {options.each}: must be at least 1")
     runtime.configure(quiet=True)
     recipe = recipes.load(options.config)
     inside = options.output_dir.resolve().is_relative_to(Path(__file__).parent.resolve())

@@ -233,7 +233,7 @@ def test_without_targets_the_crop_is_the_same(drawings: PersonTable) -> None:
     full = PersonCrops(drawings, data, CodecSettings())[1]
     bare = PersonCrops(drawings, data, CodecSettings(), with_targets=False)[1]
     np.testing.assert_array_equal(full.image_HWC, bare.image_HWC)
-    assert bare.targets_JHW.size == bare.weights_J.size == 0
+    assert bare.targets_JHW.size == bare.weights_J.size == 1
 
 
 def test_missing_images_are_named(drawings: PersonTable) -> None:

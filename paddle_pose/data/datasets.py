@@ -137,7 +137,8 @@ class PersonCrops:
             from_photo = matrix @ photo.whole_from_reduced(flip=change.flip)
         crop = crop_image(photo.pixels_HWC, from_photo, self.image_size_wh, flip=change.flip)
         crop = change.colors_of(crop)
-        targets, weights = np.zeros((0, 0, 0), np.float32), np.zeros(0, np.float32)
+        # A single zero each: Paddle's workers cannot send an array of no numbers.
+        targets, weights = np.zeros((1, 1, 1), np.float32), np.zeros(1, np.float32)
         if self.with_targets:
             joints, visible = change.joints_of(
                 record.joints_xy, record.visible, width_px, self._flip_order
