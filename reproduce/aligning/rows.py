@@ -79,11 +79,18 @@ class Row:
 
 
 def to_json(row: Row) -> dict[str, Any]:
-    """The row as data: differences to two digits, since the order of sums moves the others."""
+    """The row as data: difference and tolerance to two digits, as the order of sums moves others.
+
+    Rounding keeps their order, so a row that is within stays within; one that is not stays exact.
+    """
     values = asdict(replace(row, arrays=None))
     del values["arrays"]
     values["ok"] = row.ok
-    values["difference"] = float(f"{row.difference:.2g}") if math.isfinite(row.difference) else None
+    if not math.isfinite(row.difference):
+        values["difference"] = None
+    elif row.ok is not False:
+        values["difference"] = float(f"{row.difference:.2g}")
+        values["tolerance"] = None if row.tolerance is None else float(f"{row.tolerance:.2g}")
     return values
 
 
