@@ -44,9 +44,8 @@ def measure(side: Side, runs: int, warm_up: int, options: Options) -> dict[str, 
 
 def all_axes(options: Options, only: Sequence[str] | None) -> list[Axis]:
     """The axes asked for; Raises UserError for an unknown one."""
-    axes = [*growth_points.network_axes(options), growth_points.ranks_axis(options)]
-    people = growth_points.people_axis(options)
-    axes += [people] if people else []
+    axes = growth_points.network_axes(options)
+    axes += [growth_points.ranks_axis(options), growth_points.people_axis(options)]
     names = [axis.name for axis in axes]
     for name in only or ():
         if name not in names:

@@ -14,6 +14,7 @@ from paddle_pose.record import write_text
 
 PAGE = ROOT / "benchmarks" / "growth.md"
 PLOTS = ROOT / "benchmarks" / "growth"
+PEOPLE_LIMIT_MIB = 1536
 NOTHING = "# How cost grows\n\nNo run is recorded yet: `make growth` makes one.\n"
 
 
@@ -39,6 +40,20 @@ def axis_table(axis: dict[str, Any]) -> str:
                 line += [amount(found["median"], axis["unit"]), f"{found['peak_mib']:,.0f} MiB"]
         lines.append(line)
     return markdown(header, lines)
+
+
+def people_verdict(axis: dict[str, Any]) -> str:
+    """Whether the largest data set starts within what was asked for."""
+    largest = axis["points"][-1]
+    words = []
+    for layout, found in largest["curves"].items():
+        if "error" not in found:
+            within = "within" if found["peak_mib"] < PEOPLE_LIMIT_MIB else "**over**"
+            words.append(f"{layout} {found['peak_mib']:,.0f} MiB, {within}")
+    return (
+        f"Asked for: under {PEOPLE_LIMIT_MIB:,} MiB at 200,000 people, for the process and its "
+        f"workers together. At {largest['x']:,}: {'; '.join(words) or 'not measured'}."
+    )
 
 
 def ring_tables(gradient_bytes: dict[str, float]) -> list[str]:
@@ -88,6 +103,8 @@ def page(record: dict[str, Any] | None) -> str:
     for axis in record["axes"]:
         parts += [f"## {axis['title']}", f"![{axis['title']}](growth/{axis['name']}.svg)"]
         parts.append(axis_table(axis))
+        if axis["name"] == "people":
+            parts.append(people_verdict(axis))
     return "\n\n".join(parts + ring_tables(record["gradient_bytes"])) + "\n"
 
 

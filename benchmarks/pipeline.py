@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from paddle_pose.recipe import Recipe
 
 QUICKSTART = ROOT / "output" / "quickstart"
-PEOPLE = 64
+PEOPLE = 48
 STARTING_LINES = 2
 """Log lines that still hold the start of the workers, left out."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import statistics
 import sys
@@ -12,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import __main__ as command
-from benchmarks import growth_page, readme, results, ring, worker
+from benchmarks import growth, growth_page, readme, results, ring, worker
 from benchmarks.harness import Comparison, Options, Row, Side, Target, child_environment, compare
 from benchmarks.random_people import coco_set, mpii_people
 from benchmarks.worker import SkippedError, Work
@@ -273,6 +274,26 @@ def test_every_row_is_named_once_and_its_sides_exist():
     for row in rows:
         assert not row.missing
         for one in filter(None, (row.ours, row.theirs)):
-            module, _, function = one.make.partition(":")
-            source = ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
-            assert f"def {function}(" in source
+            assert_is_there(one)
+
+
+def assert_is_there(one: Side) -> None:
+    """Not imported: the other side's files need PyTorch."""
+    module, _, function = one.make.partition(":")
+    tree = ast.parse(ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
+    made = next(x for x in tree.body if isinstance(x, ast.FunctionDef) and x.name == function)
+    assert one.options.keys() <= {argument.arg for argument in made.args.args}
+
+
+def test_every_point_of_growth_has_its_side():
+    axes = growth.all_axes(OPTIONS, None)
+    names = ["image_size", "stacks", "width", "batch", "ranks", "people"]
+    assert [axis.name for axis in axes] == names
+    assert list(axes[0].points) == [128, 192, 256, 320, 384]
+    assert max(axes[5].points) == 200_000
+    for axis in axes:
+        for point in axis.points.values():
+            for one in point.values():
+                assert_is_there(one)
+    with pytest.raises(UserError, match="image_size"):
+        growth.all_axes(OPTIONS, ["imagesize"])
