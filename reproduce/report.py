@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paddle_pose.errors import one_line_errors
+from paddle_pose import recipe as recipes
+from paddle_pose import runtime
+from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.record import write_text
-from reproduce import readme
-from reproduce.reporting import contents
+from reproduce import gallery, readme
+from reproduce.reporting import chinese, contents
 from reproduce.reporting.markdown import MarkdownWriter
 from reproduce.reporting.page import PageWriter, drawn_by, without_drawings
 
 ROOT = Path(__file__).parent.parent
 PAGE, REPORT = "reproduce/report.html", "reproduce/REPORT.md"
+CHINESE = "reproduce/REPORT_cn.md"
+PHOTOS_PAGE = Path("output/report_with_photos.html")
 NOTE = "Written by python -m reproduce.report; change the records, not this file."
 
 
@@ -39,6 +44,7 @@ def page(*, with_charts: bool = True) -> str:
 def texts() -> Iterator[tuple[str, str]]:
     """Path and text of every generated file but the page."""
     yield REPORT, report()
+    yield CHINESE, chinese.report(NOTE)
     yield "README.md", readme.with_results((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
@@ -68,21 +74,62 @@ def _differs(path: str, text: str) -> bool:
     return not file.is_file() or file.read_text(encoding="utf-8") != text
 
 
-def main() -> None:
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
+        prog="python -m reproduce.report", description=__doc__.splitlines()[0]
+    )
+    command.add_argument("--check", action="store_true", help="write nothing, fail when stale")
+    add = command.add_argument_group("the page with your own photos").add_argument
+    add("--gallery", type=Path, metavar="DATASET_ROOT", help="a data set in MPII's layout")
+    add("--page", type=Path, default=PHOTOS_PAGE, help="where that page goes")
+    add("--each", type=int, default=2, help="so many best, median and worst people")
+    gallery.add_network_options(command)
+    return command
+
+
+def write_photo_page(options: argparse.Namespace) -> None:
+    """The page with the gallery of somebody's photos, outside of what is committed.
+
+    Raises:
+        UserError: options that lack something, or a page that git would see.
+    """
+    if options.weights is None:
+        raise UserError("--gallery: name the network's --weights (and --config, its recipe)")
+    page_file = options.page.resolve()
+    if page_file.is_relative_to(ROOT) and not page_file.is_relative_to(ROOT / "output"):
+        raise UserError(f"--page {options.page}: photos of others stay out of the repository")
+    runtime.configure(quiet=True)
+    recipe = recipes.load(options.config)
+    with tempfile.TemporaryDirectory() as folder:
+        gallery.make(
+            recipe, options.benchmark, options.weights, options.gallery, Path(folder), options.each
+        )
+        writer = PageWriter(page_file)
+        text = writer.render(contents.TITLE, contents.LEAD, contents.sections(folder))
+    page_file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(page_file, text)
+    print(f"=> {options.page}")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write what is stale, or with --check fail where something is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when stale")
-    arguments = parser.parse_args()
-    with one_line_errors():
-        if arguments.check:
-            if found := stale():
-                sys.exit(f"stale: {', '.join(found)}; run python -m reproduce.report")
-            print("=> the report says what the records say")
-            return
-        for path, text in [*texts(), (PAGE, page())]:
-            write_text(ROOT / path, text)
-            print(f"=> {path}")
+    options = parser().parse_args(arguments)
+    if options.gallery is not None:
+        write_photo_page(options)
+        return
+    if options.weights is not None:
+        raise UserError("--weights: has a meaning with --gallery DATASET_ROOT")
+    if options.check:
+        if found := stale():
+            sys.exit(f"stale: {', '.join(found)}; run python -m reproduce.report")
+        print("=> the report says what the records say")
+        return
+    for path, text in [*texts(), (PAGE, page())]:
+        write_text(ROOT / path, text)
+        print(f"=> {path}")
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

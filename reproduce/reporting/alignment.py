@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reproduce.aligning.rows import STEPS
 from reproduce.reporting import sources
 from reproduce.reporting.content import Cell, Table, badge
 from reproduce.reporting.records import files, read_json
@@ -68,7 +69,8 @@ def overview(labels: dict[str, str]) -> Table | None:
     names = [name for name in labels if rows_of(name)]
     if not names:
         return None
-    steps = list(dict.fromkeys(row["step"] for name in names for _, row in rows_of(name)))
+    present = {row["step"] for name in names for _, row in rows_of(name)}
+    steps = [step for step in STEPS if step in present]
     rows = []
     for name in names:
         cells: list[Cell | str] = [Cell(labels[name], f"#aligned-{name}")]

@@ -135,4 +135,4 @@ def badge(kind: str, text: str, title: str = "") -> Cell:
 
 def absent(what: str) -> Text:
     """A section's text where its record does not exist."""
-    return Text(f"*{what}: {NOT_YET}.*")
+    return Text(f"*{what[0].upper()}{what[1:]}: {NOT_YET}.*")

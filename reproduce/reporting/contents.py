@@ -11,6 +11,7 @@ from reproduce.reporting import (
     notes,
     photos,
     rescored,
+    speed,
     summary,
     trained,
     twins,
@@ -25,10 +26,11 @@ LEAD = (
 )
 
 
-def sections() -> Sequence[Section]:
-    """The report."""
+def sections(gallery: str = photos.FOLDER) -> Sequence[Section]:
+    """The report, with the pictures of a gallery's folder."""
     return [
         summary.section(),
+        notes.threshold_section(),
         rescored.section(),
         twins.section(),
         logs.section(),
@@ -36,7 +38,8 @@ def sections() -> Sequence[Section]:
         *networks.sections(),
         trained.section(),
         evidence.open_section(),
-        photos.section(),
+        speed.section(),
+        photos.section(gallery),
         notes.data_section(),
         notes.log_section(),
     ]

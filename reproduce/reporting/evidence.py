@@ -128,10 +128,10 @@ def open_section() -> Section:
         )
     without = sum(1 for row in table_rows() if not row.any.benchmark)
     words = (
-        f"{len(lines)} open rows have a recipe and a protocol here; the other {without} name what "
-        "is lacking in their note (the tooltip of the first table). GPU hours are those of the "
-        "publishers' own logs, all GPUs together, and stand with their source; a dash means that "
-        "nobody published a log."
+        f"{len(lines)} open rows have a recipe and a protocol here; the other {without} say what "
+        "is lacking in their note in [published.csv](reproduce/published.csv). GPU hours, of all "
+        "GPUs together, are from published logs, named in "
+        "[training_costs.csv](reproduce/training_costs.csv); a dash means that there is no log."
     )
     table = Table(
         "The exact commands, and their cost",

@@ -57,6 +57,7 @@ class MarkdownWriter:
 
     def section(self, section: Section, level: int = 2) -> Iterator[str]:
         """Paragraphs of a section and of those within it."""
+        yield f'<a id="{section.anchor}"></a>'
         yield f"{'#' * level} {section.title}"
         for block in section.blocks:
             yield from self.block(block)
@@ -76,8 +77,15 @@ class MarkdownWriter:
                 for fact in block.facts
             )
         elif isinstance(block, Table):
-            yield self.text(block.caption)
-            yield self.table(block)
+            caption = self.text(block.caption)
+            anchor = f'<a id="{block.anchor}"></a>' if block.anchor else ""
+            if block.folded:
+                yield f"{anchor}<details><summary>{caption}</summary>"
+                yield self.table(block)
+                yield "</details>"
+            else:
+                yield anchor + caption
+                yield self.table(block)
         elif isinstance(block, Charts):
             yield "\n".join(
                 f"* Figure on [the page]({self.link(self.page)}): {one.title}. {one.alt}"

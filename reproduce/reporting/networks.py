@@ -29,6 +29,21 @@ WHAT = {
         "mmpose and by Paddle Fluid, each under a protocol of its own."
     ),
 }
+CURVES = {
+    "Hourglass": (
+        "Curves: a [published training](#logs) of Hourglass-52, the [twins](#twins) and a "
+        "[run on LSPET](#trained) of Newell's; PCKh over its threshold and errors by joint and "
+        "head size under [re-scored predictions](#rescored), all of hourglasses but one."
+    ),
+    "HRNet": (
+        "Curves: the [twins](#twins). Nobody published HRNet's predictions on MPII, so there is "
+        "no curve over thresholds and no error by joint until a training is [run](#open)."
+    ),
+    "SimpleBaseline": (
+        "No training has been recorded here, and nobody published predictions: no curves until "
+        "a training is [run](#open)."
+    ),
+}
 NOTES = {"Hourglass": ("hourglass",), "HRNet": ("hrnet",), "SimpleBaseline": ()}
 
 
@@ -51,7 +66,7 @@ def alignment_section() -> Section:
 def section(family: str) -> Section:
     """One network."""
     rows = [row for row in published_rows.table_rows() if row.family == family]
-    blocks: list[Block] = [Text(WHAT[family])]
+    blocks: list[Block] = [Text(f"{WHAT[family]}\n\n{CURVES[family]}")]
     for dataset, words in (("mpii", "MPII, PCKh in per cent"), ("coco", "COCO, AP and AR")):
         caption = f"All published values on {words}, each linked to its source"
         table = published_rows.values_table(rows, dataset, caption)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from reproduce import mean_at_01
+from reproduce.reporting import sources
 from reproduce.reporting.content import Section, Text, absent
-from reproduce.reporting.records import read_text
+from reproduce.reporting.records import read_text, rebased
 
 
 def note(name: str, what: str) -> Text:
@@ -12,13 +16,19 @@ def note(name: str, what: str) -> Text:
     text = read_text(file)
     if text is None:
         return absent(what)
-    return Text(without_title(text), summary=what, source=file)
+    return Text(sources.linked(without_title(text)), summary=what, source=file)
 
 
 def without_title(markdown: str) -> str:
     """Everything below the first heading: the page has its own."""
     lines = markdown.splitlines()
     return "\n".join(lines[1:] if lines and lines[0].startswith("# ") else lines).strip()
+
+
+def threshold_section() -> Section:
+    """The two meanings of Mean@0.1, in plain words."""
+    words = rebased(mean_at_01.section(), Path("reproduce"))
+    return Section("mean-at-01", "What does “Mean@0.1” mean?", [Text(sources.linked(words))])
 
 
 def data_section() -> Section:

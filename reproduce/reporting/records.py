@@ -37,9 +37,11 @@ def read_csv(path: str) -> list[dict[str, str]]:
 def read_text(path: str) -> str | None:
     """A text file with its relative links made relative to the repository's root."""
     file = ROOT / path
-    if not file.is_file():
-        return None
-    folder = Path(path).parent
+    return rebased(file.read_text(encoding="utf-8"), Path(path).parent) if file.is_file() else None
+
+
+def rebased(markdown: str, folder: Path) -> str:
+    """Markdown whose links are relative to a folder of the repository → to the root."""
 
     def moved(match: re.Match[str]) -> str:
         target = match[1]
@@ -48,7 +50,7 @@ def read_text(path: str) -> str | None:
         joined = (ROOT / folder / target).resolve()
         return f"]({joined.relative_to(ROOT.resolve()).as_posix()})"
 
-    return re.sub(r"\]\(([^)\s]+)\)", moved, file.read_text(encoding="utf-8"))
+    return re.sub(r"\]\(([^)\s]+)\)", moved, markdown)
 
 
 def files(pattern: str) -> list[str]:

@@ -25,6 +25,15 @@ def address(source: str) -> str:
     return f"https://arxiv.org/abs/{paper[1]}" if paper else ""
 
 
+def linked(markdown: str) -> str:
+    """Markdown in which every source in backticks, in full, is a link to it."""
+    return re.sub(
+        r"(?<!\[)`([\w-]+/[\w.-]+ [^`\s]+ @[0-9a-f]{7,40})`",
+        lambda match: f"[{match[0]}]({address(match[1])})",
+        markdown,
+    )
+
+
 def code(repository: str, commit: str, file: str) -> str:
     """A file of a repository at a commit; ``file`` may name a function or lines behind it."""
     path = re.match(r"[\w./-]+", file)

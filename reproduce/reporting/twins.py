@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reproduce.reporting import sources
 from reproduce.reporting.charts import Chart, Series, numbers
 from reproduce.reporting.content import (
     Block,
@@ -24,6 +25,7 @@ LABELS = {
 }
 FRAMEWORKS = {"paddle": "Paddle, this project", "torch": "PyTorch, official network code"}
 METRICS = {"Mean": "PCKh@0.5", "Mean@0.1": "PCKh@0.10"}
+NO_REFERENCES = absent("what the PyTorch side ran")
 VERDICT_BADGES = {"no difference seen": "good", "a difference is seen": "warm"}
 
 
@@ -50,7 +52,8 @@ def section() -> Section:
     )
     if not twins:
         return Section("twins", title, [lead, absent("the twins")])
-    blocks: list[Block] = [lead, judgement_table(twins), scores_table(twins)]
+    blocks: list[Block] = [lead, references(twins), judgement_table(twins)]
+    blocks += [scores_table(twins, metric) for metric in METRICS]
     charts = [one for name in twins for one in curve_charts(name, twins[name])]
     blocks.append(Charts(charts))
     return Section("twins", title, [*blocks, *first_steps()])
@@ -82,25 +85,38 @@ def judgement_table(twins: dict[str, Any]) -> Table:
     return Table(caption, header, rows, frozenset({2, 3, 4, 5}), anchor="twins-table")
 
 
-def scores_table(twins: dict[str, Any]) -> Table:
-    """Every run's final scores."""
+def scores_table(twins: dict[str, Any], metric: str) -> Table:
+    """Every run's final score."""
     rows = []
     for name, twin in twins.items():
         for run in twin["runs"]:
-            cells: list[Cell | str] = [f"{label(name)}, seed {run['seed']}"]
-            for metric in METRICS:
-                for framework in FRAMEWORKS:
-                    cells.append(_score(name, run, framework, metric))
-                cells.append(_paired(run, metric))
-            rows.append(cells)
-    header = ["run"]
-    for metric in METRICS.values():
-        header += [f"{metric}, Paddle", f"{metric}, PyTorch", "paired difference"]
+            both = [_score(name, run, framework, metric) for framework in FRAMEWORKS]
+            rows.append([f"{label(name)}, seed {run['seed']}", *both, _paired(run, metric)])
     caption = (
-        "Final scores of every run with 95 % bootstrap intervals over people; paired: the same "
-        "people are drawn for both frameworks."
+        f"Final {METRICS[metric]} of every run with 95 % bootstrap intervals over people; paired: "
+        "the same people are drawn for both frameworks"
     )
-    return Table(caption, header, rows, frozenset(range(1, 7)), anchor="twins-scores")
+    header = ["run", "Paddle", "PyTorch", "paired difference"]
+    return Table(caption, header, rows, frozenset({1, 2, 3}))
+
+
+def references(twins: dict[str, Any]) -> Text:
+    """Which official code the PyTorch side ran."""
+    lines = []
+    for name, twin in twins.items():
+        for run in twin["runs"][:1]:
+            file = f"{run_folder(name, run['seed'], 'torch')}/record.json"
+            official = (read_json(file) or {}).get("official")
+            if official:
+                repository, commit = official["repository"], official["commit"]
+                parts = ", ".join(
+                    f"[{official[part]}]({sources.code(repository, commit, official[part])})"
+                    for part in ("network", "loss")
+                )
+                lines.append(
+                    f"* {label(name)}: {repository} @{commit[:7]} ({parts}); [record]({file})"
+                )
+    return Text("What the PyTorch side ran:\n\n" + "\n".join(lines)) if lines else NO_REFERENCES
 
 
 def _score(name: str, run: dict[str, Any], framework: str, metric: str) -> Cell | str:
