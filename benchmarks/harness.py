@@ -7,9 +7,11 @@ named ``module:function``, that returns a ``worker.Work`` in the side's own proc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
+import signal
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 SECONDS_PER_RUN = 900
 """A side that is silent for longer has failed."""
+SECONDS_TO_END = 30
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,7 @@ class Child:
             text=True,
             cwd=ROOT,
             env=child_environment(side, options.threads),
+            start_new_session=True,
         )
         self.facts: dict[str, Any] = {}
 
@@ -183,9 +187,14 @@ class Child:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        # At the end of its input a side ends by itself, and takes its temporary folders away.
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(SECONDS_TO_END)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)  # with what it has started itself
         self._process.wait()
-        self._process.stdin.close()
         self._process.stdout.close()
         self._log.close()
 

@@ -31,6 +31,15 @@ def order(file: str, name: str, value: float) -> Work:
     return Work(run, units=2, figures=lambda: {"found": value})
 
 
+def with_folder(file: str) -> Work:
+    """Leaves the place of its temporary folder in ``file``."""
+    from benchmarks.pipeline import temporary_folder
+
+    folder = temporary_folder()
+    Path(file).write_text(str(folder), encoding="utf-8")
+    return Work(lambda: None)
+
+
 def unavailable() -> Work:
     raise SkippedError("needs a clone")
 
@@ -99,6 +108,14 @@ def test_a_side_that_cannot_run_leaves_the_other(tmp_path, function, failed, wor
     assert row.theirs is None
     assert row.ours["median"] == 0.5
     assert (row.reached, row.met) == (None, None)
+
+
+def test_temporary_folders_go_with_the_side(tmp_path):
+    file = tmp_path / "place"
+    row = compare(Comparison("x", "x", side("with_folder", file=str(file))), OPTIONS)
+    assert not row.failed
+    assert file.is_file()
+    assert not Path(file.read_text(encoding="utf-8")).exists()
 
 
 def test_ratio_is_the_median_of_pairs():
