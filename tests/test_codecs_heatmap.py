@@ -259,7 +259,6 @@ def test_blur_border_is_zero_as_in_mmpose() -> None:
 def test_lazy_merging_is_merging(decoder: str, shift: bool, threads: int, monkeypatch) -> None:
     """Bit for bit, over chunks, threads, ties, empty maps and maps that are no copies."""
     monkeypatch.setattr(peaks, "CHUNK_CELLS", 4 * 17 * 10 * 8)
-    monkeypatch.setattr(peaks, "CELLS_PER_THREAD", 1)
     monkeypatch.setattr(peaks, "thread_count", lambda: threads)
     rng = np.random.default_rng(5)
     # Steps of an eighth make equal maxima, which must go to the first cell.
@@ -279,6 +278,43 @@ def test_lazy_merging_is_merging(decoder: str, shift: bool, threads: int, monkey
     cells = plain.reshape(11, 17, 80).argmax(axis=2)
     np.testing.assert_array_equal(peaks.find(plain).cells, cells.reshape(-1))
     assert expected[0].dtype == expected[1].dtype == np.float32
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(8, 8), (16, 12), (24, 5), (9, 7), (64, 48)]),
+    st.sampled_from(["noise", "ties", "bumps", "nan"]),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_bounds_lose_no_maximum(
+    seed: int, size_hw: tuple[int, int], kind: str, shift: bool
+) -> None:
+    """Over every cell of the merged maps: the same first maximum, its value and its neighbours."""
+    rng, shape = np.random.default_rng(seed), (2, 17, *size_hw)
+    maps = rng.normal(0, 0.1 if kind == "bumps" else 1, (2, *shape)).astype(np.float32)
+    if kind == "ties":
+        maps = np.rint(maps)
+    elif kind == "bumps":
+        for flat in maps.reshape(-1, size_hw[0] * size_hw[1]):
+            flat[rng.integers(len(flat))] += 1
+    elif kind == "nan":
+        maps[rng.random(maps.shape) < 0.01] = np.nan
+    order, width = COCO17.flip_order, size_hw[1]
+    merged = peaks.merge(maps[0], maps[1], order, shift=shift)
+    found = peaks.find_merged(maps[0], maps[1], order, shift=shift)
+    flat = merged.reshape(34, -1)
+    np.testing.assert_array_equal(found.cells, flat.argmax(axis=1))
+    np.testing.assert_array_equal(found.values[0], flat[np.arange(34), found.cells])
+    around = np.pad(merged.reshape(34, *size_hw), ((0, 0), (1, 1), (1, 1)))
+    y, x = np.divmod(found.cells, width)
+    for value, (down, right) in zip(
+        found.values[1:], ((0, 1), (0, -1), (1, 0), (-1, 0)), strict=True
+    ):
+        row, column = y + down, x + right
+        inside = (row >= 0) & (row < size_hw[0]) & (column >= 0) & (column < width)
+        expected = around[np.arange(34), row + 1, column + 1]
+        np.testing.assert_array_equal(value[inside], expected[inside])
 
 
 def test_threads_are_those_given(monkeypatch) -> None:
