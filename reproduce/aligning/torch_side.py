@@ -174,8 +174,7 @@ def train(
         if step == 0:
             for name, value in network.state_dict().items():
                 answers[f"after/{name}"] = value.numpy().copy()
-    network.eval()
-    with torch.no_grad():
+    with torch.no_grad():  # in training mode, as the other side
         answers["last"] = outputs_of(stages, batch[0])[-1].numpy()
     answers["losses"] = np.array(losses)
     return answers
@@ -194,10 +193,12 @@ def run_network(job: dict[str, Any], folder: Path) -> tuple[dict[str, np.ndarray
         network.eval()
         noise = 1 + 1e-13 * np.random.RandomState(1).standard_normal(arrays["train_images"].shape)
         images = arrays["train_images"] * (noise if run == "perturbed" else 1)
-        with torch.no_grad():
-            eval_images = torch.from_numpy(arrays["images"]).to(dtype)
-            for index, out in enumerate(outputs_of(as_stages(network, job["kind"]), eval_images)):
-                answers[f"{run}/forward/{index}"] = out.numpy()
+        if run != "perturbed":
+            with torch.no_grad():
+                maps = outputs_of(
+                    as_stages(network, job["kind"]), torch.from_numpy(arrays["images"]).to(dtype)
+                )
+            answers |= {f"{run}/forward/{index}": out.numpy() for index, out in enumerate(maps)}
         for name, array in train(network, job, arrays, images).items():
             answers[f"{run}/{name}"] = array
     if job["kind"] == "simple_baseline":
