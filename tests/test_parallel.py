@@ -88,7 +88,7 @@ def one_and_two(small_people, tmp_path_factory) -> tuple[dict, dict]:
         for name, words in (("one.npz", []), ("two.npz", launch))
     ]
     for process in started:
-        said, _ = process.communicate(timeout=300)
+        said, _ = process.communicate(timeout=600)
         assert process.returncode == 0, said
     one, two = (dict(np.load(folder / name)) for name in ("one.npz", "two.npz"))
     assert (one["processes"], two["processes"]) == ("1", "2")
@@ -143,7 +143,7 @@ def free_port() -> int:
 
 
 def finish(*processes: subprocess.Popen) -> None:
-    said = [process.communicate(timeout=300)[0] for process in processes]
+    said = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * len(processes), "\n".join(said)
 
 
