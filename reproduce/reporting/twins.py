@@ -59,6 +59,12 @@ def section() -> Section:
     return Section("twins", title, [*blocks, *first_steps()])
 
 
+def result_table() -> Table | None:
+    """The judgement, where there is one."""
+    twins = read_json(f"{FOLDER}/twins.json")
+    return judgement_table(twins) if twins else None
+
+
 def judgement_table(twins: dict[str, Any]) -> Table:
     """Difference of the means against what seeds alone would make of it."""
     rows = []
