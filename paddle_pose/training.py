@@ -87,10 +87,10 @@ def loss_function(
 def make_optimizer(network: nn.Layer, settings: TrainSettings) -> paddle.optimizer.Optimizer:
     """Adam as torch.optim.Adam: betas 0.9 and 0.999, epsilon 1e-8, weight decay as L2.
 
-    Not ``use_multi_tensor``: on a CPU its steps equal these to one rounding (1.5e-8 of weights
-    near 0.1 after 5 steps) and no further, so no run would repeat to the bit; it refuses float64,
-    in which steps are compared with the reference, and takes gradients for other weights' where
-    one is missing. A step takes 2.4 instead of 3.6 ms of 120 (quickstart's network).
+    Not ``use_multi_tensor``: on a CPU it equals this to a rounding (1.5e-8 of weights near 0.1
+    after 5 steps of given gradients), not to the bit, and a network of ours was up to 1e-2 apart
+    after 5 steps; it refuses float64, in which steps are compared with the reference. It would
+    save about 1 ms of a step of 130 (the quickstart's network, batch 8).
     """
     clip = nn.ClipGradByGlobalNorm(settings.clip_norm) if settings.clip_norm > 0 else None
     return paddle.optimizer.Adam(

@@ -64,7 +64,7 @@ def moments_of_all_ranks(
     the ranks, so that all of them have the same bits.
 
     Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
-    sample variances", equation 2.1
+    sample variances"
     """
     channels = x_BCHW.shape[1]
     mean = x_BCHW.mean(_OVER)
