@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -208,10 +210,25 @@ def _compile(whole: _WholeNetwork, shape: tuple[int, ...], precision: str) -> An
         config.set_cpu_math_library_num_threads(threads)
         config.switch_ir_optim(True)
         config.enable_memory_optim()
-        return paddle_inference.create_predictor(config)
+        with _quiet():
+            return paddle_inference.create_predictor(config)
 
 
 _FILES = ("pdmodel", "pdiparams")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Paddle reports what it fuses for bfloat16 on the error stream, whatever it is told."""
+    sys.stderr.flush()
+    stream, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stream, 2)
+        os.close(stream)
+        os.close(nowhere)
 
 
 def _biases_as_batch_norms(layer: nn.Layer) -> None:

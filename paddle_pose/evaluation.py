@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,6 @@ from paddle_pose.data.predictions import Predictions, replace_file
 from paddle_pose.errors import UserError
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
-from paddle_pose.settings import Benchmark
 from paddle_pose.skeletons import MPII16, Skeleton
 
 THRESHOLDS = (0.5, 0.1, 0.11)
@@ -47,13 +45,6 @@ class Scores:
     per_joint: dict[str, float]
     protocol: dict[str, Any] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
-
-
-def protocol_of(benchmark: Benchmark) -> dict[str, Any]:
-    """What a benchmark decides about predictions, as plain data."""
-    values = dataclasses.asdict(benchmark)
-    del values["published"], values["source"], values["thresholds"]
-    return json.loads(json.dumps(values))
 
 
 def threshold_name(threshold: float) -> str:

@@ -34,6 +34,8 @@ ONLY_WITH_WEIGHTS = (
     "batch_size",
     "num_workers",
     "device",
+    "engine",
+    "precision",
     "gpus",
     "master",
     "nnodes",
@@ -63,33 +65,40 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise UserError(f"--batch_size {arguments.batch_size}: must be at least 1")
 
 
-def require_writable(folder: Path) -> None:
-    """Raises UserError before hours of work rather than after them."""
+def prepare_folder(folder: Path) -> None:
+    """Make it, and say what it loses; Raises UserError before hours of work, not after them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
+    earlier = folder / "scores.json"
+    if earlier.is_file():
+        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(earlier.stat().st_mtime))
+        print(f"=> {folder}: replacing the evaluation of {made}; --output_dir keeps both")
 
 
 def predict(
     arguments: argparse.Namespace, recipe: Recipe, benchmark: Benchmark, table: PersonTable
-) -> np.ndarray:
-    """(N, J, 3) key points in image pixels, 0-based, with their scores.
+) -> tuple[np.ndarray, str]:
+    """(N, J, 3) key points in image pixels, 0-based, with their scores; and what computed them.
 
     Several processes each predict their batches of people; all but the first end here.
     """
     runtime.import_paddle()
-    from paddle_pose import checkpoint, inference, people
+    from paddle_pose import checkpoint, engine, inference, people
 
     parallel.quiet_unless_first()
     parallel.start()
     workers = people.worker_count(arguments.num_workers)
     device = runtime.choose_device(arguments.device or "auto")
+    precision = arguments.precision or "float32"
+    chosen = engine.choose(arguments.engine or "auto", precision, people=len(table))
     network = recipe.model.build()
     checkpoint.load_weights(network, arguments.pretrained_model)
-    print(f"=> {recipe.name}, benchmark {benchmark.name}, on {device}", flush=True)
+    computed = f"{chosen} {precision}"
+    print(f"=> {recipe.name}, benchmark {benchmark.name}, on {device}, {computed}", flush=True)
     start = time.perf_counter()
     batch_size = arguments.batch_size or recipe.eval.batch_size
     keypoints = inference.predict(
@@ -100,13 +109,15 @@ def predict(
         benchmark,
         batch_size=batch_size,
         num_workers=workers,
+        engine=chosen,
+        precision=precision,
     )
     keypoints = parallel.gather(keypoints, len(table), batch_size)
     if not parallel.is_first():
         sys.exit(0)
     seconds = time.perf_counter() - start
     print(f"=> predicted {len(table)} people in {seconds:.1f} s", flush=True)
-    return keypoints
+    return keypoints, computed
 
 
 def predict_to_disk(
@@ -118,18 +129,19 @@ def predict_to_disk(
     folder: Path,
 ) -> Path:
     """Predict everybody on the table and write ``predictions.json``; returns its path."""
-    from paddle_pose import evaluation
     from paddle_pose.data import mpii, predictions
     from paddle_pose.data.mpii_files import sha256
 
     mpii.require_images(table)
+    keypoints, computed = predict(arguments, recipe, benchmark, table)
     made = predictions.from_table(
         table,
-        predict(arguments, recipe, benchmark, table),
+        keypoints,
         recipe=recipe.name,
-        benchmark=evaluation.protocol_of(benchmark),
+        benchmark=benchmark.protocol(),
         annotation_sha256=annotation_sha256,
         weights_sha256=sha256(arguments.pretrained_model),
+        engine=computed,
     )
     file = folder / "predictions.json"
     predictions.write_json(made, file)
@@ -154,14 +166,14 @@ def evaluate_mpii(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benc
     truth_file = mpii.truth_file(root, split)
     truth = mpii.truth(root, split).select(table.rows) if truth_file else None
     digest = sha256(mpii.annotation_file(root, split))
-    protocol = evaluation.protocol_of(benchmark)
+    protocol = benchmark.protocol()
     folder, file = arguments.output_dir, arguments.predictions
     if file is None:
         folder = folder or Path("output") / recipe.name / f"eval_{benchmark.name}"
-        require_writable(folder)
+        prepare_folder(folder)
         file = predict_to_disk(arguments, recipe, benchmark, table, digest, folder)
     elif folder is not None:
-        require_writable(folder)
+        prepare_folder(folder)
 
     found = predictions.read(file, arguments.pixel_origin, joints=len(MPII16), skeleton=MPII16.name)
     stated = "" if found.origin_stated else " (assumed; --pixel_origin says it)"
@@ -207,6 +219,7 @@ def evaluate_mpii(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benc
             split=split,
             pixel_origin={"file": found.file_origin, "stated": found.origin_stated},
             weights_sha256=found.weights_sha256,
+            engine=found.engine,
             files={path.name: sha256(path) for path in (file, table.files[0], truth_file)},
         )
         print(f"=> {folder / 'scores.json'}")
@@ -216,7 +229,7 @@ def coco_results_file(
     arguments: argparse.Namespace, truth: CocoTruth, benchmark: Benchmark
 ) -> tuple[CocoResults, dict[str, Any]]:
     """A foreign results file as it is, or under the benchmark if --benchmark names it."""
-    from paddle_pose import evaluation, evaluation_coco
+    from paddle_pose import evaluation_coco
     from paddle_pose.data.mpii_files import sha256
 
     for name in ("pixel_origin", "boxes"):
@@ -227,7 +240,7 @@ def coco_results_file(
     under = f"under benchmark {chosen.name}" if chosen else "as it is"
     print(f"=> {file}: {len(results)} poses, scored {under}")
     files = {path.name: sha256(path) for path in (file, truth.file)}
-    protocol = evaluation.protocol_of(chosen) if chosen else None
+    protocol = chosen.protocol() if chosen else None
     return results, {"recipe": "", "benchmark": protocol, "files": files}
 
 
@@ -239,11 +252,11 @@ def coco_predictions(
     folder: Path | None,
 ) -> tuple[CocoResults, dict[str, Any]]:
     """Predict to disk where there are no predictions yet, read them, rescore and suppress."""
-    from paddle_pose import evaluation, evaluation_coco
+    from paddle_pose import evaluation_coco
     from paddle_pose.data import coco, predictions
     from paddle_pose.data.mpii_files import sha256
 
-    file, protocol = arguments.predictions, evaluation.protocol_of(benchmark)
+    file, protocol = arguments.predictions, benchmark.protocol()
     everyone = coco.load(
         arguments.dataset_root,
         recipe.data.val_split,
@@ -277,6 +290,7 @@ def coco_predictions(
         "recipe": found.recipe,
         "benchmark": protocol,
         "weights_sha256": found.weights_sha256,
+        "engine": found.engine,
         "images": raw.image_ids if recipe.data.limit is not None else None,
         "files": files,
     }
@@ -299,7 +313,7 @@ def evaluate_coco(arguments: argparse.Namespace, recipe: Recipe, benchmark: Benc
     if arguments.predictions is None:
         folder = folder or Path("output") / recipe.name / f"eval_{benchmark.name}"
     if folder is not None:
-        require_writable(folder)
+        prepare_folder(folder)
     if arguments.predictions is not None and coco_results.is_results_file(arguments.predictions):
         results, facts = coco_results_file(arguments, truth, benchmark)
     else:

@@ -5,7 +5,9 @@ They stand on the lowest floor so that every room can read its own part of a rec
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
 """How heat maps become positions (codecs/heatmap.py)."""
@@ -203,3 +205,9 @@ class Benchmark:
     box_threshold: float = 0.0
     published: dict[str, float] = field(default_factory=dict)
     source: str = ""
+
+    def protocol(self) -> dict[str, Any]:
+        """What decides about predictions, as JSON has it: neither thresholds nor published."""
+        values = asdict(self)
+        del values["published"], values["source"], values["thresholds"]
+        return json.loads(json.dumps(values))

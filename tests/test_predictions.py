@@ -15,8 +15,9 @@ from paddle_pose.data import predictions
 from paddle_pose.data.predictions import Predictions
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
+from paddle_pose.settings import Benchmark
 
-BENCHMARK = {"name": "mpii_val", "flip_test": True, "decoder": "quarter_offset"}
+BENCHMARK = Benchmark(name="mpii_val").protocol()
 
 
 def made(people: int = 4, **changes) -> Predictions:
@@ -45,12 +46,12 @@ def read(path: Path, origin: int | None = None) -> Predictions:
 
 
 def test_json_comes_back_exactly(tmp_path: Path) -> None:
-    before = made()
+    before = made(engine="onednn bfloat16")
     predictions.write_json(before, tmp_path / "new/folder/predictions.json")
     after = read(tmp_path / "new/folder/predictions.json")
     for name in ("rows", "center_xy", "scale_wh", "keypoints", "scores", "image_ids"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
-    for name in ("images", "skeleton", "recipe", "benchmark", "annotation_sha256"):
+    for name in ("images", "skeleton", "recipe", "benchmark", "annotation_sha256", "engine"):
         assert getattr(after, name) == getattr(before, name)
     assert before.scores == pytest.approx(before.keypoints[:, :, 2].mean(1) * 0.5)
     assert (after.file_origin, after.origin_stated) == (0, True)
@@ -185,6 +186,21 @@ def test_predictions_of_something_else_are_refused() -> None:
         predictions.require_made_for(made(), file, benchmark=other)
     with pytest.raises(UserError, match="abababababab…, but this data set's has cdcdcdcdcdcd…"):
         predictions.require_made_for(made(), file, annotation_sha256="cd" * 32)
+
+
+def test_a_key_that_an_older_version_did_not_write_has_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "old.json"
+    older = {"name": "mpii_val", "flip_test": True, "decoder": "quarter_offset"}
+    predictions.write_json(made(benchmark=older), file)
+    content = json.loads(file.read_text())
+    del content["engine"]
+    file.write_text(json.dumps(content))
+    found = read(file)
+    predictions.require_made_for(found, file, benchmark=BENCHMARK)
+    assert found.engine == ""
+    other = {**BENCHMARK, "test_scales": [0.9, 1.1]}
+    with pytest.raises(UserError, match=r"test_scales=\[1.0\], but"):
+        predictions.require_made_for(found, file, benchmark=other)
 
 
 def test_rows_are_found_wherever_they_are() -> None:

@@ -98,8 +98,9 @@ def test_one_pixel_shows_at_a_tenth_of_a_head(run, mpii_root: Path) -> None:
 def predict_truth(val: ModuleType, monkeypatch: pytest.MonkeyPatch, shift_px: float = 0) -> None:
     """Puts the table's own joints in the network's place."""
 
-    def predict(arguments: object, recipe: object, benchmark: object, table) -> np.ndarray:
-        return np.concatenate([table.joints_xy + shift_px, np.ones((len(table), 16, 1))], 2)
+    def predict(arguments: object, recipe: object, benchmark: object, table) -> tuple:
+        ones = np.ones((len(table), 16, 1))
+        return np.concatenate([table.joints_xy + shift_px, ones], 2), "eager float32"
 
     monkeypatch.setattr(scoring, "predict", predict)
 
@@ -118,6 +119,7 @@ def test_predicts_to_disk_and_scores_from_there(
     assert {file.name for file in out.iterdir()} == {"predictions.json", "pred.mat", "scores.json"}
     scores = json.loads((out / "scores.json").read_text())
     assert scores["values"]["Mean"] == 100.0
+    assert scores["engine"] == "eager float32"
     assert scores["intervals"]["Mean"] == [100.0, 100.0]
     assert scores["per_joint"]["pelvis"] is None  # nobody has one, and JSON has no nan
     assert scores["counts"] == {
@@ -128,6 +130,9 @@ def test_predicts_to_disk_and_scores_from_there(
     table = mpii.load(lspet_root, "valid")
     np.testing.assert_array_equal(loadmat(out / "pred.mat")["preds"], table.joints_xy + 1.0)
 
+    assert "replacing" not in output
+    _, replaced, _ = run("--pretrained_model", weights, *data, "--output_dir", out)
+    assert f"=> {out}: replacing the evaluation of 20" in replaced
     for file in ("predictions.json", "pred.mat"):  # both come back with their own pixel origin
         code, again, _ = run("--predictions", out / file, *data)
         assert code == 0
@@ -155,6 +160,7 @@ def test_refuses_predictions_of_something_else(
         "but 'mpii_val_no_shift'",
         (*score[:3], mpii_root, *limit): "made for an annotation file with sha256",
         (*score, *limit, "--pixel_origin", 1): "--pixel_origin 1, but the file says",
+        (*score, "--engine", "onednn"): "--engine: has no meaning with --predictions",
         (*score, "--batch_size", 4): "--batch_size: has no meaning with --predictions",
     }
     for arguments, expected in cases.items():

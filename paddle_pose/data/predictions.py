@@ -17,6 +17,7 @@ import numpy as np
 
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.settings import Benchmark
 
 FORMAT = "paddle_pose predictions, version 1"
 
@@ -34,10 +35,11 @@ class Predictions:
         keypoints: (N, J, 3) x, y in image pixels, 0-based, and score.
         scores: (N,) of the person.
         skeleton: name of the joint set.
-        recipe: name of the recipe they were made with; empty in foreign files, as the next three.
+        recipe: name of the recipe they were made with; empty in foreign files, as the next four.
         benchmark: the protocol they were made under, as plain data.
         annotation_sha256: digest of the annotation file the people are from.
         weights_sha256: digest of the weights file.
+        engine: what ran the network, and its precision; empty where the file does not say.
         image_ids: (N,) as COCO counts them, or None.
         file_origin: 0 or 1, the origin of the coordinates in the file that was read.
         origin_stated: whether the file or the user said so; False where it was assumed.
@@ -54,6 +56,7 @@ class Predictions:
     benchmark: dict[str, Any] | None = None
     annotation_sha256: str = ""
     weights_sha256: str = ""
+    engine: str = ""
     image_ids: np.ndarray | None = None
     file_origin: int = 0
     origin_stated: bool = True
@@ -78,7 +81,7 @@ def from_table(table: PersonTable, keypoints: np.ndarray, **origin: Any) -> Pred
     Args:
         table: the people, in the order of ``keypoints``.
         keypoints: (N, J, 3); a person's score is their mean score × the box score.
-        origin: ``recipe``, ``benchmark``, ``annotation_sha256``, ``weights_sha256``.
+        origin: ``recipe``, ``benchmark``, ``annotation_sha256``, ``weights_sha256``, ``engine``.
     """
     keypoints = np.asarray(keypoints, np.float64)
     return Predictions(
@@ -115,6 +118,7 @@ def write_json(predictions: Predictions, path: Path) -> None:
         "skeleton": predictions.skeleton,
         "annotation_sha256": predictions.annotation_sha256,
         "weights_sha256": predictions.weights_sha256,
+        "engine": predictions.engine,
         "pixel_origin": 0,
     }
     columns = {
@@ -208,14 +212,13 @@ def require_made_for(
             "give that recipe with --config or leave --config out"
         )
     if benchmark is not None and predictions.benchmark:
-        asked = json.loads(json.dumps(benchmark))
-        for key in sorted(asked.keys() | predictions.benchmark.keys()):
-            has, wants = predictions.benchmark.get(key), asked.get(key)
+        for key in sorted(benchmark.keys() | predictions.benchmark.keys()):
+            has, wants = predictions.benchmark.get(key), benchmark.get(key)
             if has != wants:
                 name = predictions.benchmark.get("name")
                 raise UserError(
                     f"{path}: made under benchmark '{name}' with {key}={has!r}, but "
-                    f"'{asked.get('name')}' with {key}={wants!r} was asked for; choose it with "
+                    f"'{benchmark.get('name')}' with {key}={wants!r} was asked for; choose it with "
                     "--benchmark or predict again"
                 )
     if annotation_sha256 is not None and predictions.annotation_sha256 not in (
@@ -268,6 +271,13 @@ def _check_keypoints(path: Path, predictions: Predictions, joints: int) -> None:
         )
 
 
+def _with_defaults(benchmark: dict[str, Any]) -> dict[str, Any]:
+    """A protocol as this version writes it: what an older one could not say has its default."""
+    if not benchmark:
+        return benchmark
+    return Benchmark(name="").protocol() | benchmark
+
+
 def _read_json(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int | None]:
     try:
         content = json.loads(path.read_bytes())
@@ -294,9 +304,10 @@ def _read_json(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int
             scores=np.array([person["score"] for person in people], np.float64),
             skeleton=content["skeleton"],
             recipe=content["recipe"],
-            benchmark=content["benchmark"],
+            benchmark=_with_defaults(content["benchmark"]),
             annotation_sha256=content["annotation_sha256"],
             weights_sha256=content["weights_sha256"],
+            engine=content.get("engine", ""),
             image_ids=np.array(ids) if ids else None,
         )
         return predictions, int(content["pixel_origin"])
