@@ -60,12 +60,20 @@ def of(name: str) -> Evidence:
 
 
 def measured_cell(row: TableRow, name: str) -> Cell | str:
-    """Our number under the value's own protocol, with its record; a dash where there is none."""
+    """Our number under the value's own protocol, with its record; a dash where there is none.
+
+    Where the source does not say which mean it took, all that its predictions can mean.
+    """
     verdict = of(row.id).by_metric.get(name)
-    if verdict is None or verdict.measured is None:
+    if verdict is None or (verdict.measured is None and verdict.word != "re-scored"):
         return "–"
+    record = f"reproduce/{verdict.records[-1]}"
+    if verdict.measured is None:
+        values = verdicts.rescored_values(row.values[name]).values()
+        span = f"{points(min(values))} to {points(max(values))}"
+        return Cell(span, record, title=verdict.lacking, below="by the kind of mean")
     digits = 3 if row.values[name].unit == "fraction" else 2
-    return Cell(points(verdict.measured, digits), f"reproduce/{verdict.records[0]}")
+    return Cell(points(verdict.measured, digits), record)
 
 
 def agreement_table(rows: Sequence[TableRow]) -> Table | None:
@@ -76,18 +84,18 @@ def agreement_table(rows: Sequence[TableRow]) -> Table | None:
             if verdict.word != "re-scored":
                 continue
             if verdict.measured is None:
-                lines.append(_open_line(row, name, verdict))
-                continue
-            value = row.values[name].value
-            ok = badge("good", "equal") if verdict.within else badge("warm", "differs")
+                difference, word = "–", badge("plain", "not stated which", verdict.lacking)
+            else:
+                difference = signed(verdict.measured - row.values[name].value)
+                word = badge("good", "equal") if verdict.within else badge("warm", "differs")
             lines.append(
                 [
                     f"{row.name}, {row.publisher}",
                     name,
                     value_cell(row.values[name]),
                     measured_cell(row, name),
-                    signed(verdict.measured - value),
-                    ok,
+                    difference,
+                    word,
                 ]
             )
     caption = (
@@ -96,18 +104,6 @@ def agreement_table(rows: Sequence[TableRow]) -> Table | None:
     )
     header = ["row", "score", "published", "measured", "difference", ""]
     return Table(caption, header, lines, frozenset({2, 3, 4}), folded=True) if lines else None
-
-
-def _open_line(row: TableRow, name: str, verdict: Verdict) -> list[Cell | str]:
-    record = f"reproduce/{verdict.records[0]}"
-    return [
-        f"{row.name}, {row.publisher}",
-        name,
-        value_cell(row.values[name]),
-        Cell("several", record, title=verdict.lacking),
-        "–",
-        badge("plain", "not stated which", verdict.lacking),
-    ]
 
 
 def open_section() -> Section:

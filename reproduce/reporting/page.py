@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from reproduce.reporting import charts
-from reproduce.reporting.content import Picture, Section, Table
+from reproduce.reporting.content import Section, Table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -59,6 +59,11 @@ class PageWriter:
         rendered = _markdown.render(text)
         rendered = re.sub(
             r"<(/?)h([1-4])>", lambda m: f"<{m[1]}h{min(int(m[2]) + 3, 6)}>", rendered
+        )
+        rendered = re.sub(
+            r'<img src="([^":]+)"',
+            lambda m: f'<img src="{data_uri(html.unescape(m[1]))}"',
+            rendered,
         )
         rendered = rendered.replace("<table>", '<div class="scroll" tabindex="0"><table>')
         return self._linked(rendered.replace("</table>", "</table></div>"))
@@ -104,10 +109,10 @@ def filter_groups(table: Table) -> dict[str, list[str]]:
     return groups
 
 
-def data_uri(picture: Picture) -> str:
+def data_uri(path: str) -> str:
     """The image file itself, as an address."""
-    kinds = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
-    file = ROOT / picture.file
+    kinds = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".svg": "svg+xml"}
+    file = ROOT / path
     encoded = base64.b64encode(file.read_bytes()).decode()
     return f"data:image/{kinds[file.suffix.lower()]};base64,{encoded}"
 

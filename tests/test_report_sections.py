@@ -1,0 +1,161 @@
+"""Sections of the report on records made up here: they say what the records say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import results
+from reproduce.reporting import alignment, markdown, photos, records, speed, trained, twins
+from reproduce.reporting.content import NOT_YET, Cell, Charts, Section, Table
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch) -> Path:
+    """An empty repository."""
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    monkeypatch.setattr(photos, "ROOT", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path / "benchmarks" / "results")
+    return tmp_path
+
+
+def write(root: Path, path: str, *content: object) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(map(json.dumps, content)) + "\n", encoding="utf-8")
+
+
+def text_of(section: Section) -> str:
+    return "\n".join(markdown.MarkdownWriter(Path("reproduce")).section(section))
+
+
+@pytest.mark.parametrize("part", [twins, speed, trained, photos])
+def test_what_is_not_recorded_says_so(root, part):
+    assert NOT_YET in text_of(part.section())
+
+
+RUN = {
+    "paddle": {"Mean": 40.5, "Mean@0.1": 4.0},
+    "torch": {"Mean": 40.0, "Mean@0.1": 4.1},
+    "paddle_intervals": {"Mean": [38.5, 42.5], "Mean@0.1": [3.5, 4.5]},
+    "torch_intervals": {"Mean": [38.0, 42.0], "Mean@0.1": [3.6, 4.6]},
+    "paired": {
+        "Mean": {"difference": 0.5, "interval": [-0.4, 1.4]},
+        "Mean@0.1": {"difference": -0.1, "interval": [-0.5, 0.3]},
+    },
+}
+
+
+def write_twins(root: Path) -> None:
+    seen = {
+        "seeds": 2, "paddle_sd": 0.3, "torch_sd": 0.4, "difference": 0.5, "seen_beyond": 1.2,
+        "verdict": "no difference seen",
+    }  # fmt: skip
+    folder = "reproduce/runs/twins"
+    content = {
+        "newell_hg1_lspet": {
+            "runs": [{"seed": seed, **RUN} for seed in (0, 1)],
+            "judgement": {"Mean": seen, "Mean@0.1": seen | {"difference": -0.1}},
+        }
+    }
+    write(root, f"{folder}/twins.json", content)
+    for seed in (0, 1):
+        for number, side in enumerate(("paddle", "torch")):
+            run = f"{folder}/newell_hg1_lspet_s{seed}_{side}"
+            lines = [
+                {"kind": "train", "epoch": 0, "step": 0, "loss": 4.0},
+                {"kind": "train", "epoch": 0, "step": 1, "loss": 2.0},
+                {"kind": "eval", "epoch": 0, "Mean": 30.0 + number},
+            ]
+            write(root, f"{run}/metrics.jsonl", *lines)
+            official = {
+                "repository": "a/b",
+                "commit": "0123456789",
+                "network": "n.py",
+                "loss": "l.py",
+            }
+            write(root, f"{run}/record.json", {"official": official} if side == "torch" else {})
+    steps = {
+        "paddle": [1.0, 1.0],
+        "torch": [1.0, 1.0],
+        "relative_difference": [0.0, 3e-9],
+        "first_step_beyond": {"1e-12": 1, "1e-06": None},
+    }
+    write(root, f"{folder}/first_steps.json", {"newell_hg1_lspet": {"float64": steps}})
+
+
+def test_twins_show_difference_spread_and_judgement(root):
+    write_twins(root)
+    text = text_of(twins.section())
+    assert (
+        "| Newell hourglass, 1 stack | PCKh@0.5 | 2 | [+0.50](runs/twins/twins.json) "
+        "| 0.30 / 0.40 | 1.20 | *no difference seen* |"
+    ) in text
+    assert "| [−0.10](runs/twins/twins.json) |" in text
+    assert "[40.50 (38.5 – 42.5)](runs/twins/newell_hg1_lspet_s0_paddle/scores.json)" in text
+    assert "[+0.50 (−0.4 to +1.4)](runs/twins/twins.json)" in text
+    assert "https://github.com/a/b/blob/0123456789/n.py" in text
+
+
+def test_twins_say_at_which_step_they_part(root):
+    write_twins(root)
+    # Steps are counted from 1 for readers, from 0 in the record.
+    row = "float64 | [3.0e-09](runs/twins/first_steps.json) | 2 | never |"
+    assert row in text_of(twins.section())
+
+
+def test_curves_of_both_frameworks_stand_in_one_picture(root):
+    write_twins(root)
+    charts = next(b for b in twins.section().blocks if isinstance(b, Charts)).charts
+    score, loss = charts
+    assert [one.color for one in score.series] == [0, 0, 1, 1]
+    assert [one.name for one in score.series if one.name] == list(twins.FRAMEWORKS.values())
+    assert [one.y for one in score.series] == [(30.0,), (30.0,), (31.0,), (31.0,)]
+    assert loss.series[0].y == (3.0,)  # mean of the epoch's lines
+    assert len({chart.digest for chart in charts}) == 2
+
+
+def test_alignment_names_what_is_outside_its_tolerance(root):
+    row = {
+        "network": "x",
+        "step": "forward",
+        "precision": "float32",
+        "quantity": "maps",
+        "difference": 2e-6,
+        "tolerance": 1e-6,
+        "tolerance_source": "rounding",
+        "ok": False,
+        "reference": {"repository": "a/b", "commit": "abcdef0", "file": "m.py (f)"},
+        "evidence": "recorded",
+    }
+    good = row | {"step": "loss", "ok": True, "difference": 0.0}
+    effect = row | {"step": "loss", "ok": None, "tolerance": None, "difference": 0.3}
+    write(root, "reproduce/alignment/x.json", [row, good, effect])
+    assert alignment.judged("x") == (1, 2)
+    overview = alignment.overview({"x": "X"})
+    assert [(cell.text, cell.badge) for cell in overview.rows[0][1:]] == [
+        ("2", "bad"),
+        ("exact", "good"),
+    ]
+    table = alignment.table("x", "X")
+    assert [cell.text for cell in (line[5] for line in table.rows)] == [
+        "not within",
+        "within",
+        "effect",
+    ]
+    assert table.rows[0][-1].link == "https://github.com/a/b/blob/abcdef0/m.py"
+
+
+def test_speed_shows_the_record_and_links_to_it(root, monkeypatch):
+    record = {"date": "2025-01-01"}
+    write(root, "benchmarks/results/a.json", record)
+    lines = [("forward", "torch", "1 s", "2 s", "2.00", "≥ 1.6", "yes", "", "50 %")]
+    monkeypatch.setattr(results, "table_rows", lambda _: lines)
+    monkeypatch.setattr(results, "caption", lambda _: "caption")
+    table = next(block for block in speed.section().blocks if isinstance(block, Table))
+    cells = dict(zip(table.header, table.rows[0], strict=True))
+    assert cells["met"] == Cell("yes", badge="good")
+    assert cells["ours"] == Cell("1 s", "benchmarks/results/a.json")
+    assert cells["memory"] == "–"
