@@ -71,7 +71,7 @@ def measured_cell(row: TableRow, name: str) -> Cell | str:
     if verdict.measured is None:
         values = verdicts.rescored_values(row.values[name]).values()
         span = f"{points(min(values))} to {points(max(values))}"
-        return Cell(span, record, title=verdict.lacking, below="by the kind of mean")
+        return Cell(span, record, title=verdict.lacking, below="mean not stated")
     digits = 3 if row.values[name].unit == "fraction" else 2
     return Cell(points(verdict.measured, digits), record)
 

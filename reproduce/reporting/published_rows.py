@@ -154,10 +154,8 @@ def printed(row: PublishedRow) -> str:
     return text.removeprefix("0") if row.unit == "fraction" else text
 
 
-def value_cell(row: PublishedRow | None) -> Cell | str:
+def value_cell(row: PublishedRow) -> Cell:
     """A published value with its source."""
-    if row is None:
-        return "–"
     return Cell(printed(row), sources.address(row.source), title=row.source)
 
 
@@ -167,11 +165,15 @@ def main_names(row: TableRow) -> list[str]:
 
 
 def main_cells(row: TableRow) -> list[Cell | str]:
-    """PCKh@0.5 and the finer one with its threshold, or AP and AR, each with its source."""
+    """PCKh@0.5 or AP over its tolerance, then the finer one over its threshold, or AR."""
     names = main_names(row)
-    cells: list[Cell | str] = [value_cell(row.values.get(name)) for name in names[:2]]
-    if names[1:] and names[1] in HEADERS:
-        cells[1] = replace(cells[1], below=HEADERS[names[1]])
+    first = row.values[names[0]]
+    tolerance = f"{first.tolerance:g}"
+    tolerance = tolerance.removeprefix("0") if first.unit == "fraction" else tolerance
+    cells: list[Cell | str] = [replace(value_cell(first), below=f"± {tolerance}")]
+    if names[1:]:
+        below = HEADERS.get(names[1], "")
+        cells.append(replace(value_cell(row.values[names[1]]), below=below))
     return cells + ["–"] * (2 - len(cells))
 
 
@@ -182,7 +184,11 @@ def values_table(rows: Sequence[TableRow], dataset: str, caption: str) -> Table 
         return None
     names = [name for name in SHOWN[dataset] if any(name in row.values for row in rows)]
     lines = [
-        [row.name, row.publisher, *[value_cell(row.values.get(name)) for name in names]]
+        [
+            row.name,
+            row.publisher,
+            *[value_cell(row.values[name]) if name in row.values else "–" for name in names],
+        ]
         for row in rows
     ]
     header = ["network", "published by", *[HEADERS.get(name, name) for name in names]]

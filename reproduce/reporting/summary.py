@@ -94,7 +94,6 @@ def row_table(rows: Sequence[TableRow]) -> Table:
                 Cell(row.name, title=row.any.note, below=row.data_set),
                 *published_rows.main_cells(row),
                 evidence.measured_cell(row, published_rows.main_names(row)[0]),
-                _tolerance(row),
                 found.badge,
                 Cell(
                     row.publisher,
@@ -106,7 +105,7 @@ def row_table(rows: Sequence[TableRow]) -> Table:
         )
         filters.append({"data set": row.data_set, "network": row.family, "evidence": found.word})
     header = (
-        *("network", "PCKh@0.5 or AP", "PCKh@0.1x or AR", "measured", "tolerance"),
+        *("network", "PCKh@0.5 or AP, ± tolerance", "PCKh@0.1x or AR", "measured"),
         *("evidence", "published by, under which protocol"),
     )
     caption = "Every published row, with what was measured under exactly its protocol"
@@ -114,17 +113,8 @@ def row_table(rows: Sequence[TableRow]) -> Table:
         caption,
         header,
         lines,
-        frozenset({1, 2, 3, 4}),
+        frozenset({1, 2, 3}),
         filters=filters,
         anchor="rows",
         first_shown=12,
     )
-
-
-def _tolerance(row: TableRow) -> Cell | str:
-    for name in published_rows.MAIN[row.any.protocol.dataset]:
-        if name in row.values:
-            one = row.values[name]
-            text = f"{one.tolerance:g}".removeprefix("0") if one.unit == "fraction" else None
-            return Cell(f"± {text or f'{one.tolerance:g}'}", title=one.tolerance_reason)
-    return "–"
