@@ -26,7 +26,8 @@ class ImageNormalizer(nn.Layer):
 
     def forward(self, images_BHWC: paddle.Tensor) -> paddle.Tensor:
         """(B, H, W, 3) uint8 -> (B, 3, H, W) in the default float type."""
-        images_BCHW = images_BHWC.transpose([0, 3, 1, 2]).astype(self.scale.dtype)
+        # Static graphs of Paddle 2.6 do not transpose bytes.
+        images_BCHW = images_BHWC.astype(self.scale.dtype).transpose([0, 3, 1, 2])
         if self._turn:
             images_BCHW = images_BCHW.flip([1])
         return images_BCHW * self.scale + self.offset
