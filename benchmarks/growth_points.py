@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,18 +149,24 @@ def ranks_axis(options: Options) -> Axis:
 
 
 def ranked_training(root: str, ranks: int, people: int, batch: int) -> Work:
-    """Mean ``batch_cost`` of a short ``train.py``; memory of its largest process."""
+    """Mean ``batch_cost`` of a short ``train.py``'s second epoch; memory of its largest process."""
     data, output = rendered(root, people, 8), temporary_folder()
     launch = ["-m", "paddle.distributed.launch", "--backend", "gloo"]
     launch += ["--nproc_per_node", str(ranks), "--log_dir", output / "log"]
     words = ["train.py", "--config", NEWELL, "--dataset_root", data, "--num_workers", "1"]
     words += ["--set", "model.stacks=1", "data.image_size_wh=[128,128]", "train.epochs=2"]
     words += [f"train.batch_size={batch}", "train.log_every=1", "train.validate_every=2"]
+    # The stated threads are of all ranks together; each would take them all otherwise.
+    threads = str(max(int(os.environ["OMP_NUM_THREADS"]) // ranks, 1))
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
+    shared = dict.fromkeys(names, threads)
     runs: list[Path] = []
 
     def run() -> float:
         runs.append(output / f"run{len(runs)}")
-        command(*(launch if ranks > 1 else ()), *words, "--output_dir", runs[-1])
+        command(
+            *(launch if ranks > 1 else ()), *words, "--output_dir", runs[-1], environment=shared
+        )
         lines = (runs[-1] / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         logged = [line for line in map(json.loads, lines) if line["kind"] == "train"]
         second = [line["batch_cost"] for line in logged if line["epoch"] == 1]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,9 +38,12 @@ def temporary_folder() -> Path:
     return Path(folder.name)
 
 
-def command(*words: str | Path) -> None:
+def command(*words: str | Path, environment: dict[str, str] | None = None) -> None:
     """A command of the project, as a user types it; its output goes to the side's log."""
-    subprocess.run([sys.executable, *map(str, words)], cwd=ROOT, check=True)  # noqa: S603
+    variables = {**os.environ, **(environment or {})}
+    subprocess.run(  # noqa: S603
+        [sys.executable, *map(str, words)], cwd=ROOT, check=True, env=variables
+    )
 
 
 def rendered(root: str, train_people: int, val_people: int) -> Path:
