@@ -26,6 +26,8 @@ FLOAT32_FACTOR = 4
 FLOAT32_REASON = "4 × what PyTorch's float32 is off from its float64 in this run"
 FLOAT32_LOSS_REASON = "a square: twice the heat maps' error, 4 × what PyTorch's float32 has of it"
 CHAOS_FACTOR = 20
+SAMPLE, VALUES = 20_000, "up to 20,000 values each"
+"""As torch_side.py has it."""
 CHAOS_REASON = "20 × what a 1e-13 change of the images does in the reference, in this run"
 
 
@@ -64,17 +66,25 @@ def our_answers(
                 for key, parameter in network.named_parameters():
                     if parameter.grad is not None:
                         name = name_seeded.official_name(key)
-                        answers[f"gradient/{name}"] = parameter.grad.numpy()
+                        gradient = parameter.grad.numpy().ravel()
+                        answers[f"gradient/{name}"] = sample(gradient)
+                        answers[f"norm/{name}"] = np.linalg.norm(gradient.astype(np.float64))
             adam.step()
             adam.clear_grad()
             if step == 0:
                 for key, value in network.state_dict().items():
-                    answers[f"after/{name_seeded.official_name(key)}"] = value.numpy()
+                    answers[f"after/{name_seeded.official_name(key)}"] = sample(value.numpy())
         # In training mode: running statistics carry Paddle's float32 momentum, 2.4e-8 a step.
         with paddle.no_grad():
             answers["last"] = network(batch)[-1].heatmaps_BJHW.numpy()
     answers["losses"] = np.array(losses)
     return answers
+
+
+def sample(array: np.ndarray) -> np.ndarray:
+    """The values that the child keeps of a tensor, evenly spread."""
+    flat = array.ravel()
+    return flat[:: max(1, -(-len(flat) // SAMPLE))].copy()
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -142,7 +152,7 @@ class Comparison:
         pairs = [(ours[f"gradient/{n}"], base[f"gradient/{n}"]) for n in sorted(self._real)]
         off = math.sqrt(sum(float(((one - other) ** 2).sum()) for one, other in pairs))
         norm = math.sqrt(sum(float((other**2).sum()) for _, other in pairs))
-        text = f"gradients of {len(pairs)} tensors together, relative L2"
+        text = f"gradients of {len(pairs)} tensors, {VALUES}, together, relative L2"
         measures["backward", text] = off / norm
         statistics = [n for n in ours if n.startswith("after/") and ".running_" in n]
         measures["batch norm", f"{len(statistics)} running statistics after one step, relative"] = (
@@ -150,12 +160,17 @@ class Comparison:
         )
         if not exact:
             return measures
-        text = f"gradients of {len(pairs)} tensors, largest relative L2 of one"
+        text = f"gradients of {len(pairs)} tensors, {VALUES}, largest relative L2 of one"
         measures["backward", text] = max(_relative_l2(one, other) for one, other in pairs)
+        text = f"norms of {len(pairs)} gradients over all values, relative"
+        norms = (float(ours[f"norm/{n}"] / base[f"norm/{n}"] - 1) for n in self._real)
+        measures["backward", text] = max(map(abs, norms))
         moved = max(
             float(np.abs(ours[f"after/{n}"] - base[f"after/{n}"]).max()) for n in self._real
         )
-        measures["optimiser", "parameters after one Adam step, in learning rates"] = moved / 1e-3
+        measures["optimiser", f"parameters after one Adam step, {VALUES}, in learning rates"] = (
+            moved / 1e-3
+        )
         steps = len(base["losses"])
         off = np.abs(ours["losses"] / base["losses"] - 1).max()
         measures["optimiser", f"losses of {steps} Adam steps, relative"] = float(off)
@@ -237,7 +252,7 @@ class Comparison:
                 constant_off = max(constant_off, float(np.abs(ours - other.flat[0]).max()))
             else:
                 drawn += 1
-                worst = max(worst, two_sample(ours[:: max(1, len(ours) // 20_000)], other))
+                worst = max(worst, two_sample(sample(ours), other))
         text = f"first weights of {drawn} tensors, Kolmogorov-Smirnov of two samples"
         step = "initialisation", "float32"
         yield self._row(*step, text, worst, KOLMOGOROV, KOLMOGOROV_REASON)

