@@ -49,6 +49,22 @@ def test_missing_joints_never_count() -> None:
     assert pckh.count_within(other, visible, pckh.AUC_THRESHOLDS).sum() == 31  # 0.20 … 0.50
 
 
+def test_looking_up_counts_what_hits_counts() -> None:
+    rng = np.random.default_rng(1)
+    errors = rng.choice([0.0, 0.1, 0.11, 0.3, np.nan, np.inf], (50, 16))
+    visible = rng.integers(0, 2, (50, 16))
+    thresholds = [0.5, 0.1, 0.11, 0.0]
+    each = [pckh.hits(errors, visible, threshold).sum(0) for threshold in thresholds]
+    np.testing.assert_array_equal(pckh._hit_counts(errors, visible, thresholds), each)
+
+
+def test_errors_have_the_bits_of_the_norm() -> None:
+    rng = np.random.default_rng(2)
+    found, truth, head = rng.normal(size=(9, 16, 2)), rng.normal(size=(9, 16, 2)), rng.random(9)
+    expected = np.linalg.norm(found - truth, axis=-1) / head[:, None]
+    np.testing.assert_array_equal(pckh.normalised_errors(found, truth, head), expected)
+
+
 def test_rows_of_the_auc_are_the_reference_ones() -> None:
     np.testing.assert_array_equal(pckh.AUC_THRESHOLDS, np.arange(0, 0.5 + 0.01, 0.01))
     assert pckh.AUC_THRESHOLDS[[10, 11, 50]].tolist() == [0.1, 0.11, 0.5]
