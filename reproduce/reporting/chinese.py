@@ -58,7 +58,8 @@ def report(note: str) -> str:
 def verdict_section() -> Section:
     """What holds."""
     rows = published_rows.table_rows()
-    values = sum(len(row.values) for row in rows)
+    published = [row for row in rows if evidence.of(row.id).word != evidence.BY_A_USER]
+    values = sum(len(row.values) for row in published)
     counts = Counter((row.family, evidence.of(row.id).word) for row in rows)
     lines = []
     for word in evidence.WORDS:
@@ -66,7 +67,7 @@ def verdict_section() -> Section:
         name, meaning = WORDS[word]
         lines.append([badge("plain", name), *[str(n) for n in numbers], str(sum(numbers)), meaning])
     caption = (
-        f"共 {len(rows)} 行已发表结果、{values} 个数值"
+        f"共 {len(published)} 行已发表结果、{values} 个数值"
         "（[published.csv](reproduce/published.csv)），按现有的最强证据分类："
     )
     words = (
