@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
 import shutil
@@ -137,6 +138,36 @@ def test_a_folder_goes_before_an_archive(tmp_path: Path) -> None:
     (root / "a.jpg").write_bytes(b"file")
     assert archives_of(root) == ()
     assert image_files.read_bytes(root, "a.jpg") == (b"file", str(root / "a.jpg"))
+
+
+def test_archives_beside_loose_images_are_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.JPG").write_bytes(b"file")
+    (tmp_path / "images" / "notes.zip").write_bytes(b"no archive at all")
+    assert archives_of(tmp_path / "images") == ()
+    assert image_files.missing(tmp_path / "images", ["a.jpg", "b.jpg"]) == ["b.jpg"]
+    assert image_files.read_bytes(tmp_path / "images", "a.jpg")[0] == b"file"
+
+
+def test_absolute_and_relative_names_go_together(tmp_path: Path) -> None:
+    for number, name in enumerate(("/data/a.jpg", "./data/b.jpg")):  # tar -P; tar .
+        with tarfile.open(tmp_path / f"images-{number}.tar", "w") as archive:
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(b"x"))
+    assert image_files.missing(tmp_path / "images", ["a.jpg", "b.jpg"]) == []
+
+
+def test_a_member_unpacks_to_what_is_announced_and_no_more(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "images.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.jpg", bytes(1 << 20))
+    data = bytearray((tmp_path / "images.zip").read_bytes())
+    struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, 1000)  # its whole size
+    (tmp_path / "images.zip").write_bytes(bytes(data))
+    member = open_archives(tmp_path / "images").find("a.jpg")
+    assert member.whole_size == 1000
+    with pytest.raises(UserError, match="is damaged"):
+        member.read()
 
 
 def test_a_changed_archive_is_listed_anew_and_lists_travel(tmp_path: Path) -> None:

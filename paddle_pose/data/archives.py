@@ -34,6 +34,7 @@ class Member:
         name: path inside it.
         offset: of the data (tar), or of the local header before them (zip).
         size: bytes in the archive.
+        whole_size: bytes of the image; other than ``size`` where it is compressed.
         crc: of the image's bytes; None in a tar, which has none.
         deflated: whether the bytes are compressed.
     """
@@ -42,6 +43,7 @@ class Member:
     name: str
     offset: int
     size: int
+    whole_size: int
     crc: int | None
     deflated: bool
 
@@ -60,7 +62,9 @@ class Member:
             if len(data) != self.size:
                 raise UserError(f"{where} is cut short; copy or download the archive again")
             if self.deflated:
-                data = zlib.decompress(data, -zlib.MAX_WBITS)
+                # One byte more than announced is enough for the CRC to fail.
+                unpacked = zlib.decompressobj(-zlib.MAX_WBITS)
+                data = unpacked.decompress(data, self.whole_size + 1)
         except (OSError, struct.error, zlib.error) as error:
             raise UserError(f"{where} cannot be read ({error})") from error
         if self.crc is not None and zlib.crc32(data) != self.crc:
@@ -125,7 +129,10 @@ def archives_of(image_root: Path) -> tuple[Path, ...]:
 def _archives_in(folder: Path, root: Path, modified_ns: int) -> tuple[Path, ...]:
     del modified_ns  # part of the cache's key only
     if folder == root:
-        return tuple(sorted(file for file in root.iterdir() if file.suffix in (".zip", ".tar")))
+        files = sorted(root.iterdir())
+        if any(_is_image(file.name) for file in files):
+            return ()
+        return tuple(file for file in files if file.suffix in (".zip", ".tar"))
     whole = [root.with_name(root.name + ending) for ending in (".zip", ".tar")]
     found = [file for file in whole if file.is_file()]
     return tuple(found[:1] or sorted(folder.glob(f"{root.name}*.tar")))
@@ -147,6 +154,11 @@ def _listed(files: tuple[Path, ...], modified_ns: tuple[int, ...]) -> ImageArchi
 
 def _stem(name: str) -> str:
     return os.path.splitext(name)[0].lower()
+
+
+def _relative(name: str) -> str:
+    """A member's path without what ``tar -P`` or ``tar .`` put before it."""
+    return name.removeprefix("./").lstrip("/")
 
 
 def _is_image(name: str) -> bool:
@@ -171,9 +183,10 @@ def _zip_members(file: Path) -> list[Member]:
     return [
         Member(
             file,
-            info.filename,
+            _relative(info.filename),
             info.header_offset,
             info.compress_size,
+            info.file_size,
             info.CRC,
             info.compress_type == zipfile.ZIP_DEFLATED,
         )
@@ -188,9 +201,10 @@ def _tar_members(file: Path) -> list[Member]:
         with tarfile.open(file, "r:") as archive:
             while (info := archive.next()) is not None:
                 archive.members.clear()  # else every header is kept
-                name = info.name.removeprefix("./")
+                name = _relative(info.name)
                 if info.isreg() and _is_image(name):
-                    members.append(Member(file, name, info.offset_data, info.size, None, False))
+                    place = info.offset_data, info.size, info.size
+                    members.append(Member(file, name, *place, None, False))
     except (OSError, tarfile.TarError) as error:
         raise UserError(
             f"{file}: not an uncompressed tar file that can be read ({error}); "
