@@ -101,6 +101,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.redraw:
         growth_page.draw(newest(GROWTH))
         return 0
+    if given.threads < 1:
+        raise UserError("--threads: must be at least 1")
     options = Options(threads=given.threads, quick=given.quick)
     axes = all_axes(options, given.only)
     record = run(axes, options)

@@ -219,8 +219,9 @@ class Child:
 
     def run(self, *, keep: bool = True) -> None:
         """One run; kept as a sample unless it only warms up."""
-        self._process.stdin.write("run\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; ``_read`` says so
+            self._process.stdin.write("run\n")
+            self._process.stdin.flush()
         reply = self._read()
         self.peak_mib = reply["peak_mib"]
         if keep:

@@ -131,10 +131,12 @@ def caption(record: dict[str, Any]) -> str:
         for precision, by in record["matrix_product"].items()
     )
     options, machine = record["options"], record["machine"]
+    alone = [len(r["ours"]["samples"]) for r in record["rows"] if r["ours"] and not r["theirs"]]
+    runs = f" (of a side alone: {min(alone)} or more)" if alone else ""
     return (
         f"{machine['cpu']}, {options['threads']} threads, Paddle {versions.get('paddle', '–')}, "
         f"PyTorch {versions.get('torch', '–')}, commit {(record['code']['commit'] or '–')[:7]}, "
-        f"{record['date'][:10]}. Medians over {options['pairs']} pairs or more, A B A B, each side "
-        f"in its own process; ratio: median over the pairs. Memory: peak of the process, ours / "
-        f"theirs. Share of peak: of the fastest matrix product here ({rates})."
+        f"{record['date'][:10]}. Medians over {options['pairs']} pairs or more{runs}, A B A B, "
+        "each side in its own process; ratio: median over the pairs. Memory: peak of the process, "
+        f"ours / theirs. Share of peak: of the fastest matrix product here ({rates})."
     )
