@@ -7,6 +7,7 @@ from pathlib import Path
 
 from paddle_pose import launching, runtime
 from paddle_pose.errors import one_line_errors
+from paddle_pose.settings import ENGINES, PRECISIONS
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -28,13 +29,13 @@ def parse_arguments() -> argparse.Namespace:
     add("--device", help="auto (default), cpu, gpu or gpu:N")
     add(
         "--engine",
-        choices=("auto", "eager", "onednn"),
+        choices=ENGINES,
         help="onednn compiles the network first: equal to eager within 1e-5 of the largest value; "
         "auto (default) does so on a CPU for 200 people or more",
     )
     add(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=PRECISIONS,
         help="float32 (default); bfloat16 is twice as fast on CPUs that have it, and rounds",
     )
     launching.add_arguments(parser)

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from paddle_pose.runtime import cpu_facts
+
 BLOCK_ROWS = 8
 CHUNK_CELLS = 1 << 20
 """Cells searched at a time: few enough to stay in the cache, enough to make a thread worth it."""
@@ -147,7 +149,7 @@ def _merged_around(
 def thread_count() -> int:
     """Threads this process was given (``runtime`` sets OMP_NUM_THREADS), else its cores."""
     given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else len(os.sched_getaffinity(0))
+    return int(given) if given.isdigit() and int(given) else cpu_facts()[2]
 
 
 def _over_people(search: Callable[[slice], Peaks], shape_BJHW: tuple[int, ...]) -> Peaks:

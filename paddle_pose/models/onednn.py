@@ -1,15 +1,14 @@
-"""Convolutions of eager networks on a CPU by the oneDNN that Paddle brings along.
+"""The oneDNN that Paddle brings along, called through its C interface.
 
-Paddle's own CPU kernel copies every patch to columns and multiplies matrices; oneDNN's, on channels
-in blocks, take a third to half of its time, the copies into blocks and back included. Paddle calls
-them in compiled inference only, so its library, ``paddle/libs/libdnnl``, is called here directly,
-through the C interface of oneDNN 3. No Python package offers these primitives.
+Paddle's own CPU kernels copy every patch of a convolution to columns and multiply matrices, and run
+batch norm, ReLU and pooling on one thread. oneDNN's take a half to a third of that time. Paddle
+calls them in compiled inference only, so its library, ``paddle/libs/libdnnl``, is called here
+directly. No Python package offers these primitives. ``packed_layers`` makes layers of them.
 
-One set of primitives is made per shape and kept. What is not float32 on a CPU, and a library that
-does not answer as expected, is left to Paddle: ``usable`` says no. PADDLE_POSE_ONEDNN=0 switches
-all of it off; second derivatives, and paddle.grad for some of the inputs, need that.
+A library that does not answer as oneDNN 3 is left alone. PADDLE_POSE_ONEDNN=0 switches all off.
 
-Source of names and numbers: uxlfoundation/oneDNN include/oneapi/dnnl/dnnl_types.h, v3.2 and v3.6.
+Source of names and numbers: uxlfoundation/oneDNN include/oneapi/dnnl/dnnl_types.h; the same in
+v3.2 (Paddle 2.6) and v3.6 (Paddle 3.3).
 """
 
 from __future__ import annotations
@@ -20,35 +19,37 @@ import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import paddle
-from paddle.autograd import PyLayer
-from paddle.nn import functional as F
 
-_FLOAT32, _CPU, _FORWARD_TRAINING, _DIRECT, _ANY_LAYOUT = 3, 1, 64, 1, 1
-_DEFAULT_STREAM = 1
-_SRC, _DST, _WEIGHTS, _BIAS = 1, 17, 33, 41
-_DIFF_SRC, _DIFF_DST, _DIFF_WEIGHTS, _DIFF_BIAS = 129, 145, 161, 169
+SRC, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = 1, 17, 33, 41, 49, 50, 51, 52, 64
+DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 169, 255, 256
 _LAYOUT_QUERY = {
-    _SRC: 129,
-    _DIFF_SRC: 130,
-    _WEIGHTS: 131,
-    _DIFF_WEIGHTS: 132,
-    _DST: 133,
-    _DIFF_DST: 134,
+    SRC: 129,
+    DIFF_SRC: 130,
+    WEIGHTS: 131,
+    DIFF_WEIGHTS: 132,
+    DST: 133,
+    DIFF_DST: 134,
+    WORKSPACE: 135,
 }
 """Argument of a primitive -> the query for the layout it wants (dnnl_query_t)."""
-_PLANS = 512
-"""Shapes whose primitives are kept; a network has up to 60."""
+FORWARD_TRAINING, CONVOLUTION_DIRECT = 64, 1
+_FLOAT32, _CPU, _DEFAULT_STREAM, _ANY_LAYOUT = 3, 1, 1, 1
+_PACKED = {16: 78, 8: 102}
+"""Channels of a block -> dnnl_aBcd16b, dnnl_aBcd8b."""
 
-_Handle = ctypes.c_void_p
+Handle = ctypes.c_void_p
+
+
+class Failed(Exception):
+    """oneDNN refused a call."""
 
 
 class _Argument(ctypes.Structure):
     """dnnl_exec_arg_t."""
 
-    _fields_ = (("name", ctypes.c_int), ("memory", _Handle))
+    _fields_ = (("name", ctypes.c_int), ("memory", Handle))
 
 
 class _Version(ctypes.Structure):
@@ -57,35 +58,38 @@ class _Version(ctypes.Structure):
     _fields_ = (("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int))
 
 
-class _Failed(Exception):
-    """oneDNN refused a call; Paddle's own kernel does the work."""
-
-
-class _Library:
-    """The loaded library with one engine and one stream."""
+class Library:
+    """The loaded library with one engine and one stream; layouts are of float32 values."""
 
     def __init__(self, path: Path) -> None:
         self._calls = ctypes.CDLL(str(path))
         self._calls.dnnl_version.restype = ctypes.POINTER(_Version)
         if self._calls.dnnl_version().contents.major != 3:
-            raise _Failed("not oneDNN 3")
-        self._calls.dnnl_primitive_desc_query_md.restype = _Handle
+            raise Failed("not oneDNN 3")
+        self._calls.dnnl_primitive_desc_query_md.restype = Handle
         self._calls.dnnl_memory_desc_get_size.restype = ctypes.c_size_t
+        self._set_address = self._calls.dnnl_memory_set_data_handle
+        self._set_address.argtypes = (Handle, Handle)
+        self._execute = self._calls.dnnl_primitive_execute
         self.engine = self.make("engine_create", _CPU, ctypes.c_size_t(0))
-        self.stream = self.make("stream_create", self.engine, ctypes.c_uint(_DEFAULT_STREAM))
+        self._stream = self.make("stream_create", self.engine, ctypes.c_uint(_DEFAULT_STREAM))
 
     def call(self, name: str, *arguments: object) -> None:
-        """Raises _Failed where oneDNN does not answer 0."""
+        """Raises Failed where oneDNN does not answer 0."""
         if getattr(self._calls, f"dnnl_{name}")(*arguments):
-            raise _Failed(name)
+            raise Failed(name)
 
-    def make(self, name: str, *arguments: object) -> _Handle:
+    def make(self, name: str, *arguments: object) -> Handle:
         """What a creating function leaves at its first argument."""
-        made = _Handle()
+        made = Handle()
         self.call(name, ctypes.byref(made), *arguments)
         return made
 
-    def plain(self, sizes: Sequence[int]) -> _Handle:
+    def describe(self, name: str, *arguments: object) -> Handle:
+        """Description of a primitive with default attributes."""
+        return self.make(f"{name}_primitive_desc_create", self.engine, *arguments, None)
+
+    def plain(self, sizes: Sequence[int]) -> Handle:
         """Layout of a contiguous tensor."""
         strides = [1]
         for size in reversed(sizes[1:]):
@@ -93,57 +97,79 @@ class _Library:
         return self.make(
             "memory_desc_create_with_strides",
             len(sizes),
-            _sizes(sizes),
+            dimensions(sizes),
             _FLOAT32,
-            _sizes(strides),
+            dimensions(strides),
         )
 
-    def any(self, sizes: Sequence[int]) -> _Handle:
+    def packed(self, sizes: Sequence[int], block: int) -> Handle:
+        """Layout of a (B, C/block, H, W, block) tensor for the (B, C, H, W) that it holds."""
+        return self._tagged(sizes, _PACKED[block])
+
+    def any(self, sizes: Sequence[int]) -> Handle:
         """The layout that the primitive likes best."""
+        return self._tagged(sizes, _ANY_LAYOUT)
+
+    def _tagged(self, sizes: Sequence[int], tag: int) -> Handle:
         return self.make(
-            "memory_desc_create_with_tag", len(sizes), _sizes(sizes), _FLOAT32, _ANY_LAYOUT
+            "memory_desc_create_with_tag", len(sizes), dimensions(sizes), _FLOAT32, tag
         )
 
-    def wanted(self, description: _Handle, argument: int) -> _Handle:
+    def wanted(self, description: Handle, argument: int) -> Handle:
         """Layout that a primitive wants for an argument; owned by its description."""
         query = _LAYOUT_QUERY[argument]
-        return _Handle(self._calls.dnnl_primitive_desc_query_md(description, query, 0))
+        return Handle(self._calls.dnnl_primitive_desc_query_md(description, query, 0))
 
-    def equal(self, one: _Handle, other: _Handle) -> bool:
+    def equal(self, one: Handle, other: Handle) -> bool:
+        """Whether two layouts are the same."""
         return bool(self._calls.dnnl_memory_desc_equal(one, other))
 
-    def bytes_of(self, layout: _Handle) -> int:
+    def bytes_of(self, layout: Handle) -> int:
+        """Memory that a tensor in that layout takes."""
         return self._calls.dnnl_memory_desc_get_size(layout)
 
-    def memory(self, layout: _Handle) -> _Handle:
+    def memory(self, layout: Handle) -> Handle:
         """A memory object that points nowhere yet."""
-        return self.make("memory_create", layout, self.engine, _Handle())
+        return self.make("memory_create", layout, self.engine, Handle())
 
-    def point(self, memory: _Handle, address: int) -> None:
-        self.call("memory_set_data_handle", memory, _Handle(address))
+    def point(self, memory: Handle, address: int) -> None:
+        """Let a memory object stand for the memory at an address."""
+        if self._set_address(memory, address):
+            raise Failed("memory_set_data_handle")
 
-    def execute(self, primitive: _Handle, arguments: ctypes.Array) -> None:
-        self.call("primitive_execute", primitive, self.stream, len(arguments), arguments)
+    def execute(self, primitive: Handle, arguments: ctypes.Array) -> None:
+        """Run a primitive; its outputs are written when this returns."""
+        if self._execute(primitive, self._stream, len(arguments), arguments):
+            raise Failed("primitive_execute")
 
 
-def _sizes(values: Sequence[int]) -> ctypes.Array:
+def dimensions(values: Sequence[int]) -> ctypes.Array:
     """dnnl_dims_t."""
     return (ctypes.c_int64 * 12)(*values)
 
 
 @functools.lru_cache(maxsize=1)
-def _library() -> _Library | None:
+def library() -> Library | None:
     """Paddle's oneDNN; None where it is switched off, missing or another version."""
     if os.environ.get("PADDLE_POSE_ONEDNN") == "0":
         return None
     folder = Path(paddle.__file__).parent / "libs"
     try:
-        return _Library(next(iter(sorted(folder.glob("libdnnl.so*")))))
-    except (StopIteration, OSError, AttributeError, _Failed):
+        return Library(next(iter(sorted(folder.glob("libdnnl.so*")))))
+    except (StopIteration, OSError, AttributeError, Failed):
         return None
 
 
-class _Workspace:
+def usable(*tensors: paddle.Tensor) -> bool:
+    """Whether oneDNN takes these: float32 values on a CPU in an eager network."""
+    return (
+        paddle.in_dynamic_mode()
+        and library() is not None
+        and all(t.dtype == paddle.float32 and t.place.is_cpu_place() for t in tensors)
+    )
+
+
+class _CopySpace:
     """Memory for copies in oneDNN's layouts, shared by all primitives: it only grows."""
 
     def __init__(self) -> None:
@@ -151,231 +177,84 @@ class _Workspace:
 
     def reserve(self, size: int) -> None:
         if size > self._bytes:
-            self._block = None
+            self._bytes, self._block = 0, None  # nothing to point at if there is no memory left
             self._block = ctypes.create_string_buffer(size + 64)
             self._bytes = size
-            self.address = (ctypes.addressof(self._block) + 63) // 64 * 64
+            self.address = _aligned(ctypes.addressof(self._block))
 
 
-_workspace = _Workspace()
+def _aligned(number: int) -> int:
+    return (number + 63) // 64 * 64
+
+
+_copy_space = _CopySpace()
 _lock = threading.Lock()
-"""Held while primitives run: memory objects and the workspace are shared."""
+"""Held while primitives run: their memory objects and the copy space are shared."""
 
 
-class _Primitive:
-    """A oneDNN primitive with copies around it where it wants another layout than ours."""
+class Primitive:
+    """A oneDNN primitive, with copies around it where it wants other layouts than the tensors have.
+
+    ``layouts``: argument -> layout of the tensor that will be given, None for the wanted one.
+    """
 
     def __init__(
-        self, description: _Handle, layouts: dict[int, _Handle], outputs: set[int]
+        self, description: Handle, layouts: dict[int, Handle | None], outputs: set[int]
     ) -> None:
-        library = _library()
-        self._primitive = library.make("primitive_create", description)
-        self._ours = {name: library.memory(layout) for name, layout in layouts.items()}
-        self._before, self._after, self._copies = [], [], []
-        self._bytes = 0
-        arguments = []
+        calls = library()
+        self._copied_bytes, self._copies_at = 0, 0
+        self._tensors: list[list] = []  # argument, memory object, where it points
+        self._copies: list[tuple[Handle, int]] = []  # memory object, offset in the copy space
+        before, after, arguments = [], [], []
         for name, layout in layouts.items():
-            wanted = library.wanted(description, name) if name in _LAYOUT_QUERY else layout
-            memory = self._ours[name]
-            if not library.equal(wanted, layout):
-                memory = library.memory(wanted)
-                self._copies.append((memory, self._bytes))
-                self._bytes += (library.bytes_of(wanted) + 63) // 64 * 64
+            wanted = calls.wanted(description, name) if name in _LAYOUT_QUERY else layout
+            given = memory = calls.memory(layout or wanted)
+            self._tensors.append([name, given, 0])
+            if layout and not calls.equal(wanted, layout):
+                memory = calls.memory(wanted)
+                self._copies.append((memory, self._copied_bytes))
+                self._copied_bytes += _aligned(calls.bytes_of(wanted))
                 if name in outputs:
-                    self._after.append(_copy(wanted, memory, layout, self._ours[name]))
+                    after.append(_copy(wanted, memory, layout, given))
                 else:
-                    self._before.append(_copy(layout, self._ours[name], wanted, memory))
+                    before.append(_copy(layout, given, wanted, memory))
             arguments.append((name, memory))
-        self._arguments = (_Argument * len(arguments))(*arguments)
+        this = calls.make("primitive_create", description)
+        self._runs = [*before, (this, (_Argument * len(arguments))(*arguments)), *after]
 
     def __call__(self, tensors: dict[int, paddle.Tensor]) -> None:
-        library = _library()
+        """Run; all tensors contiguous, outputs are written."""
+        calls = library()
         with _lock:
-            _workspace.reserve(self._bytes)
-            for name, tensor in tensors.items():
-                library.point(self._ours[name], tensor.data_ptr())
-            for memory, offset in self._copies:
-                library.point(memory, _workspace.address + offset)
-            for primitive, arguments in self._before:
-                library.execute(primitive, arguments)
-            library.execute(self._primitive, self._arguments)
-            for primitive, arguments in self._after:
-                library.execute(primitive, arguments)
+            for slot in self._tensors:
+                name, memory, address = slot
+                if (now := tensors[name].data_ptr()) != address:
+                    calls.point(memory, now)
+                    slot[2] = now
+            _copy_space.reserve(self._copied_bytes)
+            if self._copies_at != _copy_space.address:
+                for memory, offset in self._copies:
+                    calls.point(memory, _copy_space.address + offset)
+                self._copies_at = _copy_space.address
+            for primitive, arguments in self._runs:
+                calls.execute(primitive, arguments)
+
+
+def copying(source: Handle, target: Handle) -> Primitive:
+    """From one layout to another."""
+    return Primitive(_copy_description(source, target), {SRC: source, DST: target}, {DST})
+
+
+def _copy_description(source: Handle, target: Handle) -> Handle:
+    calls = library()
+    return calls.make(
+        "reorder_primitive_desc_create", source, calls.engine, target, calls.engine, None
+    )
 
 
 def _copy(
-    source: _Handle, source_memory: _Handle, target: _Handle, target_memory: _Handle
-) -> tuple[_Handle, ctypes.Array]:
-    """A primitive that copies one layout to another, with its arguments."""
-    library = _library()
-    description = library.make(
-        "reorder_primitive_desc_create", source, library.engine, target, library.engine, None
-    )
-    arguments = (_Argument * 2)((_SRC, source_memory), (_DST, target_memory))
-    return library.make("primitive_create", description), arguments
-
-
-class _Convolution:
-    """Primitives of one convolution at one size."""
-
-    def __init__(
-        self,
-        x_shape: tuple[int, ...],
-        weight_shape: tuple[int, ...],
-        has_bias: bool,
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        groups: int,
-    ) -> None:
-        library = _library()
-        out, _, *kernel = weight_shape
-        sides = [
-            (side + 2 * pad - size) // step + 1
-            for side, pad, size, step in zip(x_shape[2:], padding, kernel, stride, strict=True)
-        ]
-        self.out_shape = [x_shape[0], out, *sides]
-        grouped = (groups, out // groups, *weight_shape[1:]) if groups > 1 else weight_shape
-        self._plain = {
-            "x": library.plain(x_shape),
-            "weight": library.plain(grouped),
-            "out": library.plain(self.out_shape),
-        }
-        free = [library.any(x_shape), library.any(grouped), library.any(self.out_shape)]
-        bias = library.plain([out]) if has_bias else None
-        self._plain["bias"] = bias
-        x, weight, y = free
-        window = (_sizes(stride), _sizes([0, 0]), _sizes(padding), _sizes(padding))
-        forward = library.make(
-            "convolution_forward_primitive_desc_create",
-            library.engine,
-            _FORWARD_TRAINING,
-            _DIRECT,
-            x,
-            weight,
-            bias,
-            y,
-            *window,
-            None,
-        )
-        to_x = library.make(
-            "convolution_backward_data_primitive_desc_create",
-            library.engine,
-            _DIRECT,
-            x,
-            weight,
-            y,
-            *window,
-            forward,
-            None,
-        )
-        to_weight = library.make(
-            "convolution_backward_weights_primitive_desc_create",
-            library.engine,
-            _DIRECT,
-            x,
-            weight,
-            bias,
-            y,
-            *window,
-            forward,
-            None,
-        )
-        self.forward = self._primitive(
-            forward, {_SRC: "x", _WEIGHTS: "weight", _BIAS: "bias", _DST: "out"}, {_DST}
-        )
-        self.to_x = self._primitive(
-            to_x, {_DIFF_DST: "out", _WEIGHTS: "weight", _DIFF_SRC: "x"}, {_DIFF_SRC}
-        )
-        self.to_weight = self._primitive(
-            to_weight,
-            {_DIFF_DST: "out", _SRC: "x", _DIFF_WEIGHTS: "weight", _DIFF_BIAS: "bias"},
-            {_DIFF_WEIGHTS, _DIFF_BIAS},
-        )
-
-    def _primitive(
-        self, description: _Handle, names: dict[int, str], outputs: set[int]
-    ) -> _Primitive:
-        layouts = {arg: self._plain[n] for arg, n in names.items() if self._plain[n] is not None}
-        return _Primitive(description, layouts, outputs)
-
-
-@functools.lru_cache(maxsize=_PLANS)
-def _plan(*key: object) -> _Convolution | None:
-    """The primitives for a shape; None where oneDNN has none."""
-    try:
-        return _Convolution(*key)
-    except (_Failed, AttributeError):
-        return None
-
-
-class _ConvolutionLayer(PyLayer):
-    """The convolution with its gradients; every tensor is contiguous."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        plan: _Convolution,
-        x: paddle.Tensor,
-        weight: paddle.Tensor,
-        bias: paddle.Tensor | None,
-    ) -> paddle.Tensor:
-        out = paddle.empty(plan.out_shape, dtype="float32")
-        tensors = {_SRC: x, _WEIGHTS: weight, _DST: out}
-        if bias is not None:
-            tensors[_BIAS] = bias
-        plan.forward(tensors)
-        ctx.plan, ctx.has_bias = plan, bias is not None
-        ctx.fixed = [t.stop_gradient for t in (x, weight, bias) if t is not None]
-        ctx.save_for_backward(x, weight)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, d_out: paddle.Tensor) -> tuple[paddle.Tensor | None, ...]:
-        if paddle.is_grad_enabled():
-            raise NotImplementedError("second derivatives need PADDLE_POSE_ONEDNN=0")
-        x, weight = ctx.saved_tensor()
-        d_out = d_out.contiguous()
-        gradients = [None] * len(ctx.fixed)
-        if not ctx.fixed[0]:
-            gradients[0] = paddle.empty(x.shape, dtype="float32")
-            ctx.plan.to_x({_DIFF_DST: d_out, _WEIGHTS: weight, _DIFF_SRC: gradients[0]})
-        if not all(ctx.fixed[1:]):
-            gradients[1] = paddle.empty(weight.shape, dtype="float32")
-            tensors = {_DIFF_DST: d_out, _SRC: x, _DIFF_WEIGHTS: gradients[1]}
-            if ctx.has_bias:
-                gradients[2] = paddle.empty([weight.shape[0]], dtype="float32")
-                tensors[_DIFF_BIAS] = gradients[2]
-            ctx.plan.to_weight(tensors)
-        return tuple(
-            None if fixed else gradient
-            for fixed, gradient in zip(ctx.fixed, gradients, strict=True)
-        )
-
-
-def usable(*tensors: paddle.Tensor) -> bool:
-    """Whether oneDNN takes these: float32 values on a CPU in an eager network."""
-    return (
-        _library() is not None
-        and paddle.in_dynamic_mode()
-        and all(t.dtype == paddle.float32 and t.place.is_cpu_place() for t in tensors)
-    )
-
-
-def convolution(
-    x_BCHW: paddle.Tensor,
-    weight: paddle.Tensor,
-    bias: paddle.Tensor | None,
-    *,
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-    groups: int,
-) -> paddle.Tensor:
-    """F.conv2d for ``usable`` tensors, gradients of the first order included.
-
-    For a fixed number of threads equal arguments give equal bits.
-    """
-    key = (tuple(x_BCHW.shape), tuple(weight.shape), bias is not None, stride, padding, groups)
-    plan = _plan(*key)
-    if plan is None:
-        return F.conv2d(x_BCHW, weight, bias, stride, padding, groups=groups)
-    return _ConvolutionLayer.apply(plan, x_BCHW.contiguous(), weight, bias)
+    source: Handle, source_memory: Handle, target: Handle, target_memory: Handle
+) -> tuple[Handle, ctypes.Array]:
+    """The primitive of a copy with its arguments."""
+    arguments = (_Argument * 2)((SRC, source_memory), (DST, target_memory))
+    return library().make("primitive_create", _copy_description(source, target)), arguments
