@@ -26,7 +26,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
     with_joints,
 )
-from paddle_pose.models.blocks import BatchNorm2D, Conv2D, double_nearest
+from paddle_pose.models.blocks import BatchNorm2D, Conv2D, enlarge
 from paddle_pose.models.counting import count, count_parameters
 from reproduce.aligning import name_seeded
 
@@ -236,7 +236,7 @@ def test_fast_kernels_equal_the_plain_ones(default_dtype):
     assert strided(x).shape == [2, 5, 3, 5]
     assert padded(x).shape == [2, 5, 8, 11]
     doubled = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
-    assert np.array_equal(double_nearest(x).numpy(), doubled.numpy())
+    assert np.array_equal(enlarge(x, 2).numpy(), doubled.numpy())
 
 
 def test_wrong_sizes_are_named():

@@ -15,7 +15,7 @@ from paddle.nn import functional as F
 
 from paddle_pose import parallel
 from paddle_pose.errors import UserError
-from paddle_pose.models import onednn, synchronized
+from paddle_pose.models import onednn, packed, packed_layers, synchronized
 
 
 class StageOutput(NamedTuple):
@@ -52,7 +52,7 @@ class PoseNetwork(nn.Layer):
 
 
 class BatchNorm2D(nn.BatchNorm2D):
-    """Batch normalisation whose running variance takes the unbiased batch variance.
+    """Batch normalisation whose running variance takes the unbiased batch variance; maybe a ReLU.
 
     Paddle's own takes the biased one; PyTorch's, and so every published checkpoint, the unbiased
     one. With n values per channel the running variance is larger by up to n / (n - 1): 7 % for the
@@ -64,26 +64,61 @@ class BatchNorm2D(nn.BatchNorm2D):
     Source: pytorch/pytorch aten/src/ATen/native/Normalization.cpp batch_norm_cpu_update_stats
 
     Attributes:
+        relu: whether a ReLU follows.
         over_all_ranks: whether training normalises over the batch of all processes together.
     """
 
     over_all_ranks: bool = False
 
+    def __init__(
+        self, channels: int, *, relu: bool = False, use_global_stats: bool | None = None
+    ) -> None:
+        super().__init__(channels, use_global_stats=use_global_stats)
+        self.relu = relu
+
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, C, H, W) -> (B, C, H, W); in training the running statistics move."""
         if not self.training or self._use_global_stats:
-            return nn.BatchNorm2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
-        if self.over_all_ranks and parallel.ranks() > 1:
-            return synchronized.batch_norm(
-                x_BCHW,
-                mean=self._mean,
-                variance=self._variance,
-                weight=self.weight,
-                bias=self.bias,
-                momentum=self._momentum,
-                epsilon=self._epsilon,
-            )
-        count = x_BCHW.size // self._num_features
+            # Paddle 2.6 cannot export super()
+            out_BCHW = packed.pack(nn.BatchNorm2D.forward(self, packed.unpack(x_BCHW)))
+        elif self.over_all_ranks and parallel.ranks() > 1:
+            out_BCHW = packed.pack(self._over_all_ranks(packed.unpack(x_BCHW)))
+        elif packed.is_packed(x_BCHW) and self._values(x_BCHW) > 1:
+            return self._by_onednn(x_BCHW)
+        else:
+            out_BCHW = packed.pack(self._by_paddle(packed.unpack(x_BCHW)))
+        return relu(out_BCHW) if self.relu else out_BCHW
+
+    def _values(self, x: paddle.Tensor) -> int:
+        """How many there are per channel."""
+        return x.size // self._num_features
+
+    def _over_all_ranks(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        return synchronized.batch_norm(
+            x_BCHW,
+            mean=self._mean,
+            variance=self._variance,
+            weight=self.weight,
+            bias=self.bias,
+            momentum=self._momentum,
+            epsilon=self._epsilon,
+        )
+
+    def _by_onednn(self, x_BcHWk: paddle.Tensor) -> paddle.Tensor:
+        """The ReLU included."""
+        out_BcHWk, mean, variance = packed_layers.batch_norm(
+            x_BcHWk, self.weight, self.bias, self._epsilon, relu=self.relu
+        )
+        count, new = self._values(x_BcHWk), 1 - self._momentum
+        with paddle.no_grad():
+            moved = self._mean.scale(self._momentum) + mean.scale(new)
+            paddle.assign(moved, self._mean)
+            unbiased = variance.scale(new * count / (count - 1))
+            paddle.assign(self._variance.scale(self._momentum) + unbiased, self._variance)
+        return out_BcHWk
+
+    def _by_paddle(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        count = self._values(x_BCHW)
         unbiased = count / max(count - 1, 1)
         # u·(m·(v/u) + (1 - m)·biased) = m·v + (1 - m)·unbiased: two small products, no copy to the
         # host. The kernel gets a tensor of its own because the backward pass forbids changing it.
@@ -104,32 +139,60 @@ class BatchNorm2D(nn.BatchNorm2D):
 
 
 class Conv2D(nn.Conv2D):
-    """Convolution with zeros around; float32 on a CPU by oneDNN (see onednn.py), else Paddle's."""
+    """Convolution with zeros around it."""
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        """(B, in, H, W) -> (B, out, H', W')."""
-        if onednn.usable(x_BCHW, self.weight) and isinstance(self._padding, int):
-            return onednn.convolution(
-                x_BCHW,
-                self.weight,
-                self.bias,
-                stride=tuple(self._stride),
-                padding=(self._padding, self._padding),
-                groups=self._groups,
-            )
-        return nn.Conv2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
+        """(B, in, H, W) -> (B, out, H', W'), as it travels (see ``packed``)."""
+        if not onednn.usable(x_BCHW, self.weight):
+            # Paddle 2.6 cannot export super()
+            return nn.Conv2D.forward(self, packed.unpack(x_BCHW))
+        return packed_layers.convolution(
+            x_BCHW,
+            self.weight,
+            self.bias,
+            stride=tuple(self._stride),
+            padding=(self._padding, self._padding),
+            groups=self._groups,
+        )
 
 
-def double_nearest(x_BCHW: paddle.Tensor) -> paddle.Tensor:
-    """(B, C, H, W) -> (B, C, 2H, 2W), every pixel four times.
+class Conv2DTranspose(nn.Conv2DTranspose):
+    """Transposed convolution."""
 
-    Exactly F.interpolate(mode="nearest"); on a CPU a transposed convolution with ones takes a
-    quarter of its time.
-    """
-    if not (paddle.in_dynamic_mode() and x_BCHW.place.is_cpu_place()):
-        return F.interpolate(x_BCHW, scale_factor=2, mode="nearest")
-    ones = paddle.ones([x_BCHW.shape[1], 1, 2, 2], dtype=x_BCHW.dtype)
-    return F.conv2d_transpose(x_BCHW, ones, stride=2, groups=x_BCHW.shape[1])
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        """(B, in, H, W) -> (B, out, H', W'), as it travels (see ``packed``)."""
+        return packed.pack(nn.Conv2DTranspose.forward(self, packed.unpack(x_BCHW)))
+
+
+class Enlarge(nn.Layer):
+    """Every pixel ``factor`` times both ways: F.interpolate(mode="nearest")."""
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        """(B, C, H, W) -> (B, C, factor·H, factor·W)."""
+        return enlarge(x_BCHW, self.factor)
+
+
+def enlarge(x_BCHW: paddle.Tensor, factor: int) -> paddle.Tensor:
+    """(B, C, H, W) -> (B, C, factor·H, factor·W): F.interpolate(mode="nearest")."""
+    if packed.is_packed(x_BCHW):
+        return packed_layers.enlarge(x_BCHW, factor)
+    return F.interpolate(x_BCHW, scale_factor=factor, mode="nearest")
+
+
+def max_pool(x_BCHW: paddle.Tensor, kernel: int, padding: int = 0) -> paddle.Tensor:
+    """F.max_pool2d of stride 2."""
+    if packed.is_packed(x_BCHW):
+        return packed_layers.max_pool(x_BCHW, kernel, 2, padding)
+    return F.max_pool2d(x_BCHW, kernel, 2, padding)
+
+
+def relu(x_BCHW: paddle.Tensor) -> paddle.Tensor:
+    """F.relu."""
+    return packed_layers.relu(x_BCHW) if packed.is_packed(x_BCHW) else F.relu(x_BCHW)
 
 
 def uniform_by_fan_in(fan_in: int) -> paddle.ParamAttr:
@@ -167,8 +230,9 @@ def conv_bn(
     in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, relu: bool = False
 ) -> nn.Sequential:
     """``conv`` (name 0), batch norm (name 1) and, with ``relu``, a ReLU."""
-    layers = [conv(in_channels, out_channels, kernel, stride), BatchNorm2D(out_channels)]
-    return nn.Sequential(*layers, nn.ReLU()) if relu else nn.Sequential(*layers)
+    return nn.Sequential(
+        conv(in_channels, out_channels, kernel, stride), BatchNorm2D(out_channels, relu=relu)
+    )
 
 
 class BasicBlock(nn.Layer):
@@ -182,17 +246,17 @@ class BasicBlock(nn.Layer):
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, channels, 3, stride)
-        self.bn1 = BatchNorm2D(channels)
+        self.bn1 = BatchNorm2D(channels, relu=True)
         self.conv2 = conv(channels, channels, 3)
         self.bn2 = BatchNorm2D(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, in, H, W) -> (B, channels, H/stride, W/stride)."""
-        out_BCHW = F.relu(self.bn1(self.conv1(x_BCHW)))
+        out_BCHW = self.bn1(self.conv1(x_BCHW))
         out_BCHW = self.bn2(self.conv2(out_BCHW))
         shortcut_BCHW = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
-        return F.relu(out_BCHW + shortcut_BCHW)
+        return relu(out_BCHW + shortcut_BCHW)
 
 
 class Bottleneck(nn.Layer):
@@ -206,20 +270,20 @@ class Bottleneck(nn.Layer):
     def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = conv(in_channels, channels, 1)
-        self.bn1 = BatchNorm2D(channels)
+        self.bn1 = BatchNorm2D(channels, relu=True)
         self.conv2 = conv(channels, channels, 3, stride)
-        self.bn2 = BatchNorm2D(channels)
+        self.bn2 = BatchNorm2D(channels, relu=True)
         self.conv3 = conv(channels, channels * self.expansion, 1)
         self.bn3 = BatchNorm2D(channels * self.expansion)
         self.downsample = _shortcut(in_channels, channels * self.expansion, stride)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, in, H, W) -> (B, 4·channels, H/stride, W/stride)."""
-        out_BCHW = F.relu(self.bn1(self.conv1(x_BCHW)))
-        out_BCHW = F.relu(self.bn2(self.conv2(out_BCHW)))
+        out_BCHW = self.bn1(self.conv1(x_BCHW))
+        out_BCHW = self.bn2(self.conv2(out_BCHW))
         out_BCHW = self.bn3(self.conv3(out_BCHW))
         shortcut_BCHW = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
-        return F.relu(out_BCHW + shortcut_BCHW)
+        return relu(out_BCHW + shortcut_BCHW)
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:

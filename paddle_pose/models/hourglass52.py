@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
 
+from paddle_pose.models import packed
 from paddle_pose.models.architectures import Hourglass52
 from paddle_pose.models.blocks import (
     BasicBlock,
     BatchNorm2D,
+    Conv2D,
     PoseNetwork,
     StageOutput,
     conv,
-    double_nearest,
+    enlarge,
+    relu,
     residual_layer,
     small_normal,
 )
@@ -39,12 +41,10 @@ class _ConvModule(nn.Layer):
     ) -> None:
         super().__init__()
         self.conv = conv(in_channels, out_channels, kernel, stride)
-        self.bn = BatchNorm2D(out_channels)
-        self.relu = relu
+        self.bn = BatchNorm2D(out_channels, relu=relu)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        out_BCHW = self.bn(self.conv(x_BCHW))
-        return F.relu(out_BCHW) if self.relu else out_BCHW
+        return self.bn(self.conv(x_BCHW))
 
 
 class _HourglassModule(nn.Layer):
@@ -70,7 +70,7 @@ class _HourglassModule(nn.Layer):
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         low_BChw = self.low3(self.low2(self.low1(x_BCHW)))
-        return self.up1(x_BCHW) + double_nearest(low_BChw)
+        return self.up1(x_BCHW) + enlarge(low_BChw, 2)
 
 
 class _Backbone(nn.Layer):
@@ -103,7 +103,7 @@ class _Backbone(nn.Layer):
             features.append(self.out_convs[stack](hourglass(x_BCHW)))
             if stack + 1 < len(self.hourglass_modules):
                 x_BCHW = self.conv1x1s[stack](x_BCHW) + self.remap_convs[stack](features[-1])
-                x_BCHW = self.inters[stack](F.relu(x_BCHW))
+                x_BCHW = self.inters[stack](relu(x_BCHW))
         return features
 
 
@@ -116,7 +116,7 @@ class _Head(nn.Layer):
     def __init__(self, in_channels: int, joints: int, stacks: int) -> None:
         super().__init__()
         self.multi_final_layers = nn.LayerList(
-            [nn.Conv2D(in_channels, joints, 1, weight_attr=small_normal()) for _ in range(stacks)]
+            [Conv2D(in_channels, joints, 1, weight_attr=small_normal()) for _ in range(stacks)]
         )
 
     def forward(self, features: list[paddle.Tensor]) -> list[paddle.Tensor]:
@@ -141,4 +141,7 @@ class Hourglass52Network(PoseNetwork):
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 128."""
         self.check_size(images_BCHW)
-        return [StageOutput(maps) for maps in self.keypoint_head(self.backbone(images_BCHW))]
+        return [
+            StageOutput(packed.unpack(maps))
+            for maps in self.keypoint_head(self.backbone(images_BCHW))
+        ]

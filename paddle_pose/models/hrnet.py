@@ -9,17 +9,20 @@ from collections.abc import Sequence
 
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
 
+from paddle_pose.models import packed
 from paddle_pose.models.architectures import HRNet
 from paddle_pose.models.blocks import (
     BasicBlock,
     BatchNorm2D,
     Bottleneck,
+    Conv2D,
+    Enlarge,
     PoseNetwork,
     StageOutput,
     conv,
     conv_bn,
+    relu,
     residual_layer,
     small_normal,
 )
@@ -64,7 +67,7 @@ class _Module(nn.Layer):
             for source, x_BCHW in enumerate(branches):
                 part_BCHW = x_BCHW if source == target else layers[str(source)](x_BCHW)
                 total_BCHW = part_BCHW if total_BCHW is None else total_BCHW + part_BCHW
-            fused.append(F.relu(total_BCHW))
+            fused.append(relu(total_BCHW))
         return fused
 
 
@@ -77,7 +80,7 @@ def _resample(channels: Sequence[int], source: int, target: int) -> nn.Sequentia
     Source: pose_hrnet.py:187
     """
     if source > target:
-        up = nn.Upsample(scale_factor=2 ** (source - target), mode="nearest")
+        up = Enlarge(2 ** (source - target))
         return nn.Sequential(
             conv(channels[source], channels[target], 1), BatchNorm2D(channels[target]), up
         )
@@ -102,9 +105,9 @@ class HRNetNetwork(PoseNetwork):
         self.config = config
         channels = [config.width * 2**branch for branch in range(4)]
         self.conv1 = conv(3, STEM_CHANNELS, 3, 2)
-        self.bn1 = BatchNorm2D(STEM_CHANNELS)
+        self.bn1 = BatchNorm2D(STEM_CHANNELS, relu=True)
         self.conv2 = conv(STEM_CHANNELS, STEM_CHANNELS, 3, 2)
-        self.bn2 = BatchNorm2D(STEM_CHANNELS)
+        self.bn2 = BatchNorm2D(STEM_CHANNELS, relu=True)
         self.layer1 = residual_layer(Bottleneck, STEM_CHANNELS, STEM_CHANNELS, 4)
         # A transition holds a layer only for the branches that change (LayerDict keys are names).
         wide = STEM_CHANNELS * Bottleneck.expansion
@@ -117,7 +120,7 @@ class HRNetNetwork(PoseNetwork):
         self.stage3 = self._stage(channels[:3])
         self.transition3 = self._new_branch(channels, 3)
         self.stage4 = self._stage(channels, last=True)
-        self.final_layer = nn.Conv2D(channels[0], config.joints, 1, weight_attr=small_normal())
+        self.final_layer = Conv2D(channels[0], config.joints, 1, weight_attr=small_normal())
 
     @staticmethod
     def _new_branch(channels: list[int], branch: int) -> nn.LayerDict:
@@ -136,10 +139,10 @@ class HRNetNetwork(PoseNetwork):
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 32."""
         self.check_size(images_BCHW)
-        x_BCHW = F.relu(self.bn1(self.conv1(images_BCHW)))
-        x_BCHW = F.relu(self.bn2(self.conv2(x_BCHW)))
+        x_BCHW = self.bn1(self.conv1(images_BCHW))
+        x_BCHW = self.bn2(self.conv2(x_BCHW))
         x_BCHW = self.layer1(x_BCHW)
         branches = self.stage2([self.transition1["0"](x_BCHW), self.transition1["1"](x_BCHW)])
         branches = self.stage3([*branches, self.transition2["2"](branches[-1])])
         branches = self.stage4([*branches, self.transition3["3"](branches[-1])])
-        return [StageOutput(self.final_layer(branches[0]))]
+        return [StageOutput(packed.unpack(self.final_layer(branches[0])))]

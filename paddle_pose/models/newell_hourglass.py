@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
 
+from paddle_pose.models import packed
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.blocks import (
     BatchNorm2D,
     Conv2D,
     PoseNetwork,
     StageOutput,
-    double_nearest,
+    enlarge,
+    max_pool,
     uniform_by_fan_in,
 )
 
@@ -47,11 +48,11 @@ class _Conv(nn.Layer):
             weight_attr=uniform_by_fan_in(fan_in),
             bias_attr=uniform_by_fan_in(fan_in) if bias else False,
         )
-        self.bn = BatchNorm2D(out_channels) if bn_relu else None
+        self.bn = BatchNorm2D(out_channels, relu=True) if bn_relu else None
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         out_BCHW = self.conv(x_BCHW)
-        return out_BCHW if self.bn is None else F.relu(self.bn(out_BCHW))
+        return out_BCHW if self.bn is None else self.bn(out_BCHW)
 
 
 class _Residual(nn.Layer):
@@ -65,22 +66,29 @@ class _Residual(nn.Layer):
     def __init__(self, in_channels: int, out_channels: int, bias: bool) -> None:
         super().__init__()
         middle = out_channels // 2
-        self.bn1 = BatchNorm2D(in_channels)
+        self.bn1 = BatchNorm2D(in_channels, relu=True)
         self.conv1 = _Conv(in_channels, middle, bias=bias)
-        self.bn2 = BatchNorm2D(middle)
+        self.bn2 = BatchNorm2D(middle, relu=True)
         self.conv2 = _Conv(middle, middle, 3, bias=bias)
-        self.bn3 = BatchNorm2D(middle)
+        self.bn3 = BatchNorm2D(middle, relu=True)
         self.conv3 = _Conv(middle, out_channels, bias=bias)
         self.skip_layer = None
         if in_channels != out_channels:
             self.skip_layer = _Conv(in_channels, out_channels, bias=bias)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        out_BCHW = self.conv1(F.relu(self.bn1(x_BCHW)))
-        out_BCHW = self.conv2(F.relu(self.bn2(out_BCHW)))
-        out_BCHW = self.conv3(F.relu(self.bn3(out_BCHW)))
+        out_BCHW = self.conv1(self.bn1(x_BCHW))
+        out_BCHW = self.conv2(self.bn2(out_BCHW))
+        out_BCHW = self.conv3(self.bn3(out_BCHW))
         skip_BCHW = x_BCHW if self.skip_layer is None else self.skip_layer(x_BCHW)
         return out_BCHW + skip_BCHW
+
+
+class _Halve(nn.Layer):
+    """Max pooling, 2×2."""
+
+    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        return max_pool(x_BCHW, 2)
 
 
 class _Hourglass(nn.Layer):
@@ -98,9 +106,9 @@ class _Hourglass(nn.Layer):
         self.low3 = _Residual(channels, channels, bias)
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        low_BChw = self.low1(F.max_pool2d(x_BCHW, 2, 2))
+        low_BChw = self.low1(max_pool(x_BCHW, 2))
         low_BChw = self.low3(self.low2(low_BChw))
-        return self.up1(x_BCHW) + double_nearest(low_BChw)
+        return self.up1(x_BCHW) + enlarge(low_BChw, 2)
 
 
 class _Merge(nn.Layer):
@@ -136,7 +144,7 @@ class NewellHourglassNetwork(PoseNetwork):
         self.pre = nn.Sequential(
             _Conv(3, stem, 7, 2, bias=bias, bn_relu=True),
             _Residual(stem, 2 * stem, bias),
-            nn.MaxPool2D(2, 2),
+            _Halve(),
             _Residual(2 * stem, 2 * stem, bias),
             _Residual(2 * stem, width, bias),
         )
@@ -164,7 +172,7 @@ class NewellHourglassNetwork(PoseNetwork):
         for stack in range(self.config.stacks):
             features_BCHW = self.features[stack](self.hgs[stack](x_BCHW))
             heatmaps_BJHW = self.outs[stack](features_BCHW)
-            outputs.append(StageOutput(heatmaps_BJHW))
+            outputs.append(StageOutput(packed.unpack(heatmaps_BJHW)))
             if stack + 1 < self.config.stacks:
                 merged_BCHW = self.merge_preds[stack](heatmaps_BJHW)
                 x_BCHW = x_BCHW + merged_BCHW + self.merge_features[stack](features_BCHW)

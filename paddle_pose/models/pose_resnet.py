@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
 
 from paddle_pose.errors import UserError
+from paddle_pose.models import packed
 from paddle_pose.models.architectures import PoseResNet
 from paddle_pose.models.blocks import (
     BasicBlock,
     BatchNorm2D,
     Bottleneck,
+    Conv2D,
+    Conv2DTranspose,
     PoseNetwork,
     StageOutput,
     conv,
+    max_pool,
     residual_layer,
     small_normal,
     uniform_by_fan_in,
@@ -52,7 +55,7 @@ class PoseResNetNetwork(PoseNetwork):
         block, counts = BLOCKS[config.layers]
         wide = 512 * block.expansion
         self.conv1 = conv(3, 64, 7, 2)
-        self.bn1 = BatchNorm2D(64)
+        self.bn1 = BatchNorm2D(64, relu=True)
         self.layer1 = residual_layer(block, 64, 64, counts[0])
         self.layer2 = residual_layer(block, 64 * block.expansion, 128, counts[1], stride=2)
         self.layer3 = residual_layer(block, 128 * block.expansion, 256, counts[2], stride=2)
@@ -60,7 +63,7 @@ class PoseResNetNetwork(PoseNetwork):
         self.deconv_layers = nn.Sequential(
             *_double(wide), *_double(DECONV_CHANNELS), *_double(DECONV_CHANNELS)
         )
-        self.final_layer = nn.Conv2D(
+        self.final_layer = Conv2D(
             DECONV_CHANNELS,
             config.joints,
             1,
@@ -71,16 +74,16 @@ class PoseResNetNetwork(PoseNetwork):
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 32."""
         self.check_size(images_BCHW)
-        x_BCHW = F.relu(self.bn1(self.conv1(images_BCHW)))
-        x_BCHW = F.max_pool2d(x_BCHW, 3, 2, padding=1)
+        x_BCHW = self.bn1(self.conv1(images_BCHW))
+        x_BCHW = max_pool(x_BCHW, 3, padding=1)
         x_BCHW = self.layer2(self.layer1(x_BCHW))
         x_BCHW = self.layer4(self.layer3(x_BCHW))
-        return [StageOutput(self.final_layer(self.deconv_layers(x_BCHW)))]
+        return [StageOutput(packed.unpack(self.final_layer(self.deconv_layers(x_BCHW))))]
 
 
 def _double(in_channels: int) -> tuple[nn.Layer, nn.Layer, nn.Layer]:
     """4×4 transposed convolution of stride 2 (twice the size), batch norm, ReLU."""
-    deconv = nn.Conv2DTranspose(
+    deconv = Conv2DTranspose(
         in_channels,
         DECONV_CHANNELS,
         4,
