@@ -74,6 +74,8 @@ def predict(
         UserError: a photo that cannot be read; no or impossible ``test_scales``; an engine or
             precision that is not to be had here.
     """
+    if not len(table):  # a rank of more than there are batches
+        return np.empty((0, len(skeleton_named(table.skeleton).joints), 3))
     forward = make_forward(
         network,
         data,

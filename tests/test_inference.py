@@ -82,6 +82,15 @@ def test_workers_and_batches_change_nothing(table):
     )
 
 
+@pytest.mark.parametrize("engine", ["eager", "onednn"])
+def test_a_rank_without_people_predicts_nothing(table, engine):
+    nobody = table.select(np.empty(0, np.int64))
+    found = inference.predict(
+        None, nobody, DATA, CODEC, Benchmark(name="x"), batch_size=3, num_workers=2, engine=engine
+    )
+    assert found.shape == (0, 16, 3)
+
+
 def test_normalizer_equals_its_formula():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
