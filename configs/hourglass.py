@@ -23,7 +23,7 @@ _PREDECESSOR = "txyugood/PaddlePose README.md"
 def hourglass52_mpii_256x256() -> Recipe:
     """Hourglass-52 (one stack), MPII, 256×256: Mean .889, Mean@0.10 .317 (mmpose), 210 epochs.
 
-    Cost: about 40 h on one V100 at batch 64 (the predecessor's log).
+    Cost: 44 h on one V100 at batch 64 (the predecessor's log).
     Run: ``python train.py --image_size 256 --dataset_root data/mpii``
     Source: mmpose td-hm_hourglass52_8xb64-210e_mpii-256x256.py @759b39c; batch 64 and learning
     rate as txyugood/PaddlePose ran it on one device.

@@ -122,7 +122,8 @@ def open_section() -> Section:
                 f"`{port}`" if (port := verdicts.port_command(row.any)) else "–",
             ]
         )
-    without = sum(1 for row in table_rows() if not row.any.benchmark)
+    published = [row for row in table_rows() if of(row.id).word != BY_A_USER]
+    without = sum(1 for row in published if not row.any.benchmark)
     words = (
         f"{len(lines)} open rows have a recipe and a protocol here; the other {without} say what "
         "is lacking in their note in [published.csv](reproduce/published.csv). GPU hours, of all "
