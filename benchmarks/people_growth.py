@@ -29,7 +29,6 @@ NAMES_PER_FILE = 20_000
 """Hard links to one photo: file systems allow some ten thousand."""
 WORKERS, BATCH, BATCHES = 2, 32, 4
 RECIPES = {"mpii": "hourglass:newell_hg2_mpii_256x256", "coco": "hrnet:w32_coco_256x192"}
-LIMIT_MIB = 1536
 
 
 def write_people(root: Path, layout: str, people: int) -> None:

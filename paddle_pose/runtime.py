@@ -2,7 +2,8 @@
 
 Paddle's defaults on a CPU are one thread and, on AMD, a slow path of its bundled math library.
 Every value set here gives way to one that is already in the environment.
-PADDLE_POSE_ONEDNN=0, read by ``models.onednn``, leaves a float32 network on a CPU to Paddle's kernels.
+PADDLE_POSE_ONEDNN=0, read by ``models.onednn``, leaves a float32 network on a CPU to Paddle's
+own kernels.
 """
 
 from __future__ import annotations
