@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,7 +20,8 @@ from benchmarks.results import FOLDER, file_name, header, printed, write
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.runtime import cpu_facts
 
-ROOMS = (networks, loading, decoding, pipeline, scoring)
+ROOMS = (scoring, decoding, loading, networks, pipeline)
+"""Short rows first: the record is written after each, and an interrupted run keeps them."""
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -101,8 +102,10 @@ def matrix_rates(options: Options) -> dict[str, dict[str, float]]:
     return rates
 
 
-def measure(rows: Sequence[Comparison], options: Options) -> list[Row]:
-    """Every row, with the time left."""
+def measure(
+    rows: Sequence[Comparison], options: Options, keep: Callable[[list[Row]], None]
+) -> list[Row]:
+    """Every row, with the time left; ``keep`` gets what there is after each."""
 
     def seconds(row: Comparison) -> float:
         return row.expected_s * sum(row.runs(options)) * (1 + (row.theirs is not None))
@@ -119,6 +122,7 @@ def measure(rows: Sequence[Comparison], options: Options) -> list[Row]:
             if made.failed:
                 tqdm.write(f"=> {row.name}: {made.note}", file=sys.stderr)
             measured.append(made)
+            keep(measured)
     return measured
 
 
@@ -138,12 +142,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"=> {record['machine']['cpu']}, {options.threads} threads; load {os.getloadavg()[0]:.1f}"
     )
     record["matrix_product"] = matrix_rates(options)
-    measured = measure(rows, options)
-    record["rows"] = [row.plain() for row in measured]
-    record["seconds"] = round(time.perf_counter() - began)
+
+    def keep(measured: list[Row]) -> None:
+        record["rows"] = [row.plain() for row in measured]
+        record["seconds"] = round(time.perf_counter() - began)
+        if file is not None:
+            write(record, file)
+
+    measured = measure(rows, options, keep)
     print(printed(record))
     if file is not None:
-        write(record, file)
         print(f"=> {file}")
     return int(any(row.failed for row in measured))
 
