@@ -87,6 +87,8 @@ class PublishedRow:
         kind: ``paper``, ``readme``, or ``user`` (somebody's run, not a published number).
         protocol: what decided it.
         recipe, benchmark: what would measure it here; empty where ``note`` says why not.
+        trains: whether the recipe is that of its own training; otherwise it only tests the row's
+            weights: same network, crop and protocol, trained by another recipe.
         value: in ``unit``, with the digits that were printed.
         unit: ``percent`` or ``fraction``.
         rounding: half of the last printed digit.
@@ -102,6 +104,7 @@ class PublishedRow:
     kind: str
     protocol: Protocol
     recipe: str
+    trains: bool
     benchmark: str
     value: float
     unit: str
@@ -123,7 +126,7 @@ class PublishedRow:
 PROTOCOL_COLUMNS = tuple(field.name for field in fields(Protocol))
 COLUMNS = (
     *("id", "kind"),
-    *("dataset", "split", "network", "input_hw", "recipe", "benchmark"),
+    *("dataset", "split", "network", "input_hw", "recipe", "trains", "benchmark"),
     *PROTOCOL_COLUMNS[4:],
     *("value", "unit", "rounding", "tolerance", "tolerance_reason"),
     *("weights", "predictions", "source", "note"),
@@ -180,6 +183,7 @@ def _row(cells: list[str], place: str) -> PublishedRow:
     others = ("weights", "predictions", "source", "note")
     return PublishedRow(
         protocol=protocol,
+        trains=cell["trains"] == "yes",
         **{name: float(number) for name, number in numbers.items()},
         **{name: cell[name] for name in (*texts, *others)},
     )
@@ -190,6 +194,7 @@ def _check_words(cell: Mapping[str, str], place: str) -> None:
     coco = cell["dataset"] == "coco"
     allowed = {
         "kind": KINDS,
+        "trains": ("yes", "no") if cell["recipe"] else ("",),
         "dataset": ("mpii", "coco"),
         "boxes": ("ground_truth", "ground_truth_selected", "detector"),
         "flip_test": ("true", "false", NOT_STATED),

@@ -1,9 +1,11 @@
 """A word for every published number, what stands behind it, and what would settle it.
 
-*reproduced*: trained here in full, under the row's protocol, within its tolerance.
-*re-scored*: its authors' predictions score what they published, through the evaluation here.
+*reproduced*: trained here in full by the row's own recipe, within its tolerance under its protocol.
+*re-scored*: its authors' predictions were scored by the evaluation here, whether or not that gives
+what they published; ``within`` says which.
 *ported and aligned*: its weights convert, and its network and everything around it equal the
-official code step by step; not trained in full.
+official code step by step; not trained in full. Loss, backward and optimiser are compared on one
+network of each kind: HRNet-W48 has them from W32.
 *not run*: none of these. A shortened run never counts.
 """
 
@@ -27,6 +29,7 @@ from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_o
 ROOT = Path(__file__).parent
 WORDS = ("reproduced", "re-scored", "ported and aligned", "not run")
 NO_LOG = "no published log"
+NO_TRAINING = "no recipe of its training here"
 
 ALIGNED_AS = {
     "Hourglass-52, 1 stack": ("hourglass52", "hourglass52"),
@@ -98,11 +101,18 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
     if rescored is not None:
         return rescored
     lacking = _not_aligned(row, root)
-    missed = trained[0] if trained else Verdict("not run")
+    missed = trained[0] if trained else Verdict("not run", lacking=_not_trained(row))
+    if trained:
+        why = f"{row.metric_name} {missed.measured:g} is outside {row.value:g} ± {row.tolerance:g}"
+        missed = replace(missed, lacking=why)
     if lacking:
         return replace(missed, word="not run", lacking=lacking)
     files = tuple(f"alignment/{name}.json" for name in _alignment_names(row))
     return replace(missed, word="ported and aligned", records=(*files, *missed.records))
+
+
+def _not_trained(row: PublishedRow) -> str:
+    return "" if row.trains else NO_TRAINING
 
 
 def _trained(row: PublishedRow, run: Path, root: Path) -> Verdict | None:
@@ -128,8 +138,8 @@ def _trained(row: PublishedRow, run: Path, root: Path) -> Verdict | None:
 
 
 def full_runs(row: PublishedRow, root: Path = ROOT) -> Iterator[Path]:
-    """Folders of finished runs of exactly the row's recipe on all of its people."""
-    if not row.recipe:
+    """Folders of finished runs of exactly the recipe of the row's training on all its people."""
+    if not row.trains:
         return
     recipe = recipes.load(row.recipe)
     for file in sorted((root / "runs").rglob("record.json")):
@@ -243,8 +253,8 @@ def _json(file: Path) -> Any:
 
 
 def train_command(row: PublishedRow) -> str:
-    """The training and the test that would fill a row; empty where there is no recipe for it."""
-    if not row.benchmark:
+    """The training and the test that would fill a row; empty without a recipe of its training."""
+    if not (row.trains and row.benchmark):
         return ""
     recipe = recipes.load(row.recipe)
     data = f"--dataset_root data/{recipe.data.dataset}"

@@ -319,7 +319,9 @@ def test_changed_networks_are_not_the_published_ones():
         ("joints", "15", "joints '15'"),
         ("source", "", "source is empty"),
         ("decoder", " dark", "begins or ends with a space"),
-        ("recipe", "", "a benchmark without a recipe"),
+        ("recipe", "", "trains 'yes'"),
+        ("trains", "maybe", "trains 'maybe'"),
+        ("trains", "", "trains ''"),
         ("benchmark", "", "why"),
     ],
 )
@@ -348,7 +350,7 @@ def test_other_mistakes(tmp_path: Path):
     with pytest.raises(UserError, match=r"published.csv:1: .*did you mean 'decoder'"):
         published.load(file)
     file.write_text(lines[0] + lines[1].replace(",coco,", ",coco,extra,"), encoding="utf-8")
-    with pytest.raises(UserError, match="29 cells, expected 28"):
+    with pytest.raises(UserError, match="30 cells, expected 29"):
         published.load(file)
     with pytest.raises(UserError, match="cannot be read"):
         published.load(tmp_path / "nowhere.csv")

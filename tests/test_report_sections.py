@@ -8,8 +8,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from reproduce.reporting import alignment, markdown, photos, records, speed, trained, twins
+from reproduce.published import PublishedRow
+from reproduce.reporting import (
+    alignment,
+    evidence,
+    markdown,
+    photos,
+    records,
+    speed,
+    trained,
+    twins,
+)
 from reproduce.reporting.content import NOT_YET, Cell, Charts, Section, Table
+from reproduce.verdicts import NO_TRAINING, Verdict
 
 
 @pytest.fixture
@@ -146,6 +157,28 @@ def test_alignment_names_what_is_outside_its_tolerance(root):
         "effect",
     ]
     assert table.rows[0][-1].link == "https://github.com/a/b/blob/abcdef0/m.py"
+
+
+@pytest.mark.parametrize("outside", ["Mean", "Mean@0.11"])
+def test_a_row_is_worth_its_weakest_main_value(monkeypatch, outside):
+    def verdict(row: PublishedRow) -> Verdict:
+        if row.metric_name == outside:
+            return Verdict("ported and aligned", lacking="outside")
+        return Verdict("reproduced", row.value, within=True)
+
+    monkeypatch.setattr(evidence.verdicts, "verdict", verdict)
+    found = evidence.of.__wrapped__("hrnet_readme:hrnet_w32_mpii_256x256")
+    assert (found.word, found.why_not_better) == ("ported and aligned", "outside")
+
+
+def test_commands_of_a_training_stand_only_beside_its_own_rows():
+    table = next(block for block in evidence.open_section().blocks if isinstance(block, Table))
+    mmpose = [r for r in table.rows if "mmpose" in r[0].below and r[0].text.startswith("HRNet")]
+    assert len(mmpose) == 14
+    for row in mmpose:
+        assert row[2] == NO_TRAINING
+        assert "train.py" not in row[3]
+        assert "val.py" in row[3]
 
 
 def test_speed_shows_the_record_and_links_to_it(root, monkeypatch):

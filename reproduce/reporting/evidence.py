@@ -16,11 +16,13 @@ BY_A_USER = "a user's run"
 WORDS = (*verdicts.WORDS, BY_A_USER)
 BADGES = {"reproduced": "good", "re-scored": "good", "ported and aligned": "fair"}
 MEANING = {
-    "reproduced": "trained in full here, under the row's protocol, and within the tolerance that "
-    "was set before the run",
-    "re-scored": "its authors' own predictions, through the evaluation here",
+    "reproduced": "trained in full here by its own recipe, under the row's protocol, and each main "
+    "value within the tolerance that was set before the run",
+    "re-scored": "its authors' own predictions, scored by the evaluation here; whether that gives "
+    "what they printed is said value by value",
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
-    "around it equal the official code step by step; not trained in full",
+    "around it equal the official code step by step (HRNet-W48's loss, backward and optimiser as "
+    "compared on W32, mmpose's HRNet by the official recipe); not trained in full",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }
@@ -48,15 +50,15 @@ class Evidence:
 
 @cache
 def of(name: str) -> Evidence:
-    """What stands behind the table row of that id: the best word of its main values."""
+    """What stands behind the table row of that id: the weakest word of its main values."""
     row = next(row for row in table_rows() if row.id == name)
     if row.any.kind == "user":
         return Evidence(BY_A_USER, "", {})
     main = [name for name in MAIN[row.any.protocol.dataset] if name in row.values]
     chosen = list(row.values) if row.any.predictions else main
     found = {name: verdicts.verdict(row.values[name]) for name in chosen}
-    best = min((found[name] for name in main), key=lambda one: verdicts.WORDS.index(one.word))
-    return Evidence(best.word, best.lacking, found)
+    weakest = max((found[name] for name in main), key=lambda one: verdicts.WORDS.index(one.word))
+    return Evidence(weakest.word, weakest.lacking, found)
 
 
 def measured_cell(row: TableRow, name: str) -> Cell | str:
@@ -108,24 +110,26 @@ def agreement_table(rows: Sequence[TableRow]) -> Table | None:
 
 def open_section() -> Section:
     """What would settle the open rows: commands and what they cost."""
-    lines = []
+    lines, trained = [], 0
     for row in table_rows():
-        command = verdicts.train_command(row.any)
-        if not command or of(row.id).word in ("reproduced", BY_A_USER):
+        command, port = verdicts.train_command(row.any), verdicts.port_command(row.any)
+        if not (command or port) or of(row.id).word in ("reproduced", BY_A_USER):
             continue
+        trained += bool(command)
         cost = verdicts.cost(row.any)
         lines.append(
             [
                 Cell(row.name, below=f"{row.data_set}, {row.publisher}"),
                 _hours(cost),
-                f"`{command}`",
-                f"`{port}`" if (port := verdicts.port_command(row.any)) else "–",
+                f"`{command}`" if command else verdicts.NO_TRAINING,
+                f"`{port}`" if port else "–",
             ]
         )
     published = [row for row in table_rows() if of(row.id).word != BY_A_USER]
     without = sum(1 for row in published if not row.any.benchmark)
     words = (
-        f"{len(lines)} open rows have a recipe and a protocol here; the other {without} say what "
+        f"{len(lines)} open rows have a protocol here, {trained} of them the recipe of their "
+        f"training too: the others' weights were trained by another. {without} more rows say what "
         "is lacking in their note in [published.csv](reproduce/published.csv). GPU hours, of all "
         "GPUs together, are from published logs, named in "
         "[training_costs.csv](reproduce/training_costs.csv); a dash means that there is no log."

@@ -93,9 +93,9 @@ def row_table(rows: Sequence[TableRow]) -> Table:
         lines.append(
             [
                 Cell(row.name, title=row.any.note, below=row.data_set),
-                *published_rows.main_cells(row),
                 evidence.measured_cell(row, published_rows.main_names(row)[0]),
                 found.badge,
+                *published_rows.main_cells(row),
                 Cell(
                     row.publisher,
                     sources.address(row.any.source),
@@ -106,15 +106,15 @@ def row_table(rows: Sequence[TableRow]) -> Table:
         )
         filters.append({"data set": row.data_set, "network": row.family, "evidence": found.word})
     header = (
-        *("network", "PCKh@0.5 or AP, ± tolerance", "PCKh@0.1x or AR", "measured"),
-        *("evidence", "published by, under which protocol"),
+        *("network", "measured", "evidence"),
+        *("PCKh@0.5 or AP, ± tolerance", "PCKh@0.1x or AR", "published by, under which protocol"),
     )
     caption = "Every published row, with what was measured under exactly its protocol"
     return Table(
         caption,
         header,
         lines,
-        frozenset({1, 2, 3}),
+        frozenset({1, 3, 4}),
         filters=filters,
         anchor="rows",
         first_shown=12,
