@@ -53,11 +53,19 @@ def all_axes(options: Options, only: Sequence[str] | None) -> list[Axis]:
     return [axis for axis in axes if not only or axis.name in only]
 
 
-def run(axes: Sequence[Axis], options: Options) -> dict[str, Any]:
-    """Every point of every axis, one after the other, each in its own process."""
+def run(axes: Sequence[Axis], options: Options, file: Path | None) -> dict[str, Any]:
+    """Every point of every axis, one after the other, each in its own process.
+
+    What there is goes into ``file`` after every axis, so that an interrupted run keeps it.
+    """
     began = time.perf_counter()
     record = header(options)
-    record["axes"] = []
+    record["axes"], record["gradient_bytes"] = [], {}
+    for job in ring.jobs():
+        side = Side("benchmarks.growth_points:gradient_bytes", "", {"recipe": job.recipe})
+        counted = measure(side, 1, 0, options)
+        if "error" not in counted:
+            record["gradient_bytes"][job.recipe] = counted["median"]
     points = sum(len(curves) for axis in axes for curves in axis.points.values())
     with tqdm(total=points, unit="point", disable=None, dynamic_ncols=True) as bar:
         for axis in axes:
@@ -72,13 +80,9 @@ def run(axes: Sequence[Axis], options: Options) -> dict[str, Any]:
                     bar.update()
             shown = {"title": axis.title, "x": axis.x, "unit": axis.unit, "log_x": axis.log_x}
             record["axes"].append({"name": axis.name, **shown, "points": measured})
-    record["gradient_bytes"] = {}
-    for job in ring.jobs():
-        side = Side("benchmarks.growth_points:gradient_bytes", "", {"recipe": job.recipe})
-        counted = measure(side, 1, 0, options)
-        if "error" not in counted:
-            record["gradient_bytes"][job.recipe] = counted["median"]
-    record["seconds"] = round(time.perf_counter() - began)
+            record["seconds"] = round(time.perf_counter() - began)
+            if file is not None:
+                write(record, file)
     return record
 
 
@@ -105,12 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError("--threads: must be at least 1")
     options = Options(threads=given.threads, quick=given.quick)
     axes = all_axes(options, given.only)
-    record = run(axes, options)
     whole = not given.only and not given.quick
     file = given.output or (FOLDER / file_name(GROWTH) if whole else None)
+    record = run(axes, options, file)
     print(growth_page.page(record))
     if file is not None:
-        write(record, file)
         print(f"=> {file}")
     if whole:
         growth_page.draw(newest(GROWTH))
