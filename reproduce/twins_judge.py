@@ -87,8 +87,8 @@ def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
     freedom = len(paddle) + len(torch) - 2
     difference = round(float(np.mean(paddle) - np.mean(torch)), 4)
     counts = {"paddle_seeds": len(paddle), "torch_seeds": len(torch), "difference": difference}
-    if freedom < 1:
-        return {**counts, "verdict": "one seed a side: the spread is not known"}
+    if freedom < 2:
+        return {**counts, "verdict": "too few seeds: the spread between them is not known"}
     squares = sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in (paddle, torch))
     pooled = math.sqrt(squares / freedom)
     error = pooled * math.sqrt(1 / len(paddle) + 1 / len(torch))

@@ -24,7 +24,8 @@ def test_a_difference_larger_than_the_seeds_is_seen():
     assert words["verdict"] == "a difference is seen"
 
 
-def test_one_seed_judges_nothing():
+def test_too_few_seeds_judge_nothing():
+    assert "not known" in twins_judge.judged([10.0], [12.0, 12.0])["verdict"]
     assert "not known" in twins_judge.judged([10.0], [12.0])["verdict"]
 
 
