@@ -86,7 +86,10 @@ def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
     """
     freedom = len(paddle) + len(torch) - 2
     difference = round(float(np.mean(paddle) - np.mean(torch)), 4)
-    counts = {"paddle_seeds": len(paddle), "torch_seeds": len(torch), "difference": difference}
+    counts: dict[str, Any] = {"seeds": f"{len(paddle)} / {len(torch)}", "difference": difference}
+    for name, values in zip(FRAMEWORKS, (paddle, torch), strict=True):
+        if len(values) > 1:
+            counts[f"{name}_sd"] = round(float(np.std(values, ddof=1)), 4)
     if freedom < 2:
         return {**counts, "verdict": "too few seeds: the spread between them is not known"}
     squares = sum(float(np.sum((np.array(v) - np.mean(v)) ** 2)) for v in (paddle, torch))
