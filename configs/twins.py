@@ -19,7 +19,7 @@ from paddle_pose.settings import (
 
 
 def newell_hg1_lspet() -> Recipe:
-    """Newell's hourglass, 1 stack of 128 features, 128×128, 3,200 LSPET people, 10 epochs.
+    """Newell's hourglass, 1 stack of 128 features, 128×128, 3,200 LSPET people; no published row.
 
     Loss, optimiser and first rate are princeton's (mean squared error, Adam at 1e-3); the rate
     falls by a cosine, and the Gaussians are 1.5 cells wide, because 2,000 steps are few.
@@ -28,7 +28,7 @@ def newell_hg1_lspet() -> Recipe:
     Source: princeton-vl/pytorch_stacked_hourglass models/posenet.py, task/loss.py @ceedc14
     """
     return Recipe(
-        name="twin_newell_hg1_lspet",
+        name="newell_hg1_lspet",
         model=NewellHourglass(joints=16, stacks=1, features=128),
         data=DataSettings(image_size_wh=(128, 128), limit=3200),
         augment=AugmentSettings(scale_factor=0.2, rotation_deg=30.0),
@@ -49,7 +49,7 @@ def newell_hg1_lspet() -> Recipe:
 
 
 def hrnet_w8_lspet() -> Recipe:
-    """HRNet at a quarter of W32's width (8), 64×64, 3,200 LSPET people, 10 epochs.
+    """HRNet at a quarter of W32's width (8), 64×64, 3,200 LSPET people; no published row.
 
     Loss, optimiser, first rate and initial weights are HRNet's for MPII (without ImageNet).
     Cost: about a quarter of an hour on one CPU core in PyTorch.
@@ -59,7 +59,7 @@ def hrnet_w8_lspet() -> Recipe:
     """
     hourglass = newell_hg1_lspet()
     return Recipe(
-        name="twin_hrnet_w8_lspet",
+        name="hrnet_w8_lspet",
         model=HRNet(joints=16, width=8),
         data=DataSettings(image_size_wh=(64, 64), limit=3200),
         augment=hourglass.augment,
