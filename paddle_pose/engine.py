@@ -37,7 +37,6 @@ PEOPLE_AT_A_TIME = 4
 """The compiled graph's batch; activations of more no longer stay in the caches."""
 
 BFLOAT16_OPERATORS = {
-    "conv2d",
     "conv2d_transpose",
     "fused_conv2d",
     "elementwise_add",
@@ -45,7 +44,11 @@ BFLOAT16_OPERATORS = {
     "pool2d",
     "relu",
 }
-"""What computes in bfloat16; the pixels are normalised and maps leave the network in float32."""
+"""What computes in bfloat16; the pixels are normalised and maps leave the network in float32.
+
+Not ``conv2d``, a convolution with neither bias nor batch norm: Paddle runs it in float32 all the
+same and then misses a conversion. Newell's hourglass has a few on its short cuts.
+"""
 
 
 def bfloat16_here() -> bool:
@@ -135,7 +138,7 @@ def make_forward(
         then B mirrored.
 
     Raises:
-        UserError: see ``choose``.
+        UserError: see ``choose``; or Paddle cannot compile this network.
     """
     network.eval()
     whole = _WholeNetwork(network, data, codec, flip_test=flip_test)
@@ -161,9 +164,17 @@ class _Compiled:
         width, height = data.image_size_wh
         self._people = people
         self._halves = 2 if whole._flip_test else 1
-        self._predictor = _compile(whole, (people, height, width, 3), precision)
-        self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
-        self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+        shape = (people, height, width, 3)
+        try:
+            self._predictor = _compile(whole, shape, precision)
+            self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
+            self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+            self._run(np.zeros(shape, np.uint8))  # what cannot run says so now
+        except Exception as error:  # Paddle raises many kinds
+            raise UserError(
+                f"--engine onednn: Paddle {paddle.__version__} cannot compile this network "
+                f"({str(error).strip().partition('\n')[0]}); use --engine eager"
+            ) from error
 
     def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
         images_BHWC = np.asarray(images_BHWC)

@@ -22,16 +22,20 @@ ONEDNN = pytest.mark.skipif(not engine.onednn_here(), reason="this Paddle has no
 BFLOAT16 = pytest.mark.skipif(not engine.bfloat16_here(), reason="this CPU has no bfloat16")
 
 
-@pytest.fixture(scope="module")
-def network() -> PoseNetwork:
+def trained(**changes: object) -> PoseNetwork:
     """One stack with statistics as training leaves them: not 0 and 1."""
     paddle.seed(5)
-    made = NewellHourglass(stacks=1, features=32, depth=2, stem=16).build()
+    made = NewellHourglass(stacks=1, features=32, depth=2, stem=16, **changes).build()
     made.train()
     with paddle.no_grad():
         for _ in range(20):
             made(paddle.randn([4, 3, 64, 64]) + 0.3)
     return made
+
+
+@pytest.fixture(scope="module")
+def network() -> PoseNetwork:
+    return trained()
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,22 @@ def test_bfloat16_rounds_to_eight_bits(network, images, eager_maps):
 
 
 @ONEDNN
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=BFLOAT16)])
+def test_logits_and_convolutions_without_bias(images, precision):
+    network = trained(conv_bias=False)
+    codec = CodecSettings(maps="logits")
+    eager = engine.make_forward(network, DATA, codec, flip_test=True, engine="eager")(images)
+    compiled = engine.make_forward(
+        network, DATA, codec, flip_test=True, engine="onednn", precision=precision
+    )(images)
+    # An error of e in a logit is a factor of exp(e) in its map; e as in the tests above, for
+    # logits up to 2. The sum over the cells is the Gaussian's, 2πσ².
+    error = {"float32": 2 * 2e-5, "bfloat16": 2 * 0.05}[precision]
+    np.testing.assert_allclose(compiled, eager, rtol=error)
+    np.testing.assert_allclose(compiled.sum((2, 3)), 2 * np.pi * CODEC.sigma_px**2, rtol=1e-5)
+
+
+@ONEDNN
 def test_no_files_are_left_and_the_network_is_as_it_was(network, images, eager_maps, monkeypatch):
     before = {name: value.numpy() for name, value in network.state_dict().items()}
     made: list[str] = []
@@ -97,7 +117,7 @@ def test_no_files_are_left_and_the_network_is_as_it_was(network, images, eager_m
     monkeypatch.setattr(tempfile, "mkdtemp", lambda *a, **k: made.append(make(*a, **k)) or made[-1])
     forward(network, "onednn")
     monkeypatch.setattr(engine.paddle_inference, "create_predictor", lambda config: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(UserError, match=r"cannot compile .*division by zero.* --engine eager"):
         forward(network, "onednn")
     assert len(made) == 2
     assert not any(Path(folder).exists() for folder in made)
