@@ -171,9 +171,10 @@ class _Compiled:
             self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
             self._run(np.zeros(shape, np.uint8))  # what cannot run says so now
         except Exception as error:  # Paddle raises many kinds
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise UserError(
                 f"--engine onednn: Paddle {paddle.__version__} cannot compile this network "
-                f"({str(error).strip().partition('\n')[0]}); use --engine eager"
+                f"({reason}); use --engine eager"
             ) from error
 
     def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
