@@ -14,7 +14,7 @@ def test_amd_takes_the_fast_path_of_the_math_library():
     values = settings_for("AuthenticAMD", frozenset({"avx2"}), 8)
     assert values["MKL_DEBUG_CPU_TYPE"] == "5"
     assert values["OMP_NUM_THREADS"] == values["FLAGS_paddle_num_threads"] == "8"
-    assert values["KMP_BLOCKTIME"] == "0"
+    assert values["KMP_BLOCKTIME"] == "1"
 
 
 def test_others_do_not():
