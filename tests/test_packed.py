@@ -119,6 +119,40 @@ def test_batch_norm(shape, after_relu):
         assert abs(value - truth).max() <= step * scale
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 256, 256), (1, 16, 1, 4096), (3, 16, 5, 7)])
+def test_moments_are_exact_whatever_the_size(shape):
+    x = (3 + normal(*shape)).astype(np.float32)
+    rows = paddle.ones([16]), paddle.zeros([16])
+    found = packed_layers.batch_norm(packed.pack(paddle.to_tensor(x)), *rows, 1e-5, relu=False)
+    values = x.astype(np.float64)
+    # At most 1,024 values up to 8 (their squared deviations up to 25) are added in float32; the
+    # errors of such sums, a random walk of 1,024 steps, stay below sqrt(1,024) eps (4e-6 is seen
+    # where all values of a channel are added in one go). One more for the final rounding.
+    bound = (1 + 1024**0.5) * EPS
+    exact = values.mean((0, 2, 3)), values.var((0, 2, 3))
+    for moment, truth in zip(found[1:], exact, strict=True):
+        assert (abs(moment.numpy() / truth - 1) <= bound).all()
+
+
+@pytest.mark.parametrize("after_relu", [False, True])
+def test_frozen_statistics_pass_the_gradient_straight(after_relu):
+    layer = BatchNorm2D(32, relu=after_relu, use_global_stats=True)
+    other = BatchNorm2D(32, relu=after_relu, use_global_stats=True).to(dtype="float64")
+    for name, values in (("_mean", normal(32, seed=7)), ("_variance", 1 + normal(32) ** 2)):
+        values = values.astype(np.float32)
+        getattr(layer, name).set_value(values)
+        getattr(other, name).set_value(values.astype(np.float64))
+    x, d_out = normal(2, 32, 8, 8), normal(2, 32, 8, 8, seed=6)
+
+    def gradients(of: BatchNorm2D, dtype: str) -> list[np.ndarray]:
+        found = results(of, dtype, [x], d_out)
+        return [*found, of.weight.grad.numpy(), of.bias.grad.numpy()]
+
+    # Sums of 128 products up to 16, each rounded a few times.
+    for value, truth in zip(gradients(layer, "float32"), gradients(other, "float64"), strict=True):
+        assert abs(value - truth).max() <= 128 * 16 * 4 * EPS
+
+
 def test_statistics_move_as_pytorchs():
     x = normal(4, 32, 8, 8).astype(np.float32)
     layer = BatchNorm2D(32)

@@ -79,8 +79,10 @@ class BatchNorm2D(nn.BatchNorm2D):
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, C, H, W) -> (B, C, H, W); in training the running statistics move."""
         if not self.training or self._use_global_stats:
-            # Paddle 2.6 cannot export super()
-            out_BCHW = packed.pack(nn.BatchNorm2D.forward(self, packed.unpack(x_BCHW)))
+            if packed.is_packed(x_BCHW):
+                given = (self.weight, self.bias, (self._mean, self._variance), self._epsilon)
+                return packed_layers.batch_norm_by(x_BCHW, *given, relu=self.relu)
+            out_BCHW = nn.BatchNorm2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
         elif self.over_all_ranks and parallel.ranks() > 1:
             out_BCHW = packed.pack(self._over_all_ranks(packed.unpack(x_BCHW)))
         elif packed.is_packed(x_BCHW) and self._values(x_BCHW) > 1:

@@ -11,6 +11,7 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
 import paddle
 from paddle.autograd import PyLayer
 
@@ -48,7 +49,9 @@ from paddle_pose.models.packed import (
 )
 
 _BACKWARD, _POOLING_MAX, _RELU_BY_RESULT, _NEAREST = 128, 511, 256, 196592
-_USE_SCALE, _USE_SHIFT, _FUSE_RELU = 2, 4, 8
+_GIVEN_MOMENTS, _USE_SCALE, _USE_SHIFT, _FUSE_RELU = 1, 2, 4, 8
+_ADDED = 1024
+"""Values that are added up in float32 before float64 takes over: their sum errs by about 4e-7."""
 
 
 def _describe_convolution(
@@ -154,32 +157,78 @@ def convolution(
     return _ConvolutionLayer.apply(x.contiguous(), weight, bias, _convolution(*key))
 
 
-class _BatchNorm:
-    """Primitives of batch norm in training, with a ReLU behind it or not, at one size."""
+class _Moments:
+    """Primitive for the mean and variance of each channel at one size.
 
-    def __init__(self, shape: Shape, epsilon: float, relu: bool) -> None:
+    oneDNN adds all values of a channel one after the other in float32, which at a million of them
+    leaves 1e-4 of the variance wrong. So what it sees as channels are a few rows of one image,
+    which the memory order allows, and their moments are combined in float64.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        calls = onednn.library()
+        batch, channels, height, width = logical(shape)
+        fitting = (n for n in range(height, 1, -1) if height % n == 0 and n * width <= _ADDED)
+        rows = next(fitting, 1)
+        self._parts = (batch, channels // shape[-1], height // rows, shape[-1])
+        parts = batch * channels * height // rows
+        view, row = (1, parts // shape[-1], rows, width, shape[-1]), calls.plain([parts])
+        x, how = layout(view), (ctypes.c_float(1), ctypes.c_uint(0))
+        forward = calls.describe("batch_normalization_forward", FORWARD_TRAINING, x, x, *how)
+        given = {SRC: x, DST: x, MEAN: row, VARIANCE: row}
+        self._primitive = Primitive(forward, given, {DST, MEAN, VARIANCE})
+        self._size = [parts]
+
+    def __call__(
+        self, x: paddle.Tensor, space: paddle.Tensor
+    ) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Mean and biased variance (C,); ``space``, as large as x, is overwritten.
+
+        Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for
+        computing sample variances"
+        """
+        means, variances = empty(self._size), empty(self._size)
+        self._primitive({SRC: x, DST: space, MEAN: means, VARIANCE: variances})
+        means, variances = (
+            part.numpy().astype(np.float64).reshape(self._parts) for part in (means, variances)
+        )
+        over = (0, 2)
+        mean = means.mean(over)
+        variance = variances.mean(over) + np.square(means - mean[None, :, None]).mean(over)
+        return tuple(paddle.to_tensor(v.reshape(-1).astype(np.float32)) for v in (mean, variance))
+
+
+_moments = functools.lru_cache(maxsize=PLANS)(_Moments)
+
+
+class _BatchNorm:
+    """Primitives of batch norm by given moments, with a ReLU behind it or not, at one size.
+
+    ``own``: whether the moments are those of x itself, through which gradients then flow.
+    """
+
+    def __init__(self, shape: Shape, epsilon: float, relu: bool, own: bool) -> None:
         calls = onednn.library()
         x, row = layout(shape), calls.plain([logical(shape)[1]])
-        flags = ctypes.c_uint(_USE_SCALE | _USE_SHIFT | (_FUSE_RELU if relu else 0))
-        how = (ctypes.c_float(epsilon), flags)
-        forward = calls.describe("batch_normalization_forward", FORWARD_TRAINING, x, x, *how)
-        back = calls.describe("batch_normalization_backward", _BACKWARD, x, x, x, *how, forward)
+        flags = _USE_SCALE | _USE_SHIFT | (_FUSE_RELU if relu else 0)
+
+        def describe(flags: int) -> tuple[Handle, Handle]:
+            how = (ctypes.c_float(epsilon), ctypes.c_uint(flags))
+            forward = calls.describe("batch_normalization_forward", FORWARD_TRAINING, x, x, *how)
+            back = ("batch_normalization_backward", _BACKWARD, x, x, x, *how, forward)
+            return forward, calls.describe(*back)
+
+        forward, back = describe(flags | _GIVEN_MOMENTS)
+        if own:
+            _, back = describe(flags)
         self.mask_bytes = calls.bytes_of(calls.wanted(forward, WORKSPACE)) if relu else 0
         moments = {MEAN: row, VARIANCE: row}
         mask = {WORKSPACE: None} if relu else {}
-        self.forward = Primitive(
-            forward,
-            {SRC: x, DST: x, SCALE: row, SHIFT: row, **moments, **mask},
-            {DST, MEAN, VARIANCE, WORKSPACE},
-        )
-        self.backward = Primitive(
-            back,
-            {
-                **{SRC: x, DIFF_DST: x, SCALE: row, **moments, **mask},
-                **{DIFF_SRC: x, DIFF_SCALE: row, DIFF_SHIFT: row},
-            },
-            {DIFF_SRC, DIFF_SCALE, DIFF_SHIFT},
-        )
+        given = {SRC: x, DST: x, SCALE: row, SHIFT: row, **moments, **mask}
+        self.forward = Primitive(forward, given, {DST, WORKSPACE})
+        given = {SRC: x, DIFF_DST: x, SCALE: row, **moments, **mask}
+        gradients = {DIFF_SRC: x, DIFF_SCALE: row, DIFF_SHIFT: row}
+        self.backward = Primitive(back, {**given, **gradients}, set(gradients))
 
 
 _batch_norm = functools.lru_cache(maxsize=PLANS)(_BatchNorm)
@@ -193,9 +242,13 @@ class _BatchNormLayer(PyLayer):
         weight: paddle.Tensor,
         bias: paddle.Tensor,
         plan: _BatchNorm,
-        found: list[paddle.Tensor],
+        moments: list[paddle.Tensor],
     ) -> paddle.Tensor:
-        out, mean, variance = empty(x.shape), empty(weight.shape), empty(weight.shape)
+        """Empty ``moments`` are filled with those of x."""
+        out = empty(x.shape)
+        if not moments:
+            moments += _moments(tuple(x.shape))(x, out)
+        mean, variance = moments
         mask = paddle.empty([plan.mask_bytes], dtype="uint8")
         plan.forward(
             {
@@ -205,7 +258,6 @@ class _BatchNormLayer(PyLayer):
         )
         ctx.plan, ctx.fixed = plan, [t.stop_gradient for t in (x, weight, bias)]
         ctx.save_for_backward(x, weight, mean, variance, mask)
-        found += [mean, variance]
         return out
 
     @staticmethod
@@ -228,10 +280,24 @@ def batch_norm(
     x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, epsilon: float, *, relu: bool
 ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
     """Normalised by its own moments, through a ReLU if ``relu``; mean and biased variance (C,)."""
-    found: list[paddle.Tensor] = []
-    plan = _batch_norm(tuple(x.shape), epsilon, relu)
-    out = _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, found)
-    return out, *found
+    moments: list[paddle.Tensor] = []
+    plan = _batch_norm(tuple(x.shape), epsilon, relu, True)
+    out = _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, moments)
+    return out, *moments
+
+
+def batch_norm_by(
+    x: paddle.Tensor,
+    weight: paddle.Tensor,
+    bias: paddle.Tensor,
+    moments: tuple[paddle.Tensor, paddle.Tensor],
+    epsilon: float,
+    *,
+    relu: bool,
+) -> paddle.Tensor:
+    """Normalised by a given mean and variance (C,), through a ReLU if ``relu``."""
+    plan = _batch_norm(tuple(x.shape), epsilon, relu, False)
+    return _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, list(moments))
 
 
 class _MaxPool:

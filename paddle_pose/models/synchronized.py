@@ -36,14 +36,13 @@ class _Normalize(PyLayer):
         mean, variance, count = moments
         scale = paddle.rsqrt(variance + epsilon)
         normal_BCHW = (x_BCHW - mean.reshape(_PER_CHANNEL)) * scale.reshape(_PER_CHANNEL)
+        ctx.fixed = [t.stop_gradient for t in (x_BCHW, weight, bias)]
         ctx.save_for_backward(normal_BCHW, scale, weight, count)
         return normal_BCHW * weight.reshape(_PER_CHANNEL) + bias.reshape(_PER_CHANNEL)
 
     @staticmethod
-    def backward(
-        ctx: Any, gradient_BCHW: paddle.Tensor
-    ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
-        """Gradients of input, weight and bias."""
+    def backward(ctx: Any, gradient_BCHW: paddle.Tensor) -> tuple[paddle.Tensor | None, ...]:
+        """Gradients of input, weight and bias; None for those that were fixed."""
         normal_BCHW, scale, weight, count = ctx.saved_tensor()
         of_bias = gradient_BCHW.sum(_OVER)
         of_weight = (gradient_BCHW * normal_BCHW).sum(_OVER)
@@ -52,7 +51,9 @@ class _Normalize(PyLayer):
         mean, mean_of_product = (sums / count).split(2)
         of_normal_BCHW = gradient_BCHW - mean.reshape(_PER_CHANNEL)
         of_normal_BCHW -= normal_BCHW * mean_of_product.reshape(_PER_CHANNEL)
-        return of_normal_BCHW * (scale * weight).reshape(_PER_CHANNEL), of_weight, of_bias
+        of_x_BCHW = of_normal_BCHW * (scale * weight).reshape(_PER_CHANNEL)
+        given = zip(ctx.fixed, (of_x_BCHW, of_weight, of_bias), strict=True)
+        return tuple(None if fixed else gradient for fixed, gradient in given)
 
 
 def moments_of_all_ranks(
