@@ -4,8 +4,7 @@
 *re-scored*: its authors' predictions were scored by the evaluation here, whether or not that gives
 what they published; ``within`` says which.
 *ported and aligned*: its weights convert, and its network and everything around it equal the
-official code step by step; not trained in full. Loss, backward and optimiser are compared on one
-network of each kind: HRNet-W48 has them from W32.
+official code step by step, as recorded or as run live from a clone; not trained in full.
 *not run*: none of these. A shortened run never counts.
 """
 
@@ -32,16 +31,15 @@ NO_LOG = "no published log"
 NO_TRAINING = "no recipe of its training here"
 
 ALIGNED_AS = {
-    "Hourglass-52, 1 stack": ("hourglass52", "hourglass52"),
-    "Newell hourglass, 2 stacks": ("newell_hg2", "newell_hg2"),
-    "HRNet-W32": ("hrnet_w32", "hrnet_w32"),
-    "HRNet-W48": ("hrnet_w48", "hrnet_w32"),
-    "PoseResNet-50": ("pose_resnet50", "pose_resnet50"),
+    "Hourglass-52, 1 stack": "hourglass52",
+    "Newell hourglass, 2 stacks": "newell_hg2",
+    "HRNet-W32": "hrnet_w32",
+    "HRNet-W48": "hrnet_w48",
+    "PoseResNet-50": "pose_resnet50",
 }
-"""Network → alignment record of its forward pass, and of a training of its kind of network."""
+"""Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
-FORWARD_STEPS = ("forward",)
-TRAINING_STEPS = ("loss", "backward", "optimiser")
+NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
 DATA_STEPS = ("data", "metric", "decode")
 
 IMAGENET = {
@@ -107,7 +105,7 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
         missed = replace(missed, lacking=why)
     if lacking:
         return replace(missed, word="not run", lacking=lacking)
-    files = tuple(f"alignment/{name}.json" for name in _alignment_names(row))
+    files = tuple(file for name in _alignment_names(row) for file in _alignment_files(name, root))
     return replace(missed, word="ported and aligned", records=(*files, *missed.records))
 
 
@@ -215,9 +213,14 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _alignment_names(row: PublishedRow) -> tuple[str, ...]:
-    own, family = ALIGNED_AS[row.protocol.network]
-    return tuple(dict.fromkeys((own, family, row.protocol.dataset)))
+def _alignment_names(row: PublishedRow) -> tuple[str, str]:
+    return ALIGNED_AS[row.protocol.network], row.protocol.dataset
+
+
+def _alignment_files(name: str, root: Path) -> list[str]:
+    """Records of a network or data set that exist, from recorded arrays and from a clone."""
+    files = (f"alignment/{name}.json", f"alignment/live_{name}.json")
+    return [file for file in files if (root / file).is_file()]
 
 
 def _not_aligned(row: PublishedRow, root: Path) -> str:
@@ -228,15 +231,15 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "its weights are not published where porting can fetch them"
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
-    own, family = ALIGNED_AS[row.protocol.network]
-    needed = ((own, FORWARD_STEPS), (family, TRAINING_STEPS), (row.protocol.dataset, DATA_STEPS))
-    for name, steps in needed:
-        file = root / "alignment" / f"{name}.json"
-        rows = [entry for entry in _json(file) if entry["ok"] is not None] if file.is_file() else []
-        failed = [entry for entry in rows if not entry["ok"]]
-        if failed:
-            return f"alignment/{name}.json: {failed[0]['step']} is outside its tolerance"
-        absent = [step for step in steps if step not in {entry["step"] for entry in rows}]
+    for name, steps in zip(_alignment_names(row), (NETWORK_STEPS, DATA_STEPS), strict=True):
+        present = set()
+        for file in _alignment_files(name, root):
+            judged = [entry for entry in _json(root / file) if entry["ok"] is not None]
+            for entry in judged:
+                if not entry["ok"]:
+                    return f"{file}: {entry['step']} is outside its tolerance"
+            present |= {entry["step"] for entry in judged}
+        absent = [step for step in steps if step not in present]
         if absent:
             return f"alignment/{name}.json: no record of {', '.join(absent)}"
     return ""

@@ -76,6 +76,7 @@ def alignment(root: Path, change: Callable[[str, dict[str, Any]], dict | None] =
     steps = {
         "hrnet_w32": ("forward", "loss", "backward", "optimiser"),
         "hrnet_w48": ("forward",),
+        "live_hrnet_w48": ("loss", "backward", "optimiser"),
         "mpii": ("data", "metric", "decode"),
         "coco": ("data", "metric", "decode"),
     }
@@ -94,7 +95,7 @@ def test_ported_and_aligned(tmp_path: Path):
     assert one.word == "ported and aligned"
     assert one.records == ("alignment/hrnet_w32.json", "alignment/mpii.json")
     wide = verdict(row_of("hrnet_readme:hrnet_w48_coco_256x192", "AP"), tmp_path)
-    assert wide.records[:2] == ("alignment/hrnet_w48.json", "alignment/hrnet_w32.json")
+    assert wide.records[:2] == ("alignment/hrnet_w48.json", "alignment/live_hrnet_w48.json")
     for other, why in {
         "simplebaseline_readme:res101_mpii_256x256": "no alignment record of PoseResNet-101",
         "hrnet_paper:w32_scratch_coco_256x192": "weights are not published",
@@ -103,6 +104,27 @@ def test_ported_and_aligned(tmp_path: Path):
         row = next(row for row in ROWS if row.id == other)
         assert verdict(row, tmp_path).word == "not run"
         assert why in verdict(row, tmp_path).lacking
+
+
+def test_live_rows_count_and_their_absence_or_failure_does(tmp_path: Path):
+    row = row_of("hrnet_readme:hrnet_w48_coco_256x192", "AP")
+    alignment(tmp_path)
+    file = tmp_path / "alignment/live_hrnet_w48.json"
+    live = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps([{**live[0], "ok": False}, *live[1:]]), encoding="utf-8")
+    assert (
+        verdict(row, tmp_path).lacking
+        == f"{file.relative_to(tmp_path)}: loss is outside its tolerance"
+    )
+    file.unlink()
+    assert verdict(row, tmp_path).lacking.endswith("no record of loss, backward, optimiser")
+
+
+def test_committed_alignment_is_with_code_as_published():
+    for file in (ROOT / "alignment").glob("*.json"):
+        for entry in json.loads(file.read_text(encoding="utf-8")):
+            commit = entry["reference"]["commit"]
+            assert re.fullmatch(r"[0-9a-f]{40}|\d+\.\d+\.\d+", commit), f"{file.name}: {commit}"
 
 
 @pytest.mark.parametrize("name", ["hrnet_w32", "mpii"])

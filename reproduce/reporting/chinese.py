@@ -37,7 +37,7 @@ WORDS = {
     "ported and aligned": (
         "已移植并对齐",
         "公开权重无需 PyTorch 即可转换；网络及其前后各步骤与官方代码逐步一致"
-        "（HRNet-W48 的损失、反向与优化器取自 W32 的比较，mmpose 的 HRNet 取官方训练配方）；"
+        "（mmpose 的 HRNet 取 HRNet 官方代码与训练配方）；"
         "尚未完整训练",
     ),
     "not run": ("未运行", "以上皆无；缩短的训练不算"),
@@ -46,7 +46,7 @@ WORDS = {
 JUDGEMENT = {
     "no difference seen": "未见差异",
     "a difference is seen": "可见差异",
-    "one seed: open": "仅一个种子，未定",
+    "too few seeds: the spread between them is not known": "种子太少，种子间波动未知",
 }
 
 

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 from reproduce.reporting import (
     evidence,
-    logs,
     networks,
     notes,
     photos,
     rescored,
     speed,
     summary,
-    trained,
     twins,
 )
 from reproduce.reporting.content import Section
@@ -34,9 +32,7 @@ def sections(gallery: str = photos.FOLDER) -> Sequence[Section]:
         rescored.section(),
         networks.alignment_section(),
         twins.section(),
-        logs.section(),
         *networks.sections(),
-        trained.section(),
         evidence.open_section(),
         speed.section(),
         photos.section(gallery),

@@ -21,8 +21,8 @@ MEANING = {
     "re-scored": "its authors' own predictions, scored by the evaluation here; whether that gives "
     "what they printed is said value by value",
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
-    "around it equal the official code step by step (HRNet-W48's loss, backward and optimiser as "
-    "compared on W32, mmpose's HRNet by the official recipe); not trained in full",
+    "around it equal the official code step by step (mmpose's HRNet by HRNet's own code and "
+    "recipe); not trained in full",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }
@@ -110,13 +110,14 @@ def agreement_table(rows: Sequence[TableRow]) -> Table | None:
 
 def open_section() -> Section:
     """What would settle the open rows: commands and what they cost."""
-    lines, trained = [], 0
+    lines, trained, logged = [], 0, 0
     for row in table_rows():
         command, port = verdicts.train_command(row.any), verdicts.port_command(row.any)
         if not (command or port) or of(row.id).word in ("reproduced", BY_A_USER):
             continue
         trained += bool(command)
         cost = verdicts.cost(row.any)
+        logged += bool(command) and cost.gpu_hours is not None
         lines.append(
             [
                 Cell(row.name, below=f"{row.data_set}, {row.publisher}"),
@@ -132,7 +133,8 @@ def open_section() -> Section:
         f"training too: the others' weights were trained by another. {without} more rows say what "
         "is lacking in their note in [published.csv](reproduce/published.csv). GPU hours, of all "
         "GPUs together, are from published logs, named in "
-        "[training_costs.csv](reproduce/training_costs.csv); a dash means that there is no log."
+        f"[training_costs.csv](reproduce/training_costs.csv): they exist for {logged} of the "
+        f"{trained} trainings; a dash means that none is known."
     )
     table = Table(
         "The exact commands, and their cost",

@@ -1,8 +1,8 @@
-"""One section per network: published values, alignment, notes."""
+"""One section per network: published values, alignment, notes, curves."""
 
 from __future__ import annotations
 
-from reproduce.reporting import alignment, notes, published_rows
+from reproduce.reporting import alignment, logs, notes, published_rows, rescored, trained
 from reproduce.reporting.content import Block, Section, Text, absent
 
 ALIGNED = {
@@ -29,22 +29,23 @@ WHAT = {
         "mmpose and by Paddle Fluid, each under a protocol of its own."
     ),
 }
-CURVES = {
-    "Hourglass": (
-        "Curves: a [published training](#logs) of Hourglass-52, the [twins](#twins) and a "
-        "[run on LSPET](#trained) of Newell's; PCKh over its threshold and errors by joint and "
-        "head size under [re-scored predictions](#rescored), all of hourglasses but one."
-    ),
+NO_CURVES = {
     "HRNet": (
         "Curves: the [twins](#twins). Nobody published HRNet's predictions on MPII, so there is "
-        "no curve over thresholds and no error by joint until a training is [run](#open)."
+        "no curve over thresholds and no error by joint or head size until its weights are tested "
+        "or a training is run: the commands stand [below](#open)."
     ),
     "SimpleBaseline": (
-        "No training has been recorded here, and nobody published predictions: no curves until "
-        "a training is [run](#open)."
+        "No training has been recorded here, and nobody published predictions: no curves, no error "
+        "by joint or head size until its weights are tested or a training is run: the commands "
+        "stand [below](#open)."
     ),
 }
-NOTES = {"Hourglass": ("hourglass",), "HRNet": ("hrnet",), "SimpleBaseline": ()}
+NOTES = {
+    "Hourglass": ("hourglass", "Implementation notes: Hourglass"),
+    "HRNet": ("hrnet", "Implementation notes: HRNet and SimpleBaseline"),
+    "SimpleBaseline": ("hrnet", "Implementation notes: SimpleBaseline and HRNet"),
+}
 
 
 def alignment_section() -> Section:
@@ -66,15 +67,16 @@ def alignment_section() -> Section:
 def section(family: str) -> Section:
     """One network."""
     rows = [row for row in published_rows.table_rows() if row.family == family]
-    blocks: list[Block] = [Text(f"{WHAT[family]}\n\n{CURVES[family]}")]
+    blocks: list[Block] = [Text(f"{WHAT[family]}\n\n{NO_CURVES.get(family, '')}")]
     for dataset, words in (("mpii", "MPII, PCKh in per cent"), ("coco", "COCO, AP and AR")):
         caption = f"All published values on {words}, each linked to its source"
         table = published_rows.values_table(rows, dataset, caption)
         blocks += [table] if table else []
     for name, label in ALIGNED[family].items():
         blocks.append(alignment.table(name, f"Alignment of {label}") or absent(label))
-    blocks += [notes.note(name, f"Implementation notes: {family}") for name in NOTES[family]]
-    return Section(family.lower(), family, blocks)
+    blocks.append(notes.note(*NOTES[family]))
+    figures = [rescored.figures_section(), logs.section(), trained.section()]
+    return Section(family.lower(), family, blocks, figures if family == "Hourglass" else ())
 
 
 def sections() -> list[Section]:

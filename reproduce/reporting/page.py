@@ -51,7 +51,9 @@ class PageWriter:
         return f"{moved}#{anchor}" if anchor else moved
 
     def inline(self, text: str) -> Markup:
-        """One line of Markdown."""
+        """One line of Markdown; intervals and limits stay in one piece."""
+        text = re.sub(r"\((\S+) (–|to) (\S+)\)", "(\\1\u00a0\\2\u2060\u00a0\\3)", text)
+        text = re.sub(r"([≤≥>]) (?=\d)", "\\1\u00a0", text)
         return self._linked(_markdown.renderInline(text))
 
     def markdown(self, text: str) -> Markup:

@@ -45,11 +45,8 @@ DECODERS = {
     "udp": "UDP",
 }
 SHOWN = {
-    "mpii": (
-        *("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle"),
-        *("Mean", "Mean@0.1", "Mean@0.11"),
-    ),
-    "coco": ("AP", "AP50", "AP75", "APM", "APL", "AR"),
+    "mpii": (*published.MPII_METRICS, "Mean@0.1", "Mean@0.11"),
+    "coco": published.COCO_METRICS,
 }
 HEADERS = {"Mean": "PCKh@0.5", "Mean@0.1": "@0.10", "Mean@0.11": "@0.11"}
 MAIN = {"mpii": ("Mean", "Mean@0.1", "Mean@0.11"), "coco": ("AP", "AR")}

@@ -63,7 +63,7 @@ def source_address(source: str) -> str:
 def section() -> Section:
     """Published predictions re-scored."""
     title = "Published predictions, re-scored"
-    table, found = result_table(), sets()
+    table = result_table()
     lead = Text(
         "The predictions that authors published need no network and no training: they test the "
         "metric alone, on every MPII validation person."
@@ -71,12 +71,23 @@ def section() -> Section:
     if table is None:
         return Section("rescored", title, [lead, absent("scores of published predictions")])
     agreement = evidence.agreement_table(published_rows.table_rows())
-    inner = [Section("by-joint", "By joint and by head size", joint_blocks(found))]
     measured = conventions()
-    if measured is not None:
-        inner.append(Section("conventions", "What each convention is worth", measured))
-    blocks = [lead, table, *([agreement] if agreement else []), Charts([curve_chart(found)])]
-    return Section("rescored", title, blocks, inner)
+    inner = Section("conventions", "What each convention is worth", measured) if measured else None
+    blocks = [lead, table, *([agreement] if agreement else [])]
+    return Section("rescored", title, blocks, [inner] if inner else [])
+
+
+def figures_section() -> Section:
+    """PCKh over its threshold, by joint and by head size: all of hourglasses but one."""
+    found, title = sets(), "By threshold, joint and head size"
+    if not found:
+        return Section("by-joint", title, [absent("scores of published predictions")])
+    words = (
+        "The [published predictions](#rescored) of hourglasses on MPII's validation people, and "
+        "Tompson's network beside them."
+    )
+    charts = Charts([curve_chart(found)])
+    return Section("by-joint", title, [Text(words), charts, *joint_blocks(found)])
 
 
 def curve_chart(found: dict[str, dict[str, Any]]) -> Chart:
