@@ -25,6 +25,9 @@ THRESHOLD_INDEX = {"Mean@0.5": 50, "Mean@0.11": 11}
 
 def pckh_ours() -> Work:
     """Distances in head sizes, and the rate of each joint at 51 thresholds."""
+    from paddle_pose import runtime
+
+    runtime.configure(quiet=True)
     from paddle_pose.metrics import pckh
     from paddle_pose.skeletons import MPII16
 

@@ -49,13 +49,28 @@ def test_missing_joints_never_count() -> None:
     assert pckh.count_within(other, visible, pckh.AUC_THRESHOLDS).sum() == 31  # 0.20 … 0.50
 
 
-def test_looking_up_counts_what_hits_counts() -> None:
+def test_tallying_counts_what_hits_counts() -> None:
     rng = np.random.default_rng(1)
-    errors = rng.choice([0.0, 0.1, 0.11, 0.3, np.nan, np.inf], (50, 16))
-    visible = rng.integers(0, 2, (50, 16))
-    thresholds = [0.5, 0.1, 0.11, 0.0]
-    each = [pckh.hits(errors, visible, threshold).sum(0) for threshold in thresholds]
-    np.testing.assert_array_equal(pckh._hit_counts(errors, visible, thresholds), each)
+    levels = np.array([0.5, 0.1, 0.11, 0.0, 0.1, -0.2, 1.7, 40.0, np.inf, 2.0**-40, 0.11 + 1e-16])
+    exact = [*levels[levels >= 0], *np.nextafter(levels[:8], 9), *np.nextafter(levels[:3], -9)]
+    errors = rng.choice([*np.abs(exact), np.nan, 0.3, 1.0, 1e300], (300, 16))
+    errors[:100] = rng.uniform(0, 2, (100, 16))
+    visible = rng.integers(0, 2, errors.shape)
+    for thresholds in (levels, levels[:1], pckh.AUC_THRESHOLDS, pckh.AUC_THRESHOLDS[::-1]):
+        each = [pckh.hits(errors, visible, threshold).sum(0) for threshold in thresholds]
+        hit_count, visible_count = pckh._counts(errors, visible, thresholds)
+        np.testing.assert_array_equal(hit_count, each)
+        np.testing.assert_array_equal(visible_count, visible.sum(0))
+    found = pckh._first_within(errors, pckh.AUC_THRESHOLDS)
+    np.testing.assert_array_equal(found, np.searchsorted(pckh.AUC_THRESHOLDS, errors))
+
+
+def test_groups_have_the_bits_of_the_mean() -> None:
+    rng = np.random.default_rng(3)
+    result = pckh.pckh(rng.random((99, 16)), np.ones((99, 16)), MPII16, pckh.AUC_THRESHOLDS)
+    for name, joints in MPII16.groups.items():
+        rates = result.per_joint[:, [MPII16.index(joint) for joint in joints]]
+        np.testing.assert_array_equal(result.groups[name], rates.mean(1))
 
 
 def test_errors_have_the_bits_of_the_norm() -> None:
