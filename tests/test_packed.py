@@ -1,10 +1,8 @@
-"""Layers by oneDNN against Paddle's own in float64; networks of them; when they step aside."""
+"""Layers by oneDNN against Paddle's own in float64."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +10,7 @@ import paddle
 import pytest
 from paddle.nn import functional as F
 
-from paddle_pose.models import onednn, packed, packed_layers
+from paddle_pose.models import onednn, packed, packed_layers, packed_norm
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Enlarge, max_pool, relu
 
@@ -104,7 +102,7 @@ def test_batch_norm(shape, after_relu):
 
     def layer(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
         if packed.is_packed(x):
-            return packed_layers.batch_norm(x, weight, bias, 1e-5, relu=after_relu)[0]
+            return packed_norm.batch_norm(x, weight, bias, 1e-5, relu=after_relu)[0]
         mean, variance = paddle.zeros([channels], x.dtype), paddle.ones([channels], x.dtype)
         out = F.batch_norm(x, mean, variance, weight, bias, training=True, epsilon=1e-5)
         return F.relu(out) if after_relu else out
@@ -123,7 +121,7 @@ def test_batch_norm(shape, after_relu):
 def test_moments_are_exact_whatever_the_size(shape):
     x = (3 + normal(*shape)).astype(np.float32)
     rows = paddle.ones([16]), paddle.zeros([16])
-    found = packed_layers.batch_norm(packed.pack(paddle.to_tensor(x)), *rows, 1e-5, relu=False)
+    found = packed_norm.batch_norm(packed.pack(paddle.to_tensor(x)), *rows, 1e-5, relu=False)
     values = x.astype(np.float64)
     # At most 1,024 values up to 8 (their squared deviations up to 25) are added in float32; the
     # errors of such sums, a random walk of 1,024 steps, stay below sqrt(1,024) eps (4e-6 is seen
@@ -204,34 +202,6 @@ def small_network() -> paddle.nn.Layer:
     return NewellHourglass(joints=16, stacks=2, features=32, stem=16).build()
 
 
-def test_a_network_equals_itself_in_paddles_own_layers(monkeypatch):
-    x, y = normal(2, 3, 64, 64), normal(2, 16, 16, 16, seed=6)
-
-    def gradients(dtype: str) -> tuple[float, dict[str, np.ndarray], dict[str, np.ndarray]]:
-        network = small_network().to(dtype=dtype)
-        network.train()
-        images, truth = (paddle.to_tensor(v.astype(dtype)) for v in (x, y))
-        loss = sum((out.heatmaps_BJHW - truth).square().mean() for out in network(images))
-        loss.backward()
-        found = {k: p.grad.numpy() for k, p in network.named_parameters() if p.grad is not None}
-        return float(loss), found, {k: v.numpy() for k, v in network.named_buffers()}
-
-    loss, exact, statistics = gradients("float64")
-    with monkeypatch.context() as off:
-        off.setattr(onednn, "library", lambda: None)
-        paddles = gradients("float32")
-    ours = gradients("float32")
-    assert ours[1].keys() == exact.keys()
-
-    def distance(of: dict[str, np.ndarray], to: dict[str, np.ndarray]) -> float:
-        return np.sqrt(sum(((of[k] - to[k]) ** 2).sum() for k in to))
-
-    # Both round in float32 through the same depth: ours may err three times as much, not more.
-    assert abs(ours[0] - loss) <= 1e-5 * loss
-    assert distance(ours[1], exact) <= 3 * distance(paddles[1], exact)
-    assert distance(ours[2], statistics) <= 3 * distance(paddles[2], statistics)
-
-
 def test_equal_arguments_give_equal_bits():
     network, x = small_network(), paddle.to_tensor(normal(2, 3, 64, 64).astype(np.float32))
     network.train()
@@ -274,14 +244,6 @@ def test_a_turned_input_is_read_as_it_is():
     assert (layer(turned).numpy() == layer(same).numpy()).all()
 
 
-def test_double_precision_is_left_to_paddle():
-    assert not onednn.usable(paddle.zeros([1], dtype="float64"))
-    layer = Conv2D(16, 16, 3, padding=1).to(dtype="float64")
-    out = BatchNorm2D(16).to(dtype="float64")(layer(paddle.ones([1, 16, 4, 4], dtype="float64")))
-    assert out.dtype == paddle.float64
-    assert not packed.is_packed(out)
-
-
 def test_evaluation_and_frozen_statistics_take_packed_tensors():
     layer, x = BatchNorm2D(16, relu=True), paddle.randn([2, 16, 4, 4])
     layer.eval()
@@ -310,15 +272,3 @@ def test_memory_does_not_grow():
     sizes = [step() for _ in range(30)]
     # Activations of 20 MB per step: a leak of a tenth of them would be 30 MB in 15 steps.
     assert max(sizes[15:]) - max(sizes[:15]) < 10e6
-
-
-def test_the_environment_switches_it_off():
-    code = (
-        "import paddle; from paddle_pose.models import onednn;"
-        "print(onednn.usable(paddle.zeros([1])))"
-    )
-    environment = {**os.environ, "PADDLE_POSE_ONEDNN": "0"}
-    answer = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.split()[-1] == "False"

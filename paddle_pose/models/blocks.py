@@ -15,7 +15,7 @@ from paddle.nn import functional as F
 
 from paddle_pose import parallel
 from paddle_pose.errors import UserError
-from paddle_pose.models import onednn, packed, packed_layers, synchronized
+from paddle_pose.models import onednn, packed, packed_layers, packed_norm, synchronized
 
 
 class StageOutput(NamedTuple):
@@ -81,7 +81,7 @@ class BatchNorm2D(nn.BatchNorm2D):
         if not self.training or self._use_global_stats:
             if packed.is_packed(x_BCHW):
                 given = (self.weight, self.bias, (self._mean, self._variance), self._epsilon)
-                return packed_layers.batch_norm_by(x_BCHW, *given, relu=self.relu)
+                return packed_norm.batch_norm_by(x_BCHW, *given, relu=self.relu)
             out_BCHW = nn.BatchNorm2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
         elif self.over_all_ranks and parallel.ranks() > 1:
             out_BCHW = packed.pack(self._over_all_ranks(packed.unpack(x_BCHW)))
@@ -108,7 +108,7 @@ class BatchNorm2D(nn.BatchNorm2D):
 
     def _by_onednn(self, x_BcHWk: paddle.Tensor) -> paddle.Tensor:
         """The ReLU included."""
-        out_BcHWk, mean, variance = packed_layers.batch_norm(
+        out_BcHWk, mean, variance = packed_norm.batch_norm(
             x_BcHWk, self.weight, self.bias, self._epsilon, relu=self.relu
         )
         count, new = self._values(x_BcHWk), 1 - self._momentum
@@ -141,20 +141,29 @@ class BatchNorm2D(nn.BatchNorm2D):
 
 
 class Conv2D(nn.Conv2D):
-    """Convolution with zeros around it."""
+    """Convolution; oneDNN computes it where it is surrounded by zeros and has no holes."""
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         """(B, in, H, W) -> (B, out, H', W'), as it travels (see ``packed``)."""
-        if not onednn.usable(x_BCHW, self.weight):
+        if not onednn.usable(x_BCHW, self.weight) or not self._is_plain():
             # Paddle 2.6 cannot export super()
-            return nn.Conv2D.forward(self, packed.unpack(x_BCHW))
+            return packed.pack(nn.Conv2D.forward(self, packed.unpack(x_BCHW)))
         return packed_layers.convolution(
             x_BCHW,
             self.weight,
             self.bias,
             stride=tuple(self._stride),
-            padding=(self._padding, self._padding),
+            padding=tuple(self._updated_padding),
             groups=self._groups,
+        )
+
+    def _is_plain(self) -> bool:
+        return (
+            self._padding_mode == "zeros"
+            and self._padding_algorithm == "EXPLICIT"
+            and len(self._updated_padding) == 2
+            and self._dilation == [1, 1]
+            and self._data_format == "NCHW"
         )
 
 

@@ -3,7 +3,8 @@
 Paddle's own CPU kernels copy every patch of a convolution to columns and multiply matrices, and run
 batch norm, ReLU and pooling on one thread. oneDNN's take a half to a third of that time. Paddle
 calls them in compiled inference only, so its library, ``paddle/libs/libdnnl``, is called here
-directly. No Python package offers these primitives. ``packed_layers`` makes layers of them.
+directly. No Python package offers these primitives. Layers of them: ``packed_layers``,
+``packed_norm``.
 
 A library that does not answer as oneDNN 3 is left alone. PADDLE_POSE_ONEDNN=0 switches all off.
 
@@ -17,10 +18,13 @@ import ctypes
 import functools
 import os
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import paddle
+
+from paddle_pose.errors import UserError
 
 SRC, DST, WEIGHTS, BIAS, MEAN, VARIANCE, SCALE, SHIFT, WORKSPACE = 1, 17, 33, 41, 49, 50, 51, 52, 64
 DIFF_SRC, DIFF_DST, DIFF_WEIGHTS, DIFF_BIAS, DIFF_SCALE, DIFF_SHIFT = 129, 145, 161, 169, 255, 256
@@ -44,6 +48,16 @@ Handle = ctypes.c_void_p
 
 class Failed(Exception):
     """oneDNN refused a call."""
+
+
+class Made(Handle):
+    """What oneDNN made; destroyed with this object, for oneDNN keeps copies of what it needs.
+
+    Attributes:
+        kind: such as ``convolution_forward_primitive_desc``.
+    """
+
+    kind: str
 
 
 class _Argument(ctypes.Structure):
@@ -79,13 +93,18 @@ class Library:
         if getattr(self._calls, f"dnnl_{name}")(*arguments):
             raise Failed(name)
 
-    def make(self, name: str, *arguments: object) -> Handle:
+    def make(self, name: str, *arguments: object) -> Made:
         """What a creating function leaves at its first argument."""
-        made = Handle()
+        made = Made()
         self.call(name, ctypes.byref(made), *arguments)
+        made.kind = name.partition("_create")[0]
+        # All kinds of descriptions of primitives are destroyed by one function.
+        kind = "primitive_desc" if made.kind.endswith("primitive_desc") else made.kind
+        destroy = getattr(self._calls, f"dnnl_{kind}_destroy")
+        weakref.finalize(made, destroy, Handle(made.value)).atexit = False
         return made
 
-    def describe(self, name: str, *arguments: object) -> Handle:
+    def describe(self, name: str, *arguments: object) -> Made:
         """Description of a primitive with default attributes."""
         return self.make(f"{name}_primitive_desc_create", self.engine, *arguments, None)
 
@@ -199,9 +218,10 @@ class Primitive:
     """
 
     def __init__(
-        self, description: Handle, layouts: dict[int, Handle | None], outputs: set[int]
+        self, description: Made, layouts: dict[int, Handle | None], outputs: set[int]
     ) -> None:
         calls = library()
+        self._kind = description.kind.removesuffix("_primitive_desc")
         self._copied_bytes, self._copies_at = 0, 0
         self._tensors: list[list] = []  # argument, memory object, where it points
         self._copies: list[tuple[Handle, int]] = []  # memory object, offset in the copy space
@@ -223,7 +243,21 @@ class Primitive:
         self._runs = [*before, (this, (_Argument * len(arguments))(*arguments)), *after]
 
     def __call__(self, tensors: dict[int, paddle.Tensor]) -> None:
-        """Run; all tensors contiguous, outputs are written."""
+        """Run; all tensors contiguous, outputs are written.
+
+        Raises:
+            UserError: oneDNN fails.
+        """
+        try:
+            self._run(tensors)
+        except Failed as failure:
+            shapes = ", ".join(str(tuple(tensors[name].shape)) for name, *_ in self._tensors)
+            raise UserError(
+                f"oneDNN's {self._kind} failed ({failure}) on tensors {shapes}; with "
+                "PADDLE_POSE_ONEDNN=0 Paddle's own kernels compute it"
+            ) from failure
+
+    def _run(self, tensors: dict[int, paddle.Tensor]) -> None:
         calls = library()
         with _lock:
             for slot in self._tensors:
@@ -245,7 +279,7 @@ def copying(source: Handle, target: Handle) -> Primitive:
     return Primitive(_copy_description(source, target), {SRC: source, DST: target}, {DST})
 
 
-def _copy_description(source: Handle, target: Handle) -> Handle:
+def _copy_description(source: Handle, target: Handle) -> Made:
     calls = library()
     return calls.make(
         "reorder_primitive_desc_create", source, calls.engine, target, calls.engine, None

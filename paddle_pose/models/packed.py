@@ -7,12 +7,14 @@ between the two.
 
 For a fixed number of threads equal arguments give equal bits, here and in ``packed_layers``. There
 are no second derivatives, and paddle.grad takes all inputs or none: PADDLE_POSE_ONEDNN=0 for that.
+Where oneDNN refuses a shape, Paddle's kernel takes over.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import paddle
 from paddle import _C_ops
@@ -34,6 +36,24 @@ PLANS = 1024
 """Shapes whose primitives are kept, by kind of layer; a network has up to 60."""
 
 Shape = tuple[int, ...]
+Plan = TypeVar("Plan")
+
+
+def planned(make: Callable[..., Plan]) -> Callable[..., Plan | None]:
+    """``make`` with what it made kept by its arguments; None where oneDNN refuses.
+
+    Primitives are made for as many threads as OpenMP has then, and go on with so many; a process
+    here sets its number once, before Paddle is imported (``runtime``).
+    """
+
+    @functools.lru_cache(maxsize=PLANS)
+    def plan(*key: object) -> Plan | None:
+        try:
+            return make(*key)
+        except onednn.Failed:
+            return None
+
+    return plan
 
 
 @functools.lru_cache(maxsize=1)
@@ -60,12 +80,19 @@ def pack(x_BCHW: paddle.Tensor) -> paddle.Tensor:
     """(B, C, H, W) -> (B, C/k, H, W, k) where the channels fill whole blocks, else as it is."""
     if not onednn.usable(x_BCHW) or travelling(x_BCHW.shape) == tuple(x_BCHW.shape):
         return x_BCHW
-    return _Copy.apply(x_BCHW.contiguous(), travelling(x_BCHW.shape))
+    return _Copy.apply(x_BCHW, travelling(x_BCHW.shape))
 
 
 def unpack(x: paddle.Tensor) -> paddle.Tensor:
     """(B, C/k, H, W, k) -> (B, C, H, W); others as they are."""
-    return _Copy.apply(x.contiguous(), logical(x.shape)) if is_packed(x) else x
+    return _Copy.apply(x, logical(x.shape)) if is_packed(x) else x
+
+
+def by_paddle(
+    function: Callable[..., paddle.Tensor], x: paddle.Tensor, *arguments: object, **named: object
+) -> paddle.Tensor:
+    """``function`` of a tensor as it travels, by Paddle's kernels: of (B, C, H, W) to such."""
+    return pack(function(unpack(x), *arguments, **named))
 
 
 def travelling(shape: Shape) -> Shape:
@@ -104,23 +131,36 @@ def refuse_second_derivatives() -> None:
         raise NotImplementedError("second derivatives need PADDLE_POSE_ONEDNN=0")
 
 
-@functools.lru_cache(maxsize=PLANS)
+@planned
 def _copying(source: Shape, target: Shape) -> Primitive:
     return onednn.copying(layout(source), layout(target))
+
+
+def _copied(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
+    """Packed or unpacked to ``shape``."""
+    plan = _copying(tuple(x.shape), shape)
+    if plan is None:
+        return _turned(x, shape)
+    out = empty(shape)
+    plan({SRC: x.contiguous(), DST: out})
+    return out
+
+
+def _turned(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
+    """``_copied`` by Paddle's kernels."""
+    if is_packed(x):
+        return x.transpose([0, 1, 4, 2, 3]).reshape(shape)
+    batch, blocks, height, width, inside = shape
+    return x.reshape([batch, blocks, inside, height, width]).transpose([0, 1, 3, 4, 2])
 
 
 class _Copy(PyLayer):
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
-        ctx.shapes = tuple(x.shape), tuple(shape)
-        out = empty(shape)
-        _copying(*ctx.shapes)({SRC: x, DST: out})
-        return out
+        ctx.shape = tuple(x.shape)
+        return _copied(x, shape)
 
     @staticmethod
     def backward(ctx: Any, d_out: paddle.Tensor) -> paddle.Tensor:
         refuse_second_derivatives()
-        before, after = ctx.shapes
-        d_x = empty(before)
-        _copying(after, before)({SRC: d_out.contiguous(), DST: d_x})
-        return d_x
+        return _copied(d_out, ctx.shape)
