@@ -71,6 +71,11 @@ def _require_trainable(recipe: Recipe) -> None:
             "train.scale_learning_rate=linear: set train.base_batch_size to the batch that "
             "train.learning_rate was chosen for"
         )
+    if settings.base_batch_size and settings.scale_learning_rate == "none":
+        raise UserError(
+            f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
+            "train.scale_learning_rate=linear; set that too, or leave this at 0"
+        )
     if not 0 <= settings.ema_decay < 1:
         raise UserError(
             f"train.ema_decay: must be 0 (none) or below 1, such as 0.999, got {settings.ema_decay}"

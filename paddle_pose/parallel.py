@@ -74,7 +74,8 @@ def part(keys: list) -> list:
     """This rank's part of a batch, in order: every key is one rank's.
 
     A rank without any (the last batch of an epoch may be so short) takes the batch's first key,
-    so that it can keep step; ``share`` makes it count nothing.
+    so that it can keep step: ``share`` makes it count nothing in the loss, ``BatchNorm2D.counted``
+    nothing in statistics over all ranks.
     """
     each, rest = divmod(len(keys), ranks())
     first = rank() * each + min(rank(), rest)

@@ -125,10 +125,13 @@ class Trainer:
 
     def __post_init__(self) -> None:
         settings = self.settings
-        if settings.sync_batch_norm:
-            for layer in self.network.sublayers():
-                if isinstance(layer, BatchNorm2D):
-                    layer.over_all_ranks = True
+        self._synchronized = [
+            layer
+            for layer in self.network.sublayers()
+            if settings.sync_batch_norm and isinstance(layer, BatchNorm2D)
+        ]
+        for layer in self._synchronized:
+            layer.over_all_ranks = True
         if settings.ema_decay or settings.amp == "O2":
             self.average = Average(self.network, settings.ema_decay)
         self.optimizer = make_optimizer(self.network, settings)
@@ -157,6 +160,8 @@ class Trainer:
         people = people or rows * parallel.ranks()
         # As many passes on every rank: with sync_batch_norm they wait for each other in each.
         passes = max(min(self.settings.accumulate_steps, people // parallel.ranks()), 1)
+        for layer in self._synchronized:
+            layer.counted = parallel.part_size(people) > 0
         pass_losses, maps = [], []
         for number, part in enumerate(_split(batch, passes), start=1):
             weight = parallel.share(people) * part[0].shape[0] / rows

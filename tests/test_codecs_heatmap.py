@@ -280,6 +280,34 @@ def test_lazy_merging_is_merging(decoder: str, shift: bool, threads: int, monkey
     assert expected[0].dtype == expected[1].dtype == np.float32
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_maps_of_other_precisions_are_read_in_float32(decoder: str, dtype: str) -> None:
+    """Float64 and Paddle's bfloat16, which NumPy gets as uint16: as their float32 values."""
+    maps = np.random.default_rng(6).standard_normal((2, 3, 17, 12, 10))
+    values = maps.astype(np.float32)
+    if dtype == "bfloat16":
+        maps = (values.view(np.uint32) >> 16).astype(np.uint16)
+        values = (maps.astype(np.uint32) << 16).view(np.float32)
+    order, how = COCO17.flip_order, {"shift": True, "sigma_px": 2}
+    for got, expected in (
+        (
+            heatmap.decode(maps[0], decoder, sigma_px=2),
+            heatmap.decode(values[0], decoder, sigma_px=2),
+        ),
+        (
+            heatmap.decode_flipped(*maps, order, decoder, **how),
+            heatmap.decode_flipped(*values, order, decoder, **how),
+        ),
+    ):
+        np.testing.assert_array_equal(got[0], expected[0])
+        np.testing.assert_array_equal(got[1], expected[1])
+        assert got[1].dtype == np.float32
+    merged = heatmap.merge_flip(*maps, order, True)
+    np.testing.assert_array_equal(merged, heatmap.merge_flip(*values, order, True))
+    assert merged.dtype == np.float32
+
+
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([(8, 8), (16, 12), (24, 5), (9, 7), (64, 48)]),

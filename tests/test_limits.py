@@ -23,6 +23,7 @@ def test_every_recipe_is_sound(name):
         ("train.accumulate_steps=0", "train.accumulate_steps"),
         ("train.scale_learning_rate=liner", "did you mean 'linear'"),
         ("train.scale_learning_rate=linear", "train.base_batch_size"),
+        ("train.base_batch_size=32", "train.scale_learning_rate=linear"),
         ("train.ema_decay=1", "train.ema_decay"),
         ("train.amp=o1", "did you mean 'O1'"),
         ("train.amp_dtype=float32", "did you mean 'float16'"),

@@ -99,7 +99,7 @@ def of_case(arrays: dict, case: str) -> dict:
     return {k.partition("/")[2]: v for k, v in arrays.items() if k.startswith(case + "/")}
 
 
-@pytest.mark.parametrize("case", ["synchronised", "frozen", "accumulated"])
+@pytest.mark.parametrize("case", ["synchronised", "one_left", "frozen", "accumulated"])
 def test_two_processes_train_as_one(one_and_two, case):
     one, two = (of_case(arrays, case) for arrays in one_and_two)
     assert one.keys() == two.keys()

@@ -96,7 +96,7 @@ def decode(
     open-mmlab/mmpose mmpose/codecs/utils/refinement.py:10 @759b39c
     """
     _require_known(decoder)
-    maps = np.asarray(heatmaps_BJHW, np.float32)
+    maps = _float32(heatmaps_BJHW)
     coords, scores = _at_peaks(peaks.find(maps), maps.shape, decoder)
     if decoder == "dark":
         _refine_dark(coords, scores, maps, sigma_px)
@@ -117,8 +117,16 @@ def decode_flipped(
         merged = merge_flip(heatmaps_BJHW, flipped_BJHW, flip_order, shift)
         return decode(merged, decoder, sigma_px=sigma_px)
     _require_known(decoder)
-    found = peaks.find_merged(heatmaps_BJHW, flipped_BJHW, flip_order, shift=shift)
-    return _at_peaks(found, heatmaps_BJHW.shape, decoder)
+    maps, flipped = _float32(heatmaps_BJHW), _float32(flipped_BJHW)
+    found = peaks.find_merged(maps, flipped, flip_order, shift=shift)
+    return _at_peaks(found, maps.shape, decoder)
+
+
+def _float32(maps: np.ndarray) -> np.ndarray:
+    """Maps of any precision in float32; uint16 are the bits of Paddle's bfloat16."""
+    if maps.dtype == np.uint16:
+        return (maps.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(maps, np.float32)
 
 
 def _require_known(decoder: str) -> None:
@@ -209,14 +217,14 @@ def merge_flip(
     flip_order: np.ndarray,
     shift: bool,
 ) -> np.ndarray:
-    """Mean of the heat maps and those of the mirrored image, mirrored back.
+    """Mean, in float32, of the heat maps and those of the mirrored image, mirrored back.
 
     ``shift`` moves the latter one cell to the right first (column 0 stays): an even image width
     and an odd number of strides leave the mirrored maps one cell off.
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/function.py:141 @6f69e46
     """
-    return peaks.merge(heatmaps_BJHW, flipped_BJHW, flip_order, shift=shift)
+    return peaks.merge(_float32(heatmaps_BJHW), _float32(flipped_BJHW), flip_order, shift=shift)
 
 
 def to_image(

@@ -66,9 +66,11 @@ class BatchNorm2D(nn.BatchNorm2D):
     Attributes:
         relu: whether a ReLU follows.
         over_all_ranks: whether training normalises over the batch of all processes together.
+        counted: whether this process's part of the batch belongs to it (see ``parallel.part``).
     """
 
     over_all_ranks: bool = False
+    counted: bool = True
 
     def __init__(
         self, channels: int, *, relu: bool = False, use_global_stats: bool | None = None
@@ -104,6 +106,7 @@ class BatchNorm2D(nn.BatchNorm2D):
             bias=self.bias,
             momentum=self._momentum,
             epsilon=self._epsilon,
+            counted=self.counted,
         )
 
     def _by_onednn(self, x_BcHWk: paddle.Tensor) -> paddle.Tensor:

@@ -31,12 +31,13 @@ class _Normalize(PyLayer):
         bias: paddle.Tensor,
         moments: tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor],
         epsilon: float,
+        counted: bool,
     ) -> paddle.Tensor:
         """``moments``: mean, biased variance and number of values per channel, over all ranks."""
         mean, variance, count = moments
         scale = paddle.rsqrt(variance + epsilon)
         normal_BCHW = (x_BCHW - mean.reshape(_PER_CHANNEL)) * scale.reshape(_PER_CHANNEL)
-        ctx.fixed = [t.stop_gradient for t in (x_BCHW, weight, bias)]
+        ctx.fixed, ctx.counted = [t.stop_gradient for t in (x_BCHW, weight, bias)], counted
         ctx.save_for_backward(normal_BCHW, scale, weight, count)
         return normal_BCHW * weight.reshape(_PER_CHANNEL) + bias.reshape(_PER_CHANNEL)
 
@@ -49,20 +50,22 @@ class _Normalize(PyLayer):
         sums = paddle.concat([of_bias, of_weight])
         paddle.distributed.all_reduce(sums)
         mean, mean_of_product = (sums / count).split(2)
-        of_normal_BCHW = gradient_BCHW - mean.reshape(_PER_CHANNEL)
-        of_normal_BCHW -= normal_BCHW * mean_of_product.reshape(_PER_CHANNEL)
+        of_normal_BCHW = gradient_BCHW
+        if ctx.counted:  # else the moments do not depend on this rank's part
+            of_normal_BCHW = gradient_BCHW - mean.reshape(_PER_CHANNEL)
+            of_normal_BCHW -= normal_BCHW * mean_of_product.reshape(_PER_CHANNEL)
         of_x_BCHW = of_normal_BCHW * (scale * weight).reshape(_PER_CHANNEL)
         given = zip(ctx.fixed, (of_x_BCHW, of_weight, of_bias), strict=True)
         return tuple(None if fixed else gradient for fixed, gradient in given)
 
 
 def moments_of_all_ranks(
-    x_BCHW: paddle.Tensor,
+    x_BCHW: paddle.Tensor, counted: bool = True
 ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
     """Mean (C,), biased variance (C,) and number of values per channel (1,) over all ranks.
 
-    One exchange: every rank's mean, sum of squared deviations and count, combined in the order of
-    the ranks, so that all of them have the same bits.
+    One exchange: every rank's mean, sum of squared deviations and count (0 unless ``counted``),
+    combined in the order of the ranks, so that all of them have the same bits.
 
     Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing
     sample variances"
@@ -71,6 +74,8 @@ def moments_of_all_ranks(
     mean = x_BCHW.mean(_OVER)
     deviations = (x_BCHW - mean.reshape(_PER_CHANNEL)).square().sum(_OVER)
     count = paddle.full([1], x_BCHW.size // channels, dtype=mean.dtype)
+    if not counted:
+        mean, deviations, count = (paddle.zeros_like(v) for v in (mean, deviations, count))
     parts: list[paddle.Tensor] = []
     paddle.distributed.all_gather(parts, paddle.concat([mean, deviations, count]))
     means, deviations_RC, counts = paddle.stack(parts).split([channels, channels, 1], axis=1)
@@ -89,17 +94,19 @@ def batch_norm(
     bias: paddle.Tensor,
     momentum: float,
     epsilon: float,
+    counted: bool = True,
 ) -> paddle.Tensor:
     """``x_BCHW`` normalised over all ranks; moves ``mean`` and (unbiased) ``variance``.
 
+    A rank whose part only keeps step (``parallel.part``) is not ``counted`` in the moments.
     Half-precision input is normalised in float32. Momentum and epsilon are rounded to float32,
     as Paddle's kernel holds them, so that one process and several agree in float64 too.
     """
     momentum, epsilon = float(np.float32(momentum)), float(np.float32(epsilon))
     exact_BCHW = x_BCHW.astype(weight.dtype)
     with paddle.no_grad():
-        found = moments_of_all_ranks(exact_BCHW.detach())
+        found = moments_of_all_ranks(exact_BCHW.detach(), counted)
         unbiased = found[1] * (found[2] / paddle.clip(found[2] - 1, min=1))
         paddle.assign(mean * momentum + found[0] * (1 - momentum), mean)
         paddle.assign(variance * momentum + unbiased * (1 - momentum), variance)
-    return _Normalize.apply(exact_BCHW, weight, bias, found, epsilon).astype(x_BCHW.dtype)
+    return _Normalize.apply(exact_BCHW, weight, bias, found, epsilon, counted).astype(x_BCHW.dtype)
