@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import paddle
 import pytest
 
 from paddle_pose.data import mpii
@@ -64,6 +65,29 @@ def test_evaluation_sees_everybody_in_order(crops):
     test = PersonCrops(crops.table, DataSettings(image_size_wh=(64, 64)), CodecSettings())
     indices = [b.index for b in evaluation_batches(test, batch_size=7, num_workers=2)]
     np.testing.assert_array_equal(np.concatenate(indices), np.arange(24))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_places_never_become_tensors(crops, workers, monkeypatch):
+    """On a GPU a tensor's way back to the host waits for all work there."""
+    made = []
+    to_tensor = paddle.to_tensor
+    monkeypatch.setattr(paddle, "to_tensor", lambda v: made.append(v.shape) or to_tensor(v))
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a tensor went back to the host")
+
+    monkeypatch.setattr(paddle.Tensor, "__array__", refuse)
+    monkeypatch.setattr(paddle.Tensor, "numpy", refuse)
+    batch = next(evaluation_batches(crops, batch_size=3, num_workers=workers))
+    sample = crops[2]
+    for column, value in zip(
+        (batch.center_xy, batch.scale_wh, batch.index), sample[3:], strict=True
+    ):
+        assert isinstance(column, np.ndarray)
+        assert column.dtype == np.asarray(value).dtype
+        np.testing.assert_array_equal(column[2], value)
+    assert len(made) == (0 if workers else 3)
 
 
 def test_steps():

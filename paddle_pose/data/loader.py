@@ -43,6 +43,18 @@ class Batch:
     index: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Places:
+    """What of a batch stays on the host; Paddle's loader passes on what is no array or sequence.
+
+    As tensors they would travel to a GPU and back, and the way back waits for all work on it.
+    """
+
+    center_xy: np.ndarray
+    scale_wh: np.ndarray
+    index: np.ndarray
+
+
 def steps_per_epoch(people: int, batch_size: int, *, drop_last: bool) -> int:
     """Batches of an epoch, whatever the number of ranks; Raises UserError for none."""
     steps = people // batch_size + (not drop_last and people % batch_size > 0)
@@ -115,19 +127,21 @@ class _Guarded:
             return error
 
 
-def _stack(samples: list[Sample | UserError]) -> tuple[np.ndarray, ...]:
-    """Columns of a batch; a single column of UTF-8 bytes stands for an error's line."""
+def _stack(samples: list[Sample | UserError]) -> tuple:
+    """Images, targets, weights and places; a single column of UTF-8 stands for an error's line."""
     for sample in samples:
         if isinstance(sample, UserError):
             return (np.frombuffer(str(sample).encode(), np.uint8),)
-    return tuple(np.stack(column) for column in zip(*samples, strict=True))
+    columns = [np.stack(column) for column in zip(*samples, strict=True)]
+    return *columns[:3], _Places(*columns[3:])
 
 
 def _load(crops: PersonCrops, sampler: BatchSampler, num_workers: int) -> Iterator[list]:
     if num_workers == 0:
         # Paddle's loader without workers reads in a thread, and an error there hangs the run.
         for keys in sampler:
-            yield [paddle.to_tensor(column) for column in _stack([crops[key] for key in keys])]
+            *columns, places = _stack([crops[key] for key in keys])
+            yield [*map(paddle.to_tensor, columns), places]
         return
     for columns in DataLoader(
         _Guarded(crops),
@@ -171,14 +185,14 @@ def evaluation_batches(crops: PersonCrops, *, batch_size: int, num_workers: int)
 
 
 def _batch(epoch: int, step: int, columns: list) -> Batch:
-    images, targets, weights, center_xy, scale_wh, index = columns
+    images, targets, weights, places = columns
     return Batch(
         epoch=epoch,
         step=step,
         images=images,
         targets=targets,
         weights=weights,
-        center_xy=np.asarray(center_xy),
-        scale_wh=np.asarray(scale_wh),
-        index=np.asarray(index),
+        center_xy=places.center_xy,
+        scale_wh=places.scale_wh,
+        index=places.index,
     )
