@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -237,11 +238,17 @@ def products() -> dict[str, list[Side]]:
     }
 
 
-def official_side(network: Network, function: str, batch: int, options: Options) -> Side | None:
-    """PyTorch running the network's own code; None where its clone is not named."""
+def torch_side(network: Network, function: str, batch: int, options: Options) -> Side:
+    """PyTorch running the official network, or layers of equal shapes where no clone is named."""
+    size = {"size_wh": list(network.size_wh), "batch": batch}
     clone = getattr(options, network.clone)
     if clone is None:
-        return None
+        return Side(
+            f"benchmarks.torch_networks:equal_{function}",
+            "PyTorch, layers of equal shapes",
+            {"python": sys.executable, "recipe": network.recipe, **size},
+            in_torch=True,
+        )
     return Side(
         f"benchmarks.torch_networks:{function}",
         f"PyTorch, official {network.family} network",
@@ -249,9 +256,8 @@ def official_side(network: Network, function: str, batch: int, options: Options)
             "family": network.family,
             "experiment": network.recipe.partition(":")[2],
             "clone": str(clone),
-            "size_wh": list(network.size_wh),
-            "batch": batch,
             "joints": network.joints,
+            **size,
         },
         in_torch=True,
     )
@@ -270,7 +276,7 @@ def comparisons(options: Options) -> list[Comparison]:
         overrides = {"overrides": ["data.image_size_wh=[128,128]"]}
     for network in trained:
         batch = network.batch
-        theirs = official_side(network, "training_step", batch, options)
+        theirs = torch_side(network, "training_step", batch, options)
         rows.append(
             Comparison(
                 name=f"train_{network.name}",
@@ -283,13 +289,12 @@ def comparisons(options: Options) -> list[Comparison]:
                 theirs=theirs,
                 target=Target("speedup", 1.0),
                 unit="s/image",
-                missing="" if theirs else f"no --{network.clone} DIR",
             )
         )
     for network in evaluated:
         for precision, value in (("float32", 1.6), ("bfloat16", 3.0)):
             batch = network.eval_batch
-            theirs = official_side(network, "forward_with_flip", batch, options)
+            theirs = torch_side(network, "forward_with_flip", batch, options)
             rows.append(
                 Comparison(
                     name=f"forward_{network.name}_{precision}",
@@ -309,7 +314,6 @@ def comparisons(options: Options) -> list[Comparison]:
                     theirs=theirs,
                     target=Target("speedup", value),
                     unit="s/person",
-                    missing="" if theirs else f"no --{network.clone} DIR",
                 )
             )
     return rows

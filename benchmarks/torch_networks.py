@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,71 @@ def forward_with_flip(
         network(images.flip(width_axis)).numpy()
 
     return Work(run, units=batch, facts=_facts(source))
+
+
+def _equal_layer(about: dict[str, Any]) -> torch.nn.Module:
+    """One of what ``equal_layers`` lists."""
+    if about["kind"] == "batch_norm":
+        norm = torch.nn.BatchNorm2d(about["channels"])
+        return torch.nn.Sequential(norm, torch.nn.ReLU(inplace=True)) if about["relu"] else norm
+    if about["kind"] == "enlarge":
+        return torch.nn.Upsample(scale_factor=about["factor"])
+    turned = about["kind"] == "transposed"
+    kind = torch.nn.ConvTranspose2d if turned else torch.nn.Conv2d
+    settings = {name: about[name] for name in ("stride", "padding", "bias")}
+    return kind(about["channels"], about["out"], about["kernel"], **settings)
+
+
+class _EqualLayers:
+    """Every layer on an input of its own size, one after the other."""
+
+    def __init__(self, python: str, recipe: str, size_wh: list[int], batch: int) -> None:
+        size = [str(side) for side in reversed(size_wh)]
+        command = [python, "-m", "benchmarks.equal_layers", recipe, *size]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise SkippedError(f"equal_layers: {done.stderr.strip().splitlines()[-1]}")
+        listed = json.loads(done.stdout.splitlines()[-1])
+        self.layers = torch.nn.ModuleList(map(_equal_layer, listed))
+        self._shapes = [(batch, about["channels"], *about["size"]) for about in listed]
+        self._values = {shape: torch.randn(shape) for shape in self._shapes}
+
+    def forward(self) -> None:
+        """Outputs are dropped at once."""
+        for layer, shape in zip(self.layers, self._shapes, strict=True):
+            layer(self._values[shape])
+
+    def forward_and_backward(self) -> None:
+        """The images get no gradient; every other input does."""
+        for index, (layer, shape) in enumerate(zip(self.layers, self._shapes, strict=True)):
+            out = layer(self._values[shape].detach().requires_grad_(index > 0))
+            out.backward(self._values.setdefault(tuple(out.shape), torch.randn(out.shape)))
+
+
+def equal_training_step(python: str, recipe: str, size_wh: list[int], batch: int) -> Work:
+    """Forward and backward of each layer, and Adam."""
+    network = _EqualLayers(python, recipe, size_wh, batch)
+    optimizer = torch.optim.Adam(network.layers.parameters(), lr=1e-3)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        network.forward_and_backward()
+        optimizer.step()
+
+    return Work(run, units=batch, facts=_facts("layers of equal shapes"))
+
+
+def equal_forward_with_flip(python: str, recipe: str, size_wh: list[int], batch: int) -> Work:
+    """Two batches one after the other, as the plain and the mirrored one."""
+    network = _EqualLayers(python, recipe, size_wh, batch)
+    network.layers.eval()
+
+    @torch.no_grad()
+    def run() -> None:
+        network.forward()
+        network.forward()
+
+    return Work(run, units=batch, facts=_facts("layers of equal shapes"))
 
 
 def matrix_product(size: int, dtype: str) -> Work:

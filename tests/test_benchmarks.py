@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import __main__ as command
-from benchmarks import growth, growth_page, readme, results, ring, worker
+from benchmarks import equal_layers, growth, growth_page, readme, results, ring, worker
 from benchmarks.harness import (
     Child,
     Comparison,
@@ -28,7 +28,9 @@ from benchmarks.harness import (
 )
 from benchmarks.random_people import coco_set, mpii_people
 from benchmarks.worker import SkippedError, Work
+from paddle_pose import recipe as recipes
 from paddle_pose.errors import UserError
+from paddle_pose.models.counting import count
 
 
 def order(file: str, name: str, value: float) -> Work:
@@ -319,6 +321,27 @@ def test_every_row_is_named_once_and_its_sides_exist():
         assert not row.missing
         for one in filter(None, (row.ours, row.theirs)):
             assert_is_there(one)
+
+
+def test_without_clones_networks_are_measured_beside_layers_of_equal_shapes():
+    rows = [r for r in command.chosen(OPTIONS, None) if r.name.startswith(("train_", "forward_"))]
+    assert rows
+    for row in rows:
+        assert row.theirs.label == "PyTorch, layers of equal shapes"
+        assert_is_there(row.theirs)
+
+
+def test_equal_layers_are_the_networks_own():
+    listed = equal_layers.layers("quickstart:newell_hg1_synthetic", 128, 128)
+    recipe = recipes.load("quickstart:newell_hg1_synthetic")
+    exact = count(recipe.model.build(), (128, 128)).multiply_adds
+    counted = 0
+    for one in (one for one in listed if one["kind"] == "convolution"):
+        margin = 2 * one["padding"] - one["kernel"]
+        height, width = ((side + margin) // one["stride"] + 1 for side in one["size"])
+        counted += one["channels"] * one["out"] * one["kernel"] ** 2 * height * width
+    assert counted == exact
+    assert {one["kind"] for one in listed} == {"convolution", "batch_norm"}
 
 
 def assert_is_there(one: Side) -> None:
