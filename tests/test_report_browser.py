@@ -76,6 +76,32 @@ def test_nothing_overflows(open_page, width, scheme):
     assert tab.evaluate(OVERFLOWING) == []
 
 
+CUT = """(tables) => [...document.querySelectorAll(tables)]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.ariaLabel)"""
+
+
+@pytest.mark.parametrize(
+    ("width", "tables"),
+    [(1280, ".table .scroll"), (390, ":is(#verdicts, .stacked) .scroll")],
+)
+def test_tables_need_no_scrolling(open_page, width, tables):
+    """On a phone tables of many numbers may scroll; the summary and tables of words stack."""
+    tab = open_page(width)
+    tab.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    tab.evaluate("for (const one of document.querySelectorAll('.later')) one.className = ''")
+    assert tab.locator(tables).count() > 3
+    assert tab.evaluate(CUT, tables) == []
+
+
+def test_a_stacked_row_says_what_each_line_is(open_page):
+    tab = open_page(390)
+    row = tab.locator("#rows tbody tr").first
+    said = "cells => cells.map((one) => getComputedStyle(one, '::before').content)"
+    labels = row.locator("td").evaluate_all(said)
+    header = tab.locator("#rows thead th").evaluate_all("all => all.map((one) => one.textContent)")
+    assert labels == [f'"{name}"' for name in header[1:]]
+
+
 def test_every_image_loads(open_page):
     tab = open_page()
     broken = "[...document.images].filter(i => !(i.complete && i.naturalWidth)).length"
