@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -78,6 +80,11 @@ PLANS = (
 )
 
 
+def forget_plans() -> None:
+    for plan in PLANS:
+        plan.cache_clear()
+
+
 @pytest.fixture
 def refuse(monkeypatch) -> Iterator[Callable[[str], list[str]]]:
     """Lets oneDNN refuse to make some kind of thing; gives the list of what it refused."""
@@ -93,14 +100,12 @@ def refuse(monkeypatch) -> Iterator[Callable[[str], list[str]]]:
 
         packed.block()
         monkeypatch.setattr(onednn.Library, "make", make_or_refuse)
-        for plan in PLANS:
-            plan.cache_clear()
+        forget_plans()
         return refused
 
     yield refusing
     monkeypatch.undo()
-    for plan in PLANS:
-        plan.cache_clear()
+    forget_plans()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,24 @@ def test_a_relu_that_onednn_refuses(refuse):
     refused = refuse("eltwise_forward")
     assert relu(packed.pack(paddle.full([1, 16, 1, 2], -1.0))).sum() == 0
     assert refused
+
+
+def test_what_onednn_made_goes_with_its_plans(monkeypatch):
+    make, alive = onednn.Library.make, []
+
+    def make_and_note(self: onednn.Library, name: str, *arguments: object) -> onednn.Made:
+        made = make(self, name, *arguments)
+        alive.append(weakref.finalize(made, lambda: None))
+        return made
+
+    monkeypatch.setattr(onednn.Library, "make", make_and_note)
+    forget_plans()
+    gradients_of_network("float32")
+    kept = sum(one.alive for one in alive)
+    assert 0 < kept < len(alive) / 2  # layouts and descriptions go as soon as plans are made
+    forget_plans()
+    gc.collect()
+    assert not any(one.alive for one in alive)
 
 
 def test_frozen_statistics_where_onednn_refuses(refuse):
