@@ -74,6 +74,9 @@ def pckh_official(clone: str) -> Work:
 
 def coco_ours(images: int) -> Work:
     """From records in memory to the ten scores."""
+    from paddle_pose import runtime
+
+    runtime.configure(quiet=True)
     from paddle_pose.metrics.coco_ap import coco_ap
     from paddle_pose.skeletons import COCO17
 

@@ -20,7 +20,7 @@ def oks(
     Args:
         keypoints: (..., J, 2 or more) x, y.
         truth: (..., J, 2 or more) x, y.
-        sigmas: (J,) COCO's constants.
+        sigmas: (J,) COCO's constants; (..., J) where poses have other joints each.
         areas: (...) pixels².
         used: (..., J) bool, joints that count; 0 where none does. All by default.
 

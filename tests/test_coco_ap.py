@@ -6,9 +6,13 @@ import gzip
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from faster_coco_eval import COCO, COCOeval_faster
 
 from paddle_pose.errors import UserError
+from paddle_pose.metrics import coco_ap as module
+from paddle_pose.metrics import coco_oks
 from paddle_pose.metrics.coco_ap import NAMES, coco_ap
 from paddle_pose.skeletons import COCO17
 
@@ -89,6 +93,55 @@ def test_only_the_twenty_best_of_an_image_count():
     wrong = [_pose(0, 300, 0.9) for _ in range(20)]
     assert coco_ap(_truth([ONE]), [*wrong, _pose(0, 10, 0.8)], sigmas=SIGMAS)["AR"] == 0
     assert coco_ap(_truth([ONE]), [*wrong[:19], _pose(0, 10, 0.8)], sigmas=SIGMAS)["AR"] == 1
+
+
+def _random_set(rng: np.random.Generator, *, boxes: bool) -> tuple[dict, list[dict]]:
+    """Crowds, people without labels, unsorted images, equal scores, more than 20 poses of some."""
+    people = []
+    for _ in range(90):
+        x, y, width, height = rng.integers(1, 200, 4).tolist()
+        joints = rng.integers(0, 400, (17, 3))
+        joints[:, 2] = rng.integers(0, 3, 17) * (rng.random(17) < rng.choice([0, 0.2, 0.9]))
+        people.append(
+            {
+                "image_id": int(rng.integers(0, 9)),
+                "bbox": [x, y, width, height],
+                "area": 0.6 * width * height,
+                "iscrowd": int(rng.random() < 0.1),
+                "keypoints": joints.ravel().tolist(),
+            }
+        )
+    poses = []
+    for _ in range(220):
+        joints = np.array(people[rng.integers(0, len(people))]["keypoints"], float)
+        joints += rng.normal(0, rng.uniform(0, 20), joints.shape)
+        pose = {"image_id": int(rng.integers(2, 11)), "keypoints": joints.tolist()}
+        pose |= {"category_id": int(rng.choice([1, 1, 1, 2])), "score": int(rng.integers(0, 9)) / 8}
+        poses.append(pose | ({"bbox": rng.uniform(1, 150, 4).tolist()} if boxes else {}))
+    return _truth(people, images=12), poses
+
+
+@pytest.mark.parametrize("boxes", [False, True])
+def test_equals_the_library_fed_image_by_image(boxes: bool, monkeypatch):
+    monkeypatch.setattr(coco_oks, "PEOPLE_AT_ONCE", 4)
+    truth, poses = _random_set(np.random.default_rng(11), boxes=boxes)
+    ours = module._evaluated(truth, poses, COCO17.oks_sigmas, 1, None)
+    coco = COCO(ours.cocoGt.dataset)
+    theirs = COCOeval_faster(
+        coco,
+        coco.loadRes([dict(pose) for pose in poses]),
+        "keypoints",
+        kpt_oks_sigmas=list(COCO17.oks_sigmas),
+    )
+    theirs.evaluate()
+    assert ours.ious.keys() == theirs.ious.keys()
+    for pair, expected in theirs.ious.items():
+        np.testing.assert_array_equal(ours.ious[pair], expected)
+    assert sum(len(similar) for similar in ours.similar.values()) > 100
+    for pose_id, expected in theirs.cocoDt.anns.items():
+        assert ours.cocoDt.anns[pose_id]["area"] == expected["area"]
+        assert ours.cocoDt.anns[pose_id]["bbox"] == expected["bbox"]
+    assert module._values(ours) == module._values(theirs)
 
 
 def test_inputs_are_not_changed():
