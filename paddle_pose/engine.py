@@ -40,6 +40,7 @@ BFLOAT16_OPERATORS = {
     "conv2d_transpose",
     "fused_conv2d",
     "elementwise_add",
+    "fused_elementwise_add",
     "nearest_interp_v2",
     "pool2d",
     "relu",
@@ -218,8 +219,8 @@ def _compile(whole: _WholeNetwork, shape: tuple[int, ...], precision: str) -> An
         if precision == "bfloat16":
             config.enable_mkldnn_bfloat16()
             config.set_bfloat16_op(BFLOAT16_OPERATORS)
-        threads = int(runtime.configure(quiet=True)["OMP_NUM_THREADS"])
-        config.set_cpu_math_library_num_threads(threads)
+        runtime.configure(quiet=True)
+        config.set_cpu_math_library_num_threads(runtime.thread_count())
         config.switch_ir_optim(True)
         config.enable_memory_optim()
         with _quiet():

@@ -52,6 +52,15 @@ def settings_for(vendor: str, flags: frozenset[str], cores: int, ranks: int = 1)
     return values
 
 
+def thread_count() -> int:
+    """Threads this process was given: OMP_NUM_THREADS, of ``4,2`` the outermost; else its cores.
+
+    OpenMP itself warns of a value that makes no sense.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(given) if given.isdecimal() and int(given) else cpu_facts()[2]
+
+
 def keep_memory() -> None:
     """Let glibc keep freed memory instead of giving it back and zeroing it again at every step.
 

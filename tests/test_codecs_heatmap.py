@@ -343,11 +343,3 @@ def test_bounds_lose_no_maximum(
         inside = (row >= 0) & (row < size_hw[0]) & (column >= 0) & (column < width)
         expected = around[np.arange(34), row + 1, column + 1]
         np.testing.assert_array_equal(value[inside], expected[inside])
-
-
-def test_threads_are_those_given(monkeypatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    assert peaks.thread_count() == 3
-    for nothing in ("0", "", "many"):
-        monkeypatch.setenv("OMP_NUM_THREADS", nothing)
-        assert peaks.thread_count() >= 1

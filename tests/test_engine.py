@@ -130,6 +130,14 @@ def test_no_files_are_left_and_the_network_is_as_it_was(network, images, eager_m
 
 
 @ONEDNN
+def test_nested_threads_compile_too(network, images, eager_maps, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1,2")  # OpenMP's form for threads within threads
+    maps = forward(network, "onednn")(images)
+    tolerance = 1e-5 * np.abs(eager_maps).max()  # as in test_onednn_equals_eager
+    np.testing.assert_allclose(maps, eager_maps, atol=tolerance, rtol=0)
+
+
+@ONEDNN
 def test_key_points_of_both_engines(network, small_people):
     table = mpii.load(small_people, "valid")
     settings = {"batch_size": 3, "num_workers": 0}

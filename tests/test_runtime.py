@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
-from paddle_pose.runtime import settings_for
+from paddle_pose.runtime import cpu_facts, settings_for, thread_count
 
 
 def test_amd_takes_the_fast_path_of_the_math_library():
@@ -25,6 +26,15 @@ def test_others_do_not():
 def test_processes_share_the_cores():
     assert settings_for("x", frozenset(), 8, ranks=2)["OMP_NUM_THREADS"] == "4"
     assert settings_for("x", frozenset(), 2, ranks=4)["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("given", "threads"),
+    [("3", 3), ("4,2", 4), (" 3 , 1", 3), ("", None), ("0", None), ("-1", None), ("many", None)],
+)
+def test_threads_are_openmps_first_number(monkeypatch, given, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert thread_count() == (threads or cpu_facts()[2])
 
 
 def test_environment_wins_and_paddle_says_nothing():

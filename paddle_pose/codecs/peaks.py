@@ -19,7 +19,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from paddle_pose.runtime import cpu_facts
+from paddle_pose.runtime import thread_count
 
 BLOCK_ROWS = 8
 CHUNK_CELLS = 1 << 20
@@ -147,12 +147,6 @@ def _merged_around(
     straight = plain.reshape(-1).take((first + y) * width + x, mode="clip")
     back = mirror.reshape(-1).take((partner * height + y) * width + back_x, mode="clip")
     return (straight + back) * np.float32(0.5)
-
-
-def thread_count() -> int:
-    """Threads this process was given (``runtime`` sets OMP_NUM_THREADS), else its cores."""
-    given = os.environ.get("OMP_NUM_THREADS", "")
-    return int(given) if given.isdigit() and int(given) else cpu_facts()[2]
 
 
 @lru_cache(maxsize=1)
