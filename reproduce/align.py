@@ -12,12 +12,17 @@ It prints a table and writes ``reproduce/alignment/<network>.json`` (``live_<net
 live rows): a list of objects
 
     {network, step, precision, quantity, difference, tolerance, tolerance_source,
-     reference: {repository, commit, file}, evidence: "recorded" | "live", ok: true | false | null}
+     reference: {repository, commit, file}, evidence: "recorded" | "live", code,
+     ok: true | false | null}
 
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares. ``tolerance`` and ``ok`` are null where a row states the size of an
-effect and judges nothing. The exit code is 1 when any row is not within its tolerance.
+effect and judges nothing. ``code`` is a digest of the files of this project that made the row
+(``aligning/freshness.py``); ``--check`` names the files whose rows were made by other code.
+
+The exit code is 1 when any row is not within its tolerance and, with ``--check``, when one is
+missing or other code made one of recorded arrays (live ones need a clone: they are named only).
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -222,13 +227,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = arguments_of(arguments)
     runtime.configure(quiet=True)
     runtime.import_paddle()
-    from reproduce.aligning import live, reprod_log
+    from reproduce.aligning import freshness, live, reprod_log
     from reproduce.aligning import rows as table
-    from reproduce.aligning.networks import reference_data
+    from reproduce.aligning.networks import DATA_SETS, reference_data
 
     if options.check:
-        problems = check(options.output)
+        problems = [*check(options.output), *freshness.stale(options.output, "recorded")]
         print("\n".join(problems or ["=> every step has its rows, and all are within tolerance"]))
+        print("\n".join(f"=> {line}" for line in freshness.stale(options.output, "live")))
         return 1 if problems else 0
     shared, clone = reference_data(), None
     if options.reference is not None:
@@ -243,11 +249,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return shared is None
         return row.reference.repository != clone.repository
 
+    # Now: a file may change while the code that was read from it runs.
+    names = {*jobs, *DATA_SETS} if clone is not None else jobs
+    codes = {(name, step): freshness.digest(name, step) for name in names for step in table.STEPS}
     rows = []
     total = sum(job.weight for listed in jobs.values() for job in listed)
     with tqdm(total=total, dynamic_ncols=True) as bar:
         for listed in jobs.values():
-            made = run_jobs(listed, bar)
+            made = [
+                replace(row, code=codes[row.network, row.step]) for row in run_jobs(listed, bar)
+            ]
             rows += made
             if not options.quick:
                 table.write(made, options.output, keep=stays)

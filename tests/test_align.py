@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from paddle_pose import recipe as recipes
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.porting import network_keys, to_official
+from paddle_pose.recipe import Recipe
 from reproduce import align
 from reproduce.aligning import (
     decoding,
+    forward,
+    freshness,
     initialisation,
     live,
     live_rows,
@@ -87,7 +95,65 @@ def test_committed_rows_are_fresh() -> None:
         committed = {old.key: old for old in rows.read(align.OUTPUT / f"{row.network}.json")}
         assert row.key in committed, f"python -m reproduce.align --only {row.network}"
         now, old = rows.to_json(row), rows.to_json(committed[row.key])
-        assert all(now[name] == old[name] for name in now if name != "difference")
+        assert all(now[name] == old[name] for name in now if name not in ("difference", "code"))
+
+
+def test_committed_rows_are_of_this_code(reference_data: Path) -> None:
+    """Whoever changes what is aligned aligns it again; it takes the larger records."""
+    assert freshness.stale(align.OUTPUT, "recorded") == []
+
+
+def test_other_code_is_named_with_the_command(tmp_path: Path) -> None:
+    now = freshness.digest("hrnet_w32", "loss")
+    rows.write([replace(ROW, code=now), replace(ROW, evidence="live", code=now)], tmp_path)
+    assert freshness.stale(tmp_path, "recorded") == freshness.stale(tmp_path, "live") == []
+    rows.write([replace(ROW, code="0" * 12), replace(ROW, evidence="live")], tmp_path)
+    (recorded,), (live_one,) = (freshness.stale(tmp_path, kind) for kind in ("recorded", "live"))
+    assert recorded.startswith("hrnet_w32.json: other code made its rows of loss; ")
+    assert recorded.endswith(" python -m reproduce.align --only hrnet_w32")
+    assert live_one.endswith("--torch_python PYTHON_WITH_TORCH --only hrnet_w32")
+
+
+def test_a_digest_is_of_code_alone() -> None:
+    code = 'def f(x: int) -> int:\n    """One."""\n    return x + 1\n'
+    again = "# Two.\ndef f(\n    x: int,\n) -> int:\n    return (x + 1)  # three\n"
+    assert freshness.tree(code) == freshness.tree(again)
+    assert freshness.tree(code) != freshness.tree(code.replace("1", "2"))
+    assert freshness.digest("hrnet_w32", "forward") != freshness.digest("hrnet_w48", "forward")
+    assert freshness.digest("hrnet_w32", "forward") != freshness.digest("hrnet_w32", "loss")
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "make"),
+    [
+        ("pose_resnet50", "forward", lambda: forward.rows("pose_resnet50", "float32")),
+        ("newell_hg2", "backward", lambda: tiny_answers(*tiny_network(), "float32")),
+        ("hrnet_w32", "learning rate", lambda: rates.rows("hrnet_w32")),
+        ("mpii", "data", lambda: pipeline.matrix_rows("mpii")),
+        ("coco", "decode", lambda: decoding.decode_rows("coco", None)),
+        ("coco", "data", lambda: decoding.target_rows("coco", None)),
+    ],
+)
+def test_a_digest_is_of_all_code_that_runs(name: str, step: str, make: Callable) -> None:
+    """No function of another file of ours is called while rows are made."""
+    ran: set[str] = set()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name != "<module>":
+            ran.add(frame.f_code.co_filename)
+
+    tiny_network()
+    sys.setprofile(note)
+    try:
+        assert make()
+    finally:
+        sys.setprofile(None)
+    inside = {Path(file).relative_to(ROOT).as_posix() for file in ran if str(ROOT) in file}
+    ours = {file for file in inside if file.startswith("paddle_pose/")}
+    # A recipe's numbers are in the digest, however they were read.
+    assert ours - {"paddle_pose/recipe.py"} <= freshness.files(name, step) | {
+        *freshness.MOVES_NOTHING
+    }
 
 
 def test_check_names_what_is_missing_and_what_is_off(tmp_path: Path) -> None:
@@ -139,9 +205,9 @@ def test_a_child_that_fails_is_one_line(tmp_path: Path) -> None:
         live.ask(python, {"clone": "x", "what": "y"})
 
 
-@pytest.fixture(scope="module")
-def both_sides() -> tuple:
-    """A tiny network's answers, and the same as if the reference had given them."""
+@functools.lru_cache(maxsize=1)
+def tiny_network() -> tuple[Recipe, dict, dict]:
+    """Recipe, weights and inputs."""
     recipe = recipes.load("hourglass:newell_hg2_mpii_256x256")
     recipe = replace(
         recipe, model=NewellHourglass(joints=3, stacks=1, features=16, stem=8, depth=2)
@@ -155,11 +221,19 @@ def both_sides() -> tuple:
         "targets": rng.uniform(0, 1, (4, 3, 8, 8)),
         "weights": np.ones((4, 3)),
     }
-    ours = {
-        dtype: live_rows.our_answers(recipe, weights, inputs, dtype, True, 2)
-        for dtype in ("float64", "float32")
-    }
-    official = to_official(weights, keys, "test")
+    return recipe, weights, inputs
+
+
+def tiny_answers(recipe: Recipe, weights: dict, inputs: dict, dtype: str) -> dict:
+    return live_rows.our_answers(recipe, weights, inputs, dtype, True, 2)
+
+
+@pytest.fixture(scope="module")
+def both_sides() -> tuple:
+    """A tiny network's answers, and the same as if the reference had given them."""
+    recipe, weights, inputs = tiny_network()
+    ours = {dtype: tiny_answers(recipe, weights, inputs, dtype) for dtype in ("float64", "float32")}
+    official = to_official(weights, network_keys(recipe.model), "test")
     exact = live_rows.exact_momentum(ours["float64"], official)
     theirs = {"facts": {"without_weights": []}}
     for run, answers in (("float64", exact), ("perturbed", exact), ("float32", ours["float32"])):

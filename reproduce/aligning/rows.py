@@ -53,6 +53,7 @@ class Row:
         tolerance_source: where the tolerance comes from.
         reference: the other side.
         evidence: ``recorded`` (arrays that the reference wrote once) or ``live`` (it ran now).
+        code: digest of what of ours made it (see ``freshness``); empty before it is written.
         arrays: ours and the reference's, where they are small enough to keep; not written.
     """
 
@@ -65,6 +66,7 @@ class Row:
     tolerance_source: str
     reference: Reference
     evidence: str = "recorded"
+    code: str = ""
     arrays: tuple[np.ndarray, np.ndarray] | None = field(default=None, compare=False, repr=False)
 
     @property
