@@ -12,7 +12,7 @@ from paddle.nn import functional as F
 
 from paddle_pose.models import onednn, packed, packed_layers, packed_norm
 from paddle_pose.models.architectures import NewellHourglass
-from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Enlarge, max_pool, relu
+from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Enlarge, max_pool, relu, total
 
 pytestmark = pytest.mark.skipif(
     not onednn.usable(paddle.zeros([1])), reason="this Paddle has no oneDNN 3, or it is off"
@@ -174,6 +174,8 @@ def with_ties() -> np.ndarray:
         (relu, F.relu),
         (Enlarge(2), lambda x: F.interpolate(x, scale_factor=2, mode="nearest")),
         (Enlarge(8), lambda x: F.interpolate(x, scale_factor=8, mode="nearest")),
+        (lambda x: total(x, x / 2 - 1, rectified=True), lambda x: F.relu(x + (x / 2 - 1))),
+        (lambda x: total(x, x, 2 * x - 1), lambda x: x + x + (2 * x - 1)),
     ],
 )
 def test_layers_without_weights_are_exact(ours, paddles):

@@ -21,7 +21,7 @@ from test_packed import (
 from test_packed import test_frozen_statistics_pass_the_gradient_straight as passes_straight
 
 from paddle_pose.errors import UserError
-from paddle_pose.models import onednn, packed, packed_layers, packed_norm
+from paddle_pose.models import onednn, packed, packed_layers, packed_norm, packed_sums
 from paddle_pose.models.blocks import BatchNorm2D, Conv2D, relu
 
 pytestmark = pytest.mark.skipif(
@@ -77,6 +77,7 @@ PLANS = (
     packed_layers._relu,
     packed_norm._batch_norm,
     packed_norm._moments,
+    packed_sums._sum,
 )
 
 
@@ -118,6 +119,7 @@ def refuse(monkeypatch) -> Iterator[Callable[[str], list[str]]]:
         "pooling_backward",
         "resampling_forward",
         "reorder",
+        "binary",
         "memory_create",
     ],
 )

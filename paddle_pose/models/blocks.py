@@ -15,7 +15,7 @@ from paddle.nn import functional as F
 
 from paddle_pose import parallel
 from paddle_pose.errors import UserError
-from paddle_pose.models import onednn, packed, packed_layers, packed_norm, synchronized
+from paddle_pose.models import onednn, packed, packed_layers, packed_norm, packed_sums, synchronized
 
 
 class StageOutput(NamedTuple):
@@ -209,6 +209,16 @@ def relu(x_BCHW: paddle.Tensor) -> paddle.Tensor:
     return packed_layers.relu(x_BCHW) if packed.is_packed(x_BCHW) else F.relu(x_BCHW)
 
 
+def total(*parts_BCHW: paddle.Tensor, rectified: bool = False) -> paddle.Tensor:
+    """Sum of branches from left to right, then a ReLU if ``rectified``."""
+    if packed.is_packed(parts_BCHW[0]):
+        return packed_sums.total(*parts_BCHW, rectified=rectified)
+    out_BCHW = parts_BCHW[0]
+    for part_BCHW in parts_BCHW[1:]:
+        out_BCHW = out_BCHW + part_BCHW
+    return relu(out_BCHW) if rectified else out_BCHW
+
+
 def uniform_by_fan_in(fan_in: int) -> paddle.ParamAttr:
     """Uniform in ±1/sqrt(fan_in): PyTorch's default for the weight and bias of a convolution.
 
@@ -270,7 +280,7 @@ class BasicBlock(nn.Layer):
         out_BCHW = self.bn1(self.conv1(x_BCHW))
         out_BCHW = self.bn2(self.conv2(out_BCHW))
         shortcut_BCHW = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
-        return relu(out_BCHW + shortcut_BCHW)
+        return total(out_BCHW, shortcut_BCHW, rectified=True)
 
 
 class Bottleneck(nn.Layer):
@@ -297,7 +307,7 @@ class Bottleneck(nn.Layer):
         out_BCHW = self.bn2(self.conv2(out_BCHW))
         out_BCHW = self.bn3(self.conv3(out_BCHW))
         shortcut_BCHW = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
-        return relu(out_BCHW + shortcut_BCHW)
+        return total(out_BCHW, shortcut_BCHW, rectified=True)
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:

@@ -18,9 +18,9 @@ from paddle_pose.models.blocks import (
     StageOutput,
     conv,
     enlarge,
-    relu,
     residual_layer,
     small_normal,
+    total,
 )
 
 CHANNELS = (256, 256, 384, 384, 384, 512)
@@ -70,7 +70,7 @@ class _HourglassModule(nn.Layer):
 
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         low_BChw = self.low3(self.low2(self.low1(x_BCHW)))
-        return self.up1(x_BCHW) + enlarge(low_BChw, 2)
+        return total(self.up1(x_BCHW), enlarge(low_BChw, 2))
 
 
 class _Backbone(nn.Layer):
@@ -102,8 +102,8 @@ class _Backbone(nn.Layer):
         for stack, hourglass in enumerate(self.hourglass_modules):
             features.append(self.out_convs[stack](hourglass(x_BCHW)))
             if stack + 1 < len(self.hourglass_modules):
-                x_BCHW = self.conv1x1s[stack](x_BCHW) + self.remap_convs[stack](features[-1])
-                x_BCHW = self.inters[stack](relu(x_BCHW))
+                parts = self.conv1x1s[stack](x_BCHW), self.remap_convs[stack](features[-1])
+                x_BCHW = self.inters[stack](total(*parts, rectified=True))
         return features
 
 

@@ -22,9 +22,9 @@ from paddle_pose.models.blocks import (
     StageOutput,
     conv,
     conv_bn,
-    relu,
     residual_layer,
     small_normal,
+    total,
 )
 
 STEM_CHANNELS = 64
@@ -63,11 +63,11 @@ class _Module(nn.Layer):
         branches = [layers(branches[index]) for index, layers in enumerate(self.branches)]
         fused = []
         for target, layers in enumerate(self.fuse_layers):
-            total_BCHW = None
-            for source, x_BCHW in enumerate(branches):
-                part_BCHW = x_BCHW if source == target else layers[str(source)](x_BCHW)
-                total_BCHW = part_BCHW if total_BCHW is None else total_BCHW + part_BCHW
-            fused.append(relu(total_BCHW))
+            parts = [
+                x_BCHW if source == target else layers[str(source)](x_BCHW)
+                for source, x_BCHW in enumerate(branches)
+            ]
+            fused.append(total(*parts, rectified=True))
         return fused
 
 

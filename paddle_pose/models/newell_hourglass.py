@@ -17,6 +17,7 @@ from paddle_pose.models.blocks import (
     StageOutput,
     enlarge,
     max_pool,
+    total,
     uniform_by_fan_in,
 )
 
@@ -81,7 +82,7 @@ class _Residual(nn.Layer):
         out_BCHW = self.conv2(self.bn2(out_BCHW))
         out_BCHW = self.conv3(self.bn3(out_BCHW))
         skip_BCHW = x_BCHW if self.skip_layer is None else self.skip_layer(x_BCHW)
-        return out_BCHW + skip_BCHW
+        return total(out_BCHW, skip_BCHW)
 
 
 class _Halve(nn.Layer):
@@ -108,7 +109,7 @@ class _Hourglass(nn.Layer):
     def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         low_BChw = self.low1(max_pool(x_BCHW, 2))
         low_BChw = self.low3(self.low2(low_BChw))
-        return self.up1(x_BCHW) + enlarge(low_BChw, 2)
+        return total(self.up1(x_BCHW), enlarge(low_BChw, 2))
 
 
 class _Merge(nn.Layer):
@@ -175,5 +176,5 @@ class NewellHourglassNetwork(PoseNetwork):
             outputs.append(StageOutput(packed.unpack(heatmaps_BJHW)))
             if stack + 1 < self.config.stacks:
                 merged_BCHW = self.merge_preds[stack](heatmaps_BJHW)
-                x_BCHW = x_BCHW + merged_BCHW + self.merge_features[stack](features_BCHW)
+                x_BCHW = total(x_BCHW, merged_BCHW, self.merge_features[stack](features_BCHW))
         return outputs

@@ -4,7 +4,7 @@ Paddle's own CPU kernels copy every patch of a convolution to columns and multip
 batch norm, ReLU and pooling on one thread. oneDNN's take a half to a third of that time. Paddle
 calls them in compiled inference only, so its library, ``paddle/libs/libdnnl``, is called here
 directly. No Python package offers these primitives. Layers of them: ``packed_layers``,
-``packed_norm``.
+``packed_norm``, ``packed_sums``.
 
 A library that does not answer as oneDNN 3 is left alone. PADDLE_POSE_ONEDNN=0 switches all off.
 
@@ -104,9 +104,9 @@ class Library:
         weakref.finalize(made, destroy, Handle(made.value)).atexit = False
         return made
 
-    def describe(self, name: str, *arguments: object) -> Made:
-        """Description of a primitive with default attributes."""
-        return self.make(f"{name}_primitive_desc_create", self.engine, *arguments, None)
+    def describe(self, name: str, *arguments: object, attributes: Made | None = None) -> Made:
+        """Description of a primitive."""
+        return self.make(f"{name}_primitive_desc_create", self.engine, *arguments, attributes)
 
     def plain(self, sizes: Sequence[int]) -> Handle:
         """Layout of a contiguous tensor."""
