@@ -42,7 +42,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add("--weights_recipe", default=Options.weights_recipe, help="of --weights")
     add("--weights_data", type=Path, metavar="DIR", help="data set that --weights is scored on")
     add("--threads", type=int, default=cpu_facts()[2], help="of each side (default: every core)")
-    add("--pairs", type=int, default=5, help="measured runs of each side (default: 5)")
+    add("--pairs", type=int, help="measured runs of each side (default: each row's own, mostly 5)")
     add("--only", nargs="+", metavar="NAME", help="rows whose names begin so; --list shows them")
     add("--list", action="store_true", help="the names of the rows, and nothing else")
     add("--quick", action="store_true", help="one pair, smallest sizes: does everything run?")
@@ -57,8 +57,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def options_from(arguments: argparse.Namespace) -> Options:
     """Checked; Raises UserError for a folder or interpreter that is not there."""
-    if arguments.threads < 1 or arguments.pairs < 1:
+    if arguments.threads < 1 or (arguments.pairs is not None and arguments.pairs < 1):
         raise UserError("--threads, --pairs: must be at least 1")
+    if arguments.quick and arguments.pairs is not None:
+        raise UserError("--quick measures one pair; leave out --pairs or --quick")
     folders = {}
     for name in ("hrnet", "newell", "mmpose", "weights", "weights_data", "torch_python"):
         path = getattr(arguments, name)

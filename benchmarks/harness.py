@@ -25,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 SECONDS_PER_RUN = 900
 """A side that is silent for longer has failed."""
 SECONDS_TO_END = 30
+PAIRS = 5
+"""Of a row that does not have a number of its own."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Options:
 
     Attributes:
         threads: of each side.
-        pairs: measured runs of each side.
+        pairs: measured runs of each side; None for each row's own number.
         quick: smallest sensible sizes: does it run at all?
         torch_python: interpreter of the environment that has PyTorch.
         hrnet, newell, mmpose: local clones of the official code.
@@ -43,7 +45,7 @@ class Options:
     """
 
     threads: int
-    pairs: int = 5
+    pairs: int | None = None
     quick: bool = False
     torch_python: Path = Path(sys.executable)
     hrnet: Path | None = None
@@ -117,7 +119,7 @@ class Comparison:
         missing: why ``theirs`` is None although the row has another side.
         tolerance: largest difference of the two sides' figures.
         warm_up: runs before the first measured one.
-        pairs: measured runs; None for ``Options.pairs``.
+        pairs: measured runs, unless ``Options.pairs`` says.
         expected_s: of one run on two cores, for the time left.
     """
 
@@ -130,12 +132,12 @@ class Comparison:
     missing: str = ""
     tolerance: float = 0.0
     warm_up: int = 1
-    pairs: int | None = None
+    pairs: int = PAIRS
     expected_s: float = 2.0
 
     def runs(self, options: Options) -> tuple[int, int]:
         """Warm-up and measured runs of each side."""
-        return self.warm_up, 1 if options.quick else self.pairs or options.pairs
+        return self.warm_up, 1 if options.quick else options.pairs or self.pairs
 
 
 class SideError(Exception):

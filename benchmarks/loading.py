@@ -175,7 +175,7 @@ def theirs(clone: str, folder: str, samples: int) -> Work:
 
 def comparisons(options: Options) -> list[Comparison]:
     """Whole decoding, the same pixels; reduced decoding."""
-    folder, samples = str(options.folder / "loading"), 40 if options.quick else 160
+    folder, samples = str(options.folder / f"loading_{FILES}"), 40 if options.quick else 160
     clone = options.hrnet
     official_side = Side(
         "benchmarks.loading:theirs",

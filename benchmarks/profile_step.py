@@ -19,6 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from benchmarks.networks import HOURGLASS52, HRNET_W32_MPII, NEWELL_2, training_step
+from paddle_pose.errors import UserError, nearest, one_line_errors
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,24 @@ STEP, PADDLE = "=> step", "=> paddle,"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """One table per network, on standard output."""
+    """One table per network, on standard output; Raises UserError for what cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_step")
     parser.add_argument("names", nargs="*", default=list(STEPS), metavar="NAME")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="default: 1")
+    parser.add_argument("--steps", type=int, help="measured steps (default: 5)")
     parser.add_argument("--quick", action="store_true", help="one image, one step")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if unknown := set(options.names) - STEPS.keys():
-        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(STEPS)}")
+    for name in options.names:
+        if name not in STEPS:
+            raise UserError(f"{name}: no such network{nearest(name, STEPS)}")
+    if options.threads < 1 or (options.steps is not None and options.steps < 1):
+        raise UserError("--threads, --steps: must be at least 1")
+    if options.quick and options.steps is not None:
+        raise UserError("--quick measures one step; leave out --steps or --quick")
     for name in options.names:
         batch = 1 if options.quick else STEPS[name].batch
-        steps = 1 if options.quick else options.steps
+        steps = 1 if options.quick else options.steps or 5
         if options.child:
             report(STEPS[name].recipe, batch, steps)
             return
@@ -151,4 +157,5 @@ def print_table(title: str, rows: dict[str, tuple[int, float]], batch: int) -> N
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

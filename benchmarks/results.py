@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import ROOT, Options
+from benchmarks.harness import PAIRS, ROOT, Options
 from paddle_pose import record as records
 
 FOLDER = ROOT / "benchmarks" / "results"
@@ -132,11 +132,12 @@ def caption(record: dict[str, Any]) -> str:
     )
     options, machine = record["options"], record["machine"]
     alone = [len(r["ours"]["samples"]) for r in record["rows"] if r["ours"] and not r["theirs"]]
+    pairs = options["pairs"] or PAIRS
     runs = f" (of a side alone: {min(alone)} or more)" if alone else ""
     return (
         f"{machine['cpu']}, {options['threads']} threads, Paddle {versions.get('paddle', '–')}, "
         f"PyTorch {versions.get('torch', '–')}, commit {(record['code']['commit'] or '–')[:7]}, "
-        f"{record['date'][:10]}. Medians over {options['pairs']} pairs or more{runs}, A B A B, "
+        f"{record['date'][:10]}. Medians over {pairs} pairs or more{runs}, A B A B, "
         "each side in its own process; ratio: median over the pairs. Memory: peak of the process, "
         f"ours / theirs. Share of peak: of the fastest matrix product here ({rates})."
     )

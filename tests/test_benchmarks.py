@@ -305,6 +305,16 @@ def test_only_names_rows_and_says_what_is_near():
         command.chosen(OPTIONS, ["pchk"])
 
 
+def test_pairs_hold_for_every_row():
+    for row in command.chosen(OPTIONS, None):
+        assert row.runs(OPTIONS)[1] == 3
+    own = {row.name: row.runs(Options(threads=1))[1] for row in command.chosen(OPTIONS, None)}
+    assert (own["pckh"], own["decoding"], own["reader_share"]) == (25, 5, 1)
+    given = command.parse_arguments(["--quick", "--pairs", "3"])
+    with pytest.raises(UserError, match="--quick measures one pair"):
+        command.options_from(given)
+
+
 def test_missing_folders_end_in_one_line(tmp_path):
     given = command.parse_arguments(["--hrnet", str(tmp_path / "nowhere")])
     with pytest.raises(UserError, match="--hrnet"):
