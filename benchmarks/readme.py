@@ -1,4 +1,4 @@
-"""The speed tables of the READMEs, from the newest record: ``python -m benchmarks.readme``."""
+"""The tables of the READMEs, from the newest records: ``python -m benchmarks.readme``."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import engine_scores
 from benchmarks.harness import ROOT
 from benchmarks.results import COLUMNS, caption, markdown, newest, table_rows
 from paddle_pose.record import write_text
 
 BEGIN, END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
+SCORES = (
+    "<!-- scores by engine: written by python -m benchmarks.readme -->",
+    "<!-- end of scores by engine -->",
+)
 SHORT = ("work", "ours", "theirs", "ratio", "target", "met")
 NOTHING = "No run is recorded yet: `make bench` makes one."
 
@@ -44,6 +49,9 @@ def texts() -> dict[Path, tuple[str, str]]:
     for file, block in blocks.items():
         before = file.read_text(encoding="utf-8")
         after = re.sub(f"{BEGIN}.*?{END}", lambda _, block=block: block, before, flags=re.DOTALL)
+        scores = "\n\n".join((SCORES[0], engine_scores.block(), SCORES[1]))
+        pattern = ".*?".join(SCORES)
+        after = re.sub(pattern, lambda _, block=scores: block, after, flags=re.DOTALL)
         found[file] = before, after
     return found
 
