@@ -111,7 +111,9 @@ def test_other_code_is_named_with_the_command(tmp_path: Path) -> None:
     (recorded,), (live_one,) = (freshness.stale(tmp_path, kind) for kind in ("recorded", "live"))
     assert recorded.startswith("hrnet_w32.json: other code made its rows of loss; ")
     assert recorded.endswith(" python -m reproduce.align --only hrnet_w32")
-    assert live_one.endswith("--torch_python PYTHON_WITH_TORCH --only hrnet_w32")
+    assert live_one.endswith(
+        "--only hrnet_w32 --reference DIR --torch_python PATH, DIR being a clone of a/b"
+    )
 
 
 def test_a_digest_is_of_code_alone() -> None:

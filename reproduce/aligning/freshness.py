@@ -47,7 +47,6 @@ MOVES_NOTHING = (
     "paddle_pose/runtime.py",
 )
 """Messages; several processes, where rows are made in one; what the machine is."""
-LIVE = "--reference CLONE --torch_python PYTHON_WITH_TORCH "
 
 
 def stale(folder: Path, evidence: str) -> list[str]:
@@ -57,11 +56,14 @@ def stale(folder: Path, evidence: str) -> list[str]:
         old = [row for row in read(file) if row.code != digest(row.network, row.step)]
         steps = sorted({row.step for row in old if row.evidence == evidence}, key=STEPS.index)
         if steps:
-            how = (LIVE if evidence == "live" else "") + f"--only {old[0].network}"
-            lines.append(
+            line = (
                 f"{file.name}: other code made its rows of {', '.join(steps)}; renew them by "
-                f"OMP_NUM_THREADS=1 python -m reproduce.align {how}"
+                f"OMP_NUM_THREADS=1 python -m reproduce.align --only {old[0].network}"
             )
+            if evidence == "live":
+                clones = " and of ".join(sorted({row.reference.repository for row in old}))
+                line += f" --reference DIR --torch_python PATH, DIR being a clone of {clones}"
+            lines.append(line)
     return lines
 
 
