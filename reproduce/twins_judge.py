@@ -85,7 +85,7 @@ def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
     point of n + m - 2 degrees of freedom.
     """
     freedom = len(paddle) + len(torch) - 2
-    difference = round(float(np.mean(paddle) - np.mean(torch)), 4)
+    difference = round(float(np.mean(paddle) - np.mean(torch)), 4) + 0.0  # not -0.0
     counts: dict[str, Any] = {"seeds": f"{len(paddle)} / {len(torch)}", "difference": difference}
     for name, values in zip(FRAMEWORKS, (paddle, torch), strict=True):
         if len(values) > 1:
