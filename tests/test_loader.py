@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
@@ -53,6 +58,30 @@ def test_workers_change_nothing(crops):
 
 def test_a_later_start_gives_the_rest(crops):
     assert_same(stream(crops, 0)[7:], stream(crops, 1, start=(1, 2)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_a_worker_ends_with_its_process_whatever_it_waits_for():
+    code = """if True:
+        import os, time
+        from paddle_pose.data.datasets import start_worker
+        worker = os.fork()
+        if worker == 0:
+            start_worker()
+            print(os.getpid(), flush=True)
+            time.sleep(60)
+        time.sleep(60)
+    """
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    worker = Path("/proc", parent.stdout.readline().strip())
+    assert worker.exists()
+    parent.kill()
+    parent.wait()
+    # The pipe closes when the last process that holds it has ended: not before the sleep is over,
+    # if the worker is left alone.
+    began = time.monotonic()
+    assert parent.stdout.read() == ""
+    assert time.monotonic() - began < 30
 
 
 def test_order_depends_on_seed_and_epoch_alone():

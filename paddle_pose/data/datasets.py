@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -194,12 +197,20 @@ def crop_image(
     return cv2.warpAffine(source, matrix, size_wh, flags=cv2.INTER_LINEAR)
 
 
+_SET_PARENT_DEATH_SIGNAL = 1
+"""PR_SET_PDEATHSIG of prctl(2)."""
+
+
 def start_worker(worker_id: int = 0) -> None:
     """For ``worker_init_fn``: one thread per worker, and memory that stays shared with the parent.
 
     A garbage collection writes into every object it looks at, which would copy the parent's pages.
     What the allocator keeps is the parent's choice (``runtime.keep_memory``): a fork inherits it.
+    On Linux the worker ends with the thread that started it, however that ends: left alone in the
+    middle of a message it would wait for the rest for ever.
     """
     del worker_id
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     gc.freeze()
     cv2.setNumThreads(0)
