@@ -38,6 +38,11 @@ def parser() -> argparse.ArgumentParser:
     add("--reference", type=Path, help="torch: clone of the official repository")
     add("--steps", type=int, help="torch, steps: only so many, their losses into losses.json")
     add("--float64", action="store_true", help="torch, steps: double precision")
+    add(
+        "--paddle_epsilon",
+        action="store_true",
+        help="torch: batch norm's epsilon rounded to float32, as Paddle's kernels hold it",
+    )
     return command
 
 
@@ -104,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in needed.get(options.what, ("dataset_root", "initial", "reference")):
         if getattr(options, name) is None:
             parser().error(f"{options.what} needs --{name}")
+    if options.paddle_epsilon and options.what != "torch":
+        parser().error("--paddle_epsilon is for torch: Paddle has it anyway")
     runtime.configure(quiet=True)
     if options.what == "initial":
         write_initial(recipe, options.output_dir)
@@ -123,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             output_dir=options.output_dir,
             steps=options.steps,
             float64=options.float64,
+            paddle_epsilon=options.paddle_epsilon,
         )
 
 

@@ -4,9 +4,10 @@ python -m reproduce.twins_judge --runs OUT --dataset_root DATA
 
 OUT holds, as ``reproduce/twins.py`` leaves them, ``<recipe>_s<seed>/{paddle,torch}/`` with
 ``predictions.json`` of the last weights in each (the Paddle side's by ``val.py --output_dir``), and
-``first_steps/<recipe>_{paddle,torch}_{float32,float64}/losses.json``. Written below
-``reproduce/runs/twins/``: record, metrics, recipe and scores of each run, ``first_steps.json`` and
-``twins.json``. The photos are LSPET's: a number on them compares with nothing published.
+``first_steps/<recipe>_{paddle,torch}_{float32,float64}/losses.json``, for PyTorch also
+``…_float64_paddle_epsilon/``. Written below ``reproduce/runs/twins/``: record, metrics, recipe and
+scores of each run, ``first_steps.json`` and ``twins.json``. The photos are LSPET's: a number on
+them compares with nothing published.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ RUNS = Path(__file__).parent / "runs" / "twins"
 FRAMEWORKS = ("paddle", "torch")
 THRESHOLDS = {"Mean": 0.5, "Mean@0.1": 0.1}
 RESAMPLES = 1000
+RATHER_PADDLES = "_paddle_epsilon"
+"""End of the folder's name where PyTorch took the first steps with ``--paddle_epsilon``."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -173,10 +176,11 @@ def score_runs(runs: Path, dataset_root: Path, output_dir: Path) -> dict[str, An
 def read_first_steps(folder: Path) -> dict[str, Any]:
     """Per recipe and precision: losses of both sides, relative difference, step where they part."""
     result: dict[str, Any] = {}
-    for file in sorted(folder.glob("*_paddle_float*/losses.json")):
-        name, _, precision = file.parent.name.rpartition("_paddle_")
-        other = folder / f"{name}_torch_{precision}" / "losses.json"
-        if not other.is_file():
+    for other in sorted(folder.glob("*_torch_float*/losses.json")):
+        name, _, variant = other.parent.name.rpartition("_torch_")
+        precision = variant.removesuffix(RATHER_PADDLES)
+        file = folder / f"{name}_paddle_{precision}" / "losses.json"
+        if not file.is_file():
             continue
         paddle, torch = (np.array(json.loads(f.read_text("utf-8"))) for f in (file, other))
         steps = min(len(paddle), len(torch))
@@ -185,7 +189,8 @@ def read_first_steps(folder: Path) -> dict[str, Any]:
             f"{limit:g}": next((i for i, value in enumerate(relative) if value > limit), None)
             for limit in (1e-12, 1e-9, 1e-6, 1e-3)
         }
-        result.setdefault(name, {})[precision] = {
+        words = variant.replace(RATHER_PADDLES, ", PyTorch with Paddle's epsilon")
+        result.setdefault(name, {})[words] = {
             "paddle": paddle[:steps].tolist(),
             "torch": torch[:steps].tolist(),
             "relative_difference": [float(f"{value:.2g}") for value in relative],

@@ -204,6 +204,7 @@ def train(
     output_dir: Path,
     steps: int | None = None,
     float64: bool = False,
+    paddle_epsilon: bool = False,
 ) -> None:
     """The whole run into ``output_dir``; with ``steps`` only its first losses, one per step.
 
@@ -216,6 +217,10 @@ def train(
     twin = official(recipe, reference)
     load_initial(twin.network, initial)
     twin.network.to(dtype).train()
+    if paddle_epsilon:
+        for layer in twin.network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.eps = float(np.float32(layer.eps))
     table = people.training_people(recipe, dataset_root, None)
     crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed)
     normalize = Normalizer(recipe.data, dtype)

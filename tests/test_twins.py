@@ -51,7 +51,13 @@ def test_first_steps_say_where_the_two_part(tmp_path):
         folder = tmp_path / f"small_{side}_float64"
         folder.mkdir()
         (folder / "losses.json").write_text(json.dumps(values))
-    found = twins_judge.read_first_steps(tmp_path)["small"]["float64"]
+    folder = tmp_path / "small_torch_float64_paddle_epsilon"
+    folder.mkdir()
+    (folder / "losses.json").write_text(json.dumps(losses["paddle"]))
+    both = twins_judge.read_first_steps(tmp_path)["small"]
+    assert both.keys() == {"float64", "float64, PyTorch with Paddle's epsilon"}
+    assert max(both["float64, PyTorch with Paddle's epsilon"]["relative_difference"]) == 0
+    found = both["float64"]
     assert found["first_step_beyond"] == {"1e-12": 1, "1e-09": 2, "1e-06": None, "0.001": None}
     np.testing.assert_allclose(found["relative_difference"], [0, 1e-10, 1e-7], rtol=0.05)
 
