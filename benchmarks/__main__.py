@@ -6,6 +6,7 @@ Without ``--torch_python`` and the clones, the other sides are left out and the 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks import decoding, loading, networks, pipeline, scoring
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
-from benchmarks.results import FOLDER, file_name, header, printed, write
+from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.runtime import cpu_facts
 
@@ -51,6 +52,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=Path,
         metavar="FILE",
         help="record to write (a whole run: results/<cpu>-<date>.json; else none)",
+    )
+    add(
+        "--again",
+        action="store_true",
+        help="with --only: put these rows into the newest record, which says so; "
+        "of the matrix products the faster ones count",
     )
     return parser.parse_args(arguments)  # fmt: skip
 
@@ -128,6 +135,29 @@ def measure(
     return measured
 
 
+def again(rows: Sequence[Comparison], options: Options) -> int:
+    """Measure some rows of the newest record once more; Raises UserError where there is none."""
+    file = newest_file()
+    if file is None:
+        raise UserError(f"--again: no record in {FOLDER}; a run without --only makes one")
+    record = json.loads(file.read_text(encoding="utf-8"))
+    now = header(options)
+    if now["machine"]["cpu"] != record["machine"]["cpu"]:
+        raise UserError(f"--again: {file.name} was made on {record['machine']['cpu']}")
+    for precision, rates in matrix_rates(options).items():
+        before = record["matrix_product"].setdefault(precision, {})
+        before |= {who: max(rate, before.get(who, 0.0)) for who, rate in rates.items()}
+    made = {row.name: row for row in measure(rows, options, lambda measured: None)}
+    stamp = {"date": now["date"], "code": now["code"]}
+    record["rows"] = [
+        {**made[row["name"]].plain(), "again": stamp} if row["name"] in made else row
+        for row in record["rows"]
+    ]
+    write(record, file)
+    print(printed(record), f"=> {file}", sep="\n")
+    return int(any(row.failed for row in made.values()))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the record; 1 if a row failed."""
     given = parse_arguments(arguments)
@@ -136,6 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.list:
         print("\n".join(f"{row.name:<32}{row.work}" for row in rows))
         return 0
+    if given.again:
+        if given.only is None or options.quick or given.output:
+            raise UserError("--again: goes with --only, not with --quick or --output")
+        return again(rows, options)
     whole = given.only is None and not options.quick
     file = given.output or (FOLDER / file_name("") if whole else None)
     began = time.perf_counter()

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,7 @@ class Comparison:
         warm_up: runs before the first measured one.
         pairs: measured runs, unless ``Options.pairs`` says.
         expected_s: of one run on two cores, for the time left.
+        anew: every pair in processes of its own, where a side's speed is decided as it starts.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Comparison:
     warm_up: int = 1
     pairs: int = PAIRS
     expected_s: float = 2.0
+    anew: bool = False
 
     def runs(self, options: Options) -> tuple[int, int]:
         """Warm-up and measured runs of each side."""
@@ -277,6 +279,40 @@ def compare(
 
     A side that cannot run here leaves the other one's times in the row, and a note.
     """
+    if not comparison.anew:
+        return _compare(comparison, options, progress)
+    one = replace(comparison, anew=False, pairs=1)
+    pairs = comparison.runs(options)[1]
+    made = [_compare(one, replace(options, pairs=None), progress) for _ in range(pairs)]
+    whole = [row for row in made if row.ours and (row.theirs or not comparison.theirs)]
+    failed = next((row for row in made if row.failed or row not in whole), None)
+    return failed or _joined(comparison.target, made)
+
+
+def _joined(target: Target | None, rows: list[Row]) -> Row:
+    """One row of several with a pair each."""
+
+    def side(name: str) -> dict[str, Any] | None:
+        made = [getattr(row, name) for row in rows]
+        if made[0] is None:
+            return None
+        samples = [sample for one in made for sample in one["samples"]]
+        return {
+            **made[0],
+            "median": statistics.median(samples),
+            "samples": samples,
+            "busy_cores": statistics.median(one["busy_cores"] for one in made),
+            "peak_mib": max(one["peak_mib"] or 0.0 for one in made) or None,
+        }
+
+    ours, theirs = side("ours"), side("theirs")
+    reached = target and target.reached(ours["samples"], theirs["samples"] if theirs else None)
+    met = None if reached is None else target.met(reached)
+    return replace(rows[0], ours=ours, theirs=theirs, reached=reached, met=met)
+
+
+def _compare(comparison: Comparison, options: Options, progress: Callable[[int], None]) -> Row:
+    """The row with the same two processes for all pairs."""
     notes = [comparison.missing] if comparison.missing else []
     failed, children = False, []
     warm_up, pairs = comparison.runs(options)

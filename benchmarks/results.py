@@ -44,14 +44,16 @@ def write(record: dict[str, Any], file: Path) -> None:
     records.write_text(file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def newest(prefix: str = "") -> dict[str, Any] | None:
+def newest_file(prefix: str = "") -> Path | None:
     """The latest record in ``results/``: of the comparisons, or with ``growth-`` of growth."""
-    found = [
-        json.loads(file.read_text(encoding="utf-8"))
-        for file in FOLDER.glob(f"{prefix}*.json")
-        if file.name.startswith(GROWTH) == bool(prefix)
-    ]
-    return max(found, key=lambda record: record["date"], default=None)
+    files = [f for f in FOLDER.glob(f"{prefix}*.json") if f.name.startswith(GROWTH) == bool(prefix)]
+    return max(files, key=lambda f: json.loads(f.read_text("utf-8"))["date"], default=None)
+
+
+def newest(prefix: str = "") -> dict[str, Any] | None:
+    """What ``newest_file`` holds."""
+    file = newest_file(prefix)
+    return json.loads(file.read_text(encoding="utf-8")) if file else None
 
 
 def amount(value: float, unit: str) -> str:
@@ -134,10 +136,16 @@ def caption(record: dict[str, Any]) -> str:
     alone = [len(r["ours"]["samples"]) for r in record["rows"] if r["ours"] and not r["theirs"]]
     pairs = options["pairs"] or PAIRS
     runs = f" (of a side alone: {min(alone)} or more)" if alone else ""
+    later = {row["name"]: row["again"] for row in record["rows"] if "again" in row}
+    again = "; ".join(
+        f"{name} ({stamp['date'][:16].replace('T', ' ')}, {(stamp['code']['commit'] or '–')[:7]})"
+        for name, stamp in later.items()
+    )
     return (
         f"{machine['cpu']}, {options['threads']} threads, Paddle {versions.get('paddle', '–')}, "
         f"PyTorch {versions.get('torch', '–')}, commit {(record['code']['commit'] or '–')[:7]}, "
         f"{record['date'][:10]}. Medians over {pairs} pairs or more{runs}, A B A B, "
         "each side in its own process; ratio: median over the pairs. Memory: peak of the process, "
         f"ours / theirs. Share of peak: of the fastest matrix product here ({rates})."
+        + (f" Measured again later: {again}." if again else "")
     )

@@ -109,6 +109,43 @@ def test_figures_that_differ_fail_the_row(tmp_path):
     assert "found" in row.note
 
 
+def test_pairs_in_processes_of_their_own(tmp_path):
+    file = tmp_path / "order"
+    sides = [side("order", file=str(file), name=n, value=v) for n, v in (("a", 4.0), ("b", 12.0))]
+    target = Target("speedup", 2.5)
+    row = compare(Comparison("x", "x", *sides, target, tolerance=8.0, anew=True), OPTIONS)
+    assert file.read_text() == "abab" * 3  # each start warms up
+    assert (row.ours["samples"], row.theirs["samples"]) == ([2.0] * 3, [6.0] * 3)
+    assert (row.reached, row.met, row.failed) == (3.0, True, False)
+
+
+def test_pairs_in_processes_of_their_own_end_at_one_that_cannot_run(tmp_path):
+    ours = side("order", file=str(tmp_path / "order"), name="a", value=1.0)
+    target = Target("speedup", 1)
+    row = compare(Comparison("x", "x", ours, side("unavailable"), target, anew=True), OPTIONS)
+    assert (row.theirs, row.reached, row.met) == (None, None, None)
+    assert "needs a clone" in row.note
+
+
+def test_rows_measured_again_say_so(tmp_path, monkeypatch, record):
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(command, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match="no record"):
+        command.again([], OPTIONS)
+    record["machine"]["cpu"] = results.header(OPTIONS)["machine"]["cpu"]
+    (tmp_path / "cpu-2026-01-01.json").write_text(json.dumps(record))
+    name = record["rows"][0]["name"]
+    one = side("order", file=str(tmp_path / "order"), name="a", value=1.0)
+    monkeypatch.setattr(command, "matrix_rates", lambda options: {"float32": {"NumPy": 9e9}})
+    command.again([Comparison(name, "x", one, one, Target("speedup", 1))], OPTIONS)
+    kept = json.loads((tmp_path / "cpu-2026-01-01.json").read_text())
+    assert [row["name"] for row in kept["rows"]] == [row["name"] for row in record["rows"]]
+    assert kept["rows"][0]["ours"]["samples"] == [0.5] * 3
+    assert kept["rows"][1:] == record["rows"][1:]
+    assert kept["matrix_product"] == {"float32": {"NumPy": 9e9, "Paddle": 5e9}}
+    assert f"Measured again later: {name} (" in results.caption(kept)
+
+
 @pytest.mark.parametrize(
     ("function", "failed", "words"),
     [("unavailable", False, "needs a clone"), ("broken", True, "ValueError: bad luck")],
