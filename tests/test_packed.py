@@ -261,6 +261,24 @@ def test_second_derivatives_are_refused():
         paddle.grad(layer(x).sum(), [x, layer.weight, layer.bias], create_graph=True)
 
 
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_results_go_without_a_backward_pass():
+    x = packed.pack(paddle.ones([1, 32, 128, 128]))
+    x.stop_gradient = False
+
+    def step() -> int:
+        max_pool(relu(total(x, x, rectified=True)), 2)
+        return resident_bytes()
+
+    sizes = [step() for _ in range(30)]
+    # Two results of 2 MB a step: one of them left behind would be 30 MB in 15 steps.
+    assert max(sizes[15:]) - max(sizes[:15]) < 10e6
+
+
 def test_memory_does_not_grow():
     network, x = small_network(), paddle.ones([2, 3, 64, 64])
     network.train()
@@ -268,8 +286,7 @@ def test_memory_does_not_grow():
     def step() -> int:
         sum(out.heatmaps_BJHW.square().mean() for out in network(x)).backward()
         network.clear_gradients()
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes()
 
     sizes = [step() for _ in range(30)]
     # Activations of 20 MB per step: a leak of a tenth of them would be 30 MB in 15 steps.

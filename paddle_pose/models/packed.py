@@ -6,7 +6,8 @@ follows from its number of channels alone, so sums of tensors agree. ``pack`` an
 between the two.
 
 For a fixed number of threads equal arguments give equal bits, here and in ``packed_layers``. There
-are no second derivatives, and paddle.grad takes all inputs or none: PADDLE_POSE_ONEDNN=0 for that.
+are no second derivatives, paddle.grad takes all inputs or none, and a graph goes backward once
+(Paddle ends the process at a second time, for any PyLayer): PADDLE_POSE_ONEDNN=0 for these.
 Where oneDNN refuses a shape, Paddle's kernel takes over.
 """
 

@@ -210,7 +210,13 @@ class _Pixelwise(PyLayer):
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, plan: _MaxPool | _Enlargement | _Relu) -> paddle.Tensor:
         out = empty(plan.out_shape)
-        kept = out if plan.kept_bytes is None else paddle.empty([plan.kept_bytes], dtype="uint8")
+        # Not the result itself: it knows the node that holds ctx, and the circle would stay in
+        # memory wherever nobody runs backward.
+        kept = (
+            out.detach()
+            if plan.kept_bytes is None
+            else paddle.empty([plan.kept_bytes], dtype="uint8")
+        )
         plan.forward({SRC: x, DST: out, WORKSPACE: kept})
         ctx.plan, ctx.shape = plan, x.shape
         ctx.save_for_backward(kept)

@@ -59,7 +59,9 @@ class _SumLayer(PyLayer):
         plan.add_last({SRC: first, _SRC_1: parts[-1], DST: out})
         ctx.plan, ctx.fixed = plan, [part.stop_gradient for part in parts]
         if plan.relu_backward is not None:
-            ctx.save_for_backward(out)
+            # Not the result itself: it knows the node that holds ctx, and the circle would stay
+            # in memory wherever nobody runs backward.
+            ctx.save_for_backward(out.detach())
         return out
 
     @staticmethod
