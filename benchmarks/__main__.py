@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -136,7 +137,11 @@ def measure(
 
 
 def again(rows: Sequence[Comparison], options: Options) -> int:
-    """Measure some rows of the newest record once more; Raises UserError where there is none."""
+    """Measure some rows of the newest record once more; 1 if a row stays as it was.
+
+    Raises:
+        UserError: no record, or one of another CPU, number of threads or set of rows.
+    """
     file = newest_file()
     if file is None:
         raise UserError(f"--again: no record in {FOLDER}; a run without --only makes one")
@@ -144,18 +149,43 @@ def again(rows: Sequence[Comparison], options: Options) -> int:
     now = header(options)
     if now["machine"]["cpu"] != record["machine"]["cpu"]:
         raise UserError(f"--again: {file.name} was made on {record['machine']['cpu']}")
+    threads = record["options"]["threads"]
+    if options.threads != threads:
+        raise UserError(f"--again: {file.name} was made with --threads {threads}; say so")
+    old = {row["name"]: row for row in record["rows"]}
+    if unknown := [row.name for row in rows if row.name not in old]:
+        raise UserError(f"--again: {file.name} has no row {', '.join(unknown)}; make a whole run")
     for precision, rates in matrix_rates(options).items():
         before = record["matrix_product"].setdefault(precision, {})
         before |= {who: max(rate, before.get(who, 0.0)) for who, rate in rates.items()}
-    made = {row.name: row for row in measure(rows, options, lambda measured: None)}
+    made = measure(rows, options, lambda measured: None)
     stamp = {"date": now["date"], "code": now["code"]}
-    record["rows"] = [
-        {**made[row["name"]].plain(), "again": stamp} if row["name"] in made else row
-        for row in record["rows"]
-    ]
-    write(record, file)
-    print(printed(record), f"=> {file}", sep="\n")
-    return int(any(row.failed for row in made.values()))
+    renewed = {
+        row.name: _renewed(row, old[row.name], stamp, record["date"])
+        for row in made
+        if not _worse(row, old[row.name])
+    }
+    for row in made:
+        if row.name not in renewed:
+            print(f"=> {row.name}: failed or lost a side; the row stays as it was", file=sys.stderr)
+    if renewed:
+        record["rows"] = [renewed.get(row["name"], row) for row in record["rows"]]
+        write(record, file)
+        print(printed(record), f"=> {file}", sep="\n")
+    return int(len(renewed) < len(made))
+
+
+def _worse(row: Row, old: dict[str, Any]) -> bool:
+    """Whether it failed, or lacks a side that the old one has."""
+    return row.failed or any(old[side] and not getattr(row, side) for side in ("ours", "theirs"))
+
+
+def _renewed(
+    row: Row, old: dict[str, Any], stamp: dict[str, Any], first_date: str
+) -> dict[str, Any]:
+    """The new row with its date, and under ``before`` when the replaced ones reached what."""
+    replaced = {"date": old.get("again", {}).get("date", first_date), "reached": old["reached"]}
+    return {**row.plain(), "again": stamp, "before": [*old.get("before", ()), replaced]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

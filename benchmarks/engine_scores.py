@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +21,11 @@ import numpy as np
 from benchmarks.pipeline import command, rendered, temporary_folder
 from benchmarks.results import FOLDER, markdown, write
 from benchmarks.worker import SkippedError, Work
+from paddle_pose import recipe as recipes
 from paddle_pose import record as records
+from paddle_pose import runtime
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.settings import PRECISIONS
 
 if TYPE_CHECKING:
     from paddle_pose.data.records import PersonTable
@@ -133,19 +139,25 @@ def block() -> str:
     return markdown((*titles, "change", "joints apart, median / largest, px"), lines)
 
 
-def main() -> None:
-    """Measure one network and write its record."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure one network and write its record; Raises UserError for what cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_scores")
     parser.add_argument("name", help="of the record")
     parser.add_argument("--what", required=True, help="network and people, as the table says it")
     parser.add_argument("--config", required=True)
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--dataset_root", required=True, type=Path)
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     for path in (given.weights, given.dataset_root):
         if not path.exists():
             raise UserError(f"{path}: not there")
+    recipes.load(given.config)
+    runtime.import_paddle()
+    from paddle_pose import engine
     from paddle_pose.data.mpii_files import sha256
+
+    for precision in PRECISIONS:
+        engine.choose("onednn", precision, people=1)
 
     record = {
         "what": given.what,
@@ -156,7 +168,12 @@ def main() -> None:
         "data": given.dataset_root.name,
         "weights_sha256": sha256(given.weights),
     }
-    record |= by_engine(given.config, given.weights.absolute(), given.dataset_root.absolute())
+    try:
+        record |= by_engine(given.config, given.weights.absolute(), given.dataset_root.absolute())
+    except subprocess.CalledProcessError as error:
+        if error.returncode == 2:  # val.py has said why, in one line
+            sys.exit(2)
+        raise UserError(f"val.py: ended with exit code {error.returncode}") from error
     write(record, RECORDS / f"{given.name}.json")
     for kind, values in record["scores"].items():
         print(kind, values)

@@ -138,8 +138,9 @@ class Comparison:
     anew: bool = False
 
     def runs(self, options: Options) -> tuple[int, int]:
-        """Warm-up and measured runs of each side."""
-        return self.warm_up, 1 if options.quick else options.pairs or self.pairs
+        """Warm-up and measured runs of each side, of all its starts together."""
+        pairs = 1 if options.quick else options.pairs or self.pairs
+        return self.warm_up * (pairs if self.anew else 1), pairs
 
 
 class SideError(Exception):

@@ -10,11 +10,8 @@ is Paddle's executor. oneDNN tells elapsed times only: where others use the core
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks.networks import (
     EVALUATED,
@@ -24,6 +21,9 @@ from benchmarks.networks import (
     load_recipe,
     matrix_product,
 )
+from benchmarks.profile_step import child_lines
+from benchmarks.worker import SkippedError
+from paddle_pose import runtime
 from paddle_pose.errors import UserError, nearest, one_line_errors
 
 PRECISIONS = ("float32", "bfloat16")
@@ -37,46 +37,58 @@ def main(arguments: list[str] | None = None) -> None:
     """One table per network and precision; Raises UserError for what cannot be measured."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_forward")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
-    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=PRECISIONS)
-    parser.add_argument("--runs", type=int, default=10, help="default: 10")
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="default: the CPU's")
+    parser.add_argument("--runs", type=int, help="default: 10")
     parser.add_argument("--quick", action="store_true", help="one person, one run")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     for name in given.names:
         if name not in NETWORKS:
             raise UserError(f"{name}: no such network{nearest(name, NETWORKS)}")
-    if given.runs < 1:
+    if given.runs is not None and given.runs < 1:
         raise UserError("--runs: must be at least 1")
-    runs = 1 if given.quick else given.runs
+    if given.quick and given.runs is not None:
+        raise UserError("--quick measures one run; leave out --runs or --quick")
+    runs = 1 if given.quick else given.runs or 10
+    # In the child Paddle is not imported before ``load_recipe`` has set it up.
+    precisions = given.precision if given.child else possible(given.precision)
     for name in given.names or NETWORKS:
         batch = 1 if given.quick else min(NETWORKS[name].eval_batch, 4)
-        for precision in given.precision:
+        for precision in precisions:
             if given.child:
                 report(NETWORKS[name], precision, batch, runs)
             else:
-                print_table(NETWORKS[name], precision, batch, run_child(name, precision, given))
+                lines = run_child(name, precision, runs, quick=given.quick)
+                print_table(NETWORKS[name], precision, batch, lines)
 
 
-def run_child(name: str, precision: str, given: argparse.Namespace) -> list[str]:
+def possible(asked: Sequence[str] | None) -> Sequence[str]:
+    """The precisions asked for, or all that the CPU has; Raises UserError for what it lacks."""
+    runtime.import_paddle()
+    from paddle_pose import engine
+
+    chosen = asked or [one for one in PRECISIONS if one == "float32" or engine.bfloat16_here()]
+    for precision in chosen:
+        engine.choose("onednn", precision, people=1)
+    return chosen
+
+
+def run_child(name: str, precision: str, runs: int, *, quick: bool) -> list[str]:
     """What a process of its own says; DNNL_VERBOSE counts from its start."""
-    words = [name, "--child", "--precision", precision, "--runs", str(given.runs)]
-    command = [sys.executable, "-m", "benchmarks.profile_forward", *words]
+    words = ["benchmarks.profile_forward", name, "--child", "--precision", precision]
+    words += ["--quick"] if quick else ["--runs", str(runs)]
     one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "FLAGS_paddle_num_threads": "1"}
-    answer = subprocess.run(  # noqa: S603 (this very file)
-        command + ["--quick"] * given.quick,
-        env={**os.environ, **one, "DNNL_VERBOSE": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return answer.stdout.splitlines()
+    return child_lines(words, {**one, "DNNL_VERBOSE": "1"})
 
 
 def report(network: Network, precision: str, batch: int, runs: int) -> None:
     """In the child: forwards between marks, and the rate of a float32 matrix product."""
     load_recipe(network.recipe)
     product = matrix_product(PRODUCT_SIZE, "paddle")
-    work = forward_with_flip(network.recipe, batch, "onednn", precision)
+    try:
+        work = forward_with_flip(network.recipe, batch, "onednn", precision)
+    except SkippedError as error:
+        raise UserError(str(error)) from error
     fastest = min(processor_ms(product.run) for _ in range(3))
     rate = product.facts["multiply_adds"] / fastest / 1e6
     work.run()

@@ -66,14 +66,32 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_child(name: str, threads: int, steps: int, *, quick: bool) -> list[str]:
     """What a process of its own says while it trains; DNNL_VERBOSE counts from its start."""
-    command = [sys.executable, "-m", "benchmarks.profile_step", name, "--child"]
-    command += ["--quick"] if quick else ["--steps", str(steps)]
+    words = ["benchmarks.profile_step", name, "--child"]
+    words += ["--quick"] if quick else ["--steps", str(steps)]
     count = str(threads)
     environment = {"OMP_NUM_THREADS": count, "FLAGS_paddle_num_threads": count}
-    environment = {**os.environ, **environment, "DNNL_VERBOSE": "1"}
-    answer = subprocess.run(  # noqa: S603 (this very file)
-        command, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    return child_lines(words, {**environment, "DNNL_VERBOSE": "1"})
+
+
+def child_lines(words: list[str], environment: dict[str, str]) -> list[str]:
+    """Standard output of ``python -m`` these words.
+
+    A child that refuses has said why in one line; this process then ends with its exit code 2.
+
+    Raises:
+        UserError: it failed otherwise.
+    """
+    answer = subprocess.run(  # noqa: S603 (this project's own modules)
+        [sys.executable, "-m", *words],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
+    if answer.returncode == 2:
+        sys.exit(2)
+    if answer.returncode:
+        raise UserError(f"{' '.join(words)}: ended with exit code {answer.returncode}")
     return answer.stdout.splitlines()
 
 

@@ -134,7 +134,8 @@ class _EqualLayers:
         command = [python, "-m", "benchmarks.equal_layers", recipe, *size]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
-            raise SkippedError(f"equal_layers: {done.stderr.strip().splitlines()[-1]}")
+            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise SkippedError(f"equal_layers: {said[-1]}")
         listed = json.loads(done.stdout.splitlines()[-1])
         self.layers = torch.nn.ModuleList(map(_equal_layer, listed))
         self._shapes = [(batch, about["channels"], *about["size"]) for about in listed]

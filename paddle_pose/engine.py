@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -139,8 +140,10 @@ def make_forward(
         then B mirrored.
 
     Raises:
-        UserError: see ``choose``; or Paddle cannot compile this network.
+        UserError: see ``choose``; crops of a size that the network cannot halve; or Paddle cannot
+            compile this network.
     """
+    network.require_size(data.image_size_wh)  # the compiler would name an operator instead
     network.eval()
     whole = _WholeNetwork(network, data, codec, flip_test=flip_test)
     if choose(engine, precision, people=batch_size) == "onednn":
@@ -171,11 +174,12 @@ class _Compiled:
             self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
             self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
             self._run(np.zeros(shape, np.uint8))  # what cannot run says so now
+        except UserError:
+            raise
         except Exception as error:  # Paddle raises many kinds
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise UserError(
-                f"--engine onednn: Paddle {paddle.__version__} cannot compile this network "
-                f"({reason}); use --engine eager"
+                f"Paddle {paddle.__version__} cannot compile this network with oneDNN in "
+                f"{precision} ({_reason(error)}); use --engine eager --precision float32"
             ) from error
 
     def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
@@ -225,6 +229,13 @@ def _compile(whole: _WholeNetwork, shape: tuple[int, ...], precision: str) -> An
         config.enable_memory_optim()
         with _quiet():
             return paddle_inference.create_predictor(config)
+
+
+def _reason(error: Exception) -> str:
+    """The line that names the error: Paddle's begin with a traceback of their own."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    named = [line for line in lines if re.match(r"(\(\w+\) )?\w+Error: ", line)]
+    return next(iter(named[-1:] + lines), type(error).__name__)
 
 
 _FILES = ("pdmodel", "pdiparams")

@@ -24,6 +24,18 @@ from paddle_pose import recipe as recipes
 from paddle_pose.errors import one_line_errors
 from paddle_pose.recipe import Recipe
 
+TAKEN = {
+    "initial": (),
+    "torch": ("dataset_root", "initial", "reference", "steps", "float64", "paddle_epsilon"),
+    "steps": ("dataset_root", "initial", "steps", "float64"),
+}
+"""Options of each command, besides those of all."""
+NEEDED = {
+    "initial": (),
+    "torch": ("dataset_root", "initial", "reference"),
+    "steps": ("dataset_root", "initial", "steps"),
+}
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -44,6 +56,22 @@ def parser() -> argparse.ArgumentParser:
         help="torch: batch norm's epsilon rounded to float32, as Paddle's kernels hold it",
     )
     return command
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Checked; ends the process where an option is missing or not for this command."""
+    options = parser().parse_args(arguments)
+    what = options.what
+    given = {n for n, value in vars(options).items() if value is not None and value is not False}
+    for name in TAKEN["torch"]:
+        if name in given and name not in TAKEN[what]:
+            parser().error(f"--{name} is not for {what}; leave it out")
+    for name in NEEDED[what]:
+        if name not in given:
+            parser().error(f"{what} needs --{name}")
+    if options.steps is not None and options.steps < 1:
+        parser().error("--steps: must be at least 1")
+    return options
 
 
 def write_initial(recipe: Recipe, folder: Path) -> None:
@@ -103,14 +131,8 @@ def first_steps(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
-    options = parser().parse_args(arguments)
+    options = parse_arguments(arguments)
     recipe = replace(recipes.load(options.config, None), seed=options.seed)
-    needed = {"initial": (), "steps": ("dataset_root", "initial", "steps")}
-    for name in needed.get(options.what, ("dataset_root", "initial", "reference")):
-        if getattr(options, name) is None:
-            parser().error(f"{options.what} needs --{name}")
-    if options.paddle_epsilon and options.what != "torch":
-        parser().error("--paddle_epsilon is for torch: Paddle has it anyway")
     runtime.configure(quiet=True)
     if options.what == "initial":
         write_initial(recipe, options.output_dir)

@@ -139,14 +139,20 @@ def read_predictions(folder: Path, truth: MpiiTruth) -> Predictions | None:
     return predictions.for_rows(found, file, np.arange(len(truth)), len(truth))
 
 
+def pairs_in(runs: Path) -> list[tuple[str, int, Path]]:
+    """Recipe, seed and folder of each ``<recipe>_s<seed>``, by recipe and then by number."""
+    folders = [path for path in runs.glob("*_s*") if path.is_dir()]
+    named = [(re.fullmatch(r"(.+)_s(\d+)", path.name), path) for path in folders]
+    return sorted((match[1], int(match[2]), path) for match, path in named if match)
+
+
 def score_runs(runs: Path, dataset_root: Path, output_dir: Path) -> dict[str, Any]:
     """Records and scores of every finished run; what ``twins.json`` says."""
     truth = mpii.truth(dataset_root, "valid")
     twins: dict[str, Any] = {}
-    for pair in sorted(path for path in runs.glob("*_s[0-9]") if path.is_dir()):
+    for name, seed, pair in pairs_in(runs):
         found = {side: read_predictions(pair / side, truth) for side in FRAMEWORKS}
-        name, _, seed = pair.name.rpartition("_s")
-        values: dict[str, Any] = {"seed": int(seed)}
+        values: dict[str, Any] = {"seed": seed}
         for side, one in found.items():
             if one is None:
                 continue

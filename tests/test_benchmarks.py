@@ -7,6 +7,7 @@ import json
 import os
 import statistics
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 from benchmarks import __main__ as command
-from benchmarks import equal_layers, growth, growth_page, readme, results, ring, worker
+from benchmarks import equal_layers, readme, results, worker
 from benchmarks.harness import (
     Child,
     Comparison,
@@ -113,8 +114,11 @@ def test_pairs_in_processes_of_their_own(tmp_path):
     file = tmp_path / "order"
     sides = [side("order", file=str(file), name=n, value=v) for n, v in (("a", 4.0), ("b", 12.0))]
     target = Target("speedup", 2.5)
-    row = compare(Comparison("x", "x", *sides, target, tolerance=8.0, anew=True), OPTIONS)
+    comparison = Comparison("x", "x", *sides, target, tolerance=8.0, anew=True)
+    done: list[int] = []
+    row = compare(comparison, OPTIONS, done.append)
     assert file.read_text() == "abab" * 3  # each start warms up
+    assert sum(done) == 2 * sum(comparison.runs(OPTIONS)) == 12  # what the bar's length is made of
     assert (row.ours["samples"], row.theirs["samples"]) == ([2.0] * 3, [6.0] * 3)
     assert (row.reached, row.met, row.failed) == (3.0, True, False)
 
@@ -137,13 +141,49 @@ def test_rows_measured_again_say_so(tmp_path, monkeypatch, record):
     name = record["rows"][0]["name"]
     one = side("order", file=str(tmp_path / "order"), name="a", value=1.0)
     monkeypatch.setattr(command, "matrix_rates", lambda options: {"float32": {"NumPy": 9e9}})
-    command.again([Comparison(name, "x", one, one, Target("speedup", 1))], OPTIONS)
+    row = Comparison(name, "x", one, one, Target("speedup", 1))
+    assert command.again([row], OPTIONS) == 0
     kept = json.loads((tmp_path / "cpu-2026-01-01.json").read_text())
     assert [row["name"] for row in kept["rows"]] == [row["name"] for row in record["rows"]]
     assert kept["rows"][0]["ours"]["samples"] == [0.5] * 3
     assert kept["rows"][1:] == record["rows"][1:]
     assert kept["matrix_product"] == {"float32": {"NumPy": 9e9, "Paddle": 5e9}}
     assert f"Measured again later: {name} (" in results.caption(kept)
+    assert kept["rows"][0]["before"] == [{"date": record["date"], "reached": 2.0}]
+
+
+def test_rows_measured_again_stay_where_the_new_ones_say_less(
+    tmp_path, monkeypatch, record, capsys
+):
+    file = tmp_path / "cpu-2026-01-01.json"
+    record["machine"]["cpu"] = results.header(OPTIONS)["machine"]["cpu"]
+    file.write_text(before := json.dumps(record))
+    full = Row("a", "forward", "s", None, measured(1.0), measured(2.0), 2.5, True)
+    half, failed = replace(full, theirs=None), replace(full, failed=True)
+    made: list[Row] = []
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    monkeypatch.setattr(command, "matrix_rates", lambda options: {"float32": {"NumPy": 9e9}})
+    monkeypatch.setattr(command, "compare", lambda row, *_: made.pop(0))
+    a, b = (Comparison(name, "x", side("unavailable")) for name in "ab")
+    with pytest.raises(UserError, match="was made with --threads 1"):
+        command.again([a], replace(OPTIONS, threads=2))
+    with pytest.raises(UserError, match="has no row z;"):
+        command.again([a, replace(a, name="z")], OPTIONS)
+    for worse in (half, failed):
+        made += [worse]
+        assert command.again([a], OPTIONS) == 1
+        assert "=> a: failed or lost a side; the row stays as it was" in capsys.readouterr().err
+        assert file.read_text() == before
+    made += [half, replace(half, name="b")]  # the old b has no other side either
+    assert command.again([a, b], OPTIONS) == 1
+    kept = json.loads(file.read_text())["rows"]
+    assert [kept[0], kept[2]] == [record["rows"][0], record["rows"][2]]
+    first = {"date": record["date"], "reached": None}
+    assert kept[1]["before"] == [first]
+    made += [replace(full, name="b")]
+    assert command.again([b], OPTIONS) == 0
+    second = {"date": kept[1]["again"]["date"], "reached": 2.5}
+    assert json.loads(file.read_text())["rows"][1]["before"] == [first, second]
 
 
 @pytest.mark.parametrize(
@@ -279,62 +319,6 @@ def test_tables_are_not_stale():
         assert readme.BEGIN in before
 
 
-def test_growth_page_is_not_stale():
-    stale = growth_page.stale(results.newest(results.GROWTH))
-    assert stale is None, "run python -m benchmarks.growth --redraw"
-
-
-def growth_record() -> dict:
-    points = [
-        {"x": x, "curves": {"step": {"median": x / 10, "samples": [], "peak_mib": 100.0 * x}}}
-        for x in (1, 2)
-    ]
-    points[1]["curves"]["step"] = {"error": "no memory"}
-    axis = {"name": "batch", "title": "Batch", "x": "people", "unit": "s", "log_x": True}
-    sizes = {"hourglass:hourglass52_mpii_256x256": 4e8}
-    made = results.header(OPTIONS)
-    return json.loads(
-        json.dumps(made | {"axes": [axis | {"points": points}], "gradient_bytes": sizes})
-    )
-
-
-def test_growth_plots_repeat_and_know_their_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(growth_page, "PAGE", tmp_path / "growth.md")
-    monkeypatch.setattr(growth_page, "PLOTS", tmp_path / "growth")
-    made = growth_record()
-    assert growth_page.stale(made) == "benchmarks/growth.md"
-    growth_page.draw(made)
-    plot = tmp_path / "growth" / "batch.svg"
-    first = plot.read_bytes()
-    assert growth_page.stale(made) is None
-    growth_page.draw(made)
-    assert plot.read_bytes() == first
-    text = (tmp_path / "growth.md").read_text(encoding="utf-8")
-    assert "no memory" in text
-    assert "Computed, not measured" in text
-    made["axes"][0]["points"][0]["curves"]["step"]["median"] = 9.0
-    (tmp_path / "growth.md").write_text(growth_page.page(made), encoding="utf-8")
-    assert growth_page.stale(made) == "benchmarks/growth/batch.svg"
-
-
-def test_ring_by_hand():
-    # 4 ranks, 400 MB at 1 GB/s: 6 messages of 100 MB take 0.6 s, and wait 6 × 1 ms.
-    link = ring.Link("by hand", 1e9, 1e-3)
-    assert ring.all_reduce_s(400e6, 4, link) == pytest.approx(0.606, abs=1e-12)
-    assert ring.all_reduce_s(400e6, 1, link) == 0
-    # A step of 0.3 s hides 0.2 s of it.
-    low, high = ring.efficiency(0.3, 400e6, 4, link)
-    assert low == pytest.approx(0.3 / 0.906, abs=1e-12)
-    assert high == pytest.approx(0.3 / 0.706, abs=1e-12)
-
-
-def test_published_step_times_are_found():
-    hours = ring.jobs()[0]
-    # 44.1 h over 210 epochs of 348 steps (22,246 people by 64)
-    assert hours.step_s == pytest.approx(44.1 * 3600 / (210 * 348), abs=1e-12)
-    assert hours.people == 64
-
-
 def test_only_names_rows_and_says_what_is_near():
     rows = command.chosen(OPTIONS, ["pckh", "train"])
     assert {row.name.split("_")[0] for row in rows} == {"pckh", "train"}
@@ -397,17 +381,3 @@ def assert_is_there(one: Side) -> None:
     tree = ast.parse(ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
     made = next(x for x in tree.body if isinstance(x, ast.FunctionDef) and x.name == function)
     assert one.options.keys() <= {argument.arg for argument in made.args.args}
-
-
-def test_every_point_of_growth_has_its_side():
-    axes = growth.all_axes(OPTIONS, None)
-    names = ["image_size", "stacks", "width", "batch", "ranks", "people"]
-    assert [axis.name for axis in axes] == names
-    assert list(axes[0].points) == [128, 192, 256, 320, 384]
-    assert max(axes[5].points) == 200_000
-    for axis in axes:
-        for point in axis.points.values():
-            for one in point.values():
-                assert_is_there(one)
-    with pytest.raises(UserError, match="image_size"):
-        growth.all_axes(OPTIONS, ["imagesize"])

@@ -129,6 +129,20 @@ def test_no_files_are_left_and_the_network_is_as_it_was(network, images, eager_m
     np.testing.assert_array_equal(forward(network, "eager")(images), eager_maps)
 
 
+@pytest.mark.parametrize("kind", ["eager", pytest.param("onednn", marks=ONEDNN)])
+def test_a_size_that_cannot_be_halved_is_said_before_compiling(network, kind):
+    data = DataSettings(image_size_wh=(64, 72))  # 4 · 2^depth = 16
+    with pytest.raises(UserError, match=r"images of 64×72 .* must be multiples of 16"):
+        engine.make_forward(network, data, CODEC, flip_test=True, engine=kind)
+
+
+def test_the_reason_is_the_line_that_names_the_error():
+    traced = "In transformed code:\n\n    File x\n    ValueError: (InvalidArgument) sizes\n    x"
+    assert engine._reason(ValueError(traced)) == "ValueError: (InvalidArgument) sizes"
+    assert engine._reason(RuntimeError("one\ntwo")) == "one"
+    assert engine._reason(KeyError()) == "KeyError"
+
+
 @ONEDNN
 def test_nested_threads_compile_too(network, images, eager_maps, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1,2")  # OpenMP's form for threads within threads

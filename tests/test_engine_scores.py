@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import engine_scores
+from paddle_pose import engine
 from paddle_pose.data import mpii
+from paddle_pose.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,16 @@ def test_a_misplaced_person_lowers_ap_at_every_threshold(table):
     recalls = np.linspace(0, 1, 101)
     expected = np.mean(recalls <= (people - 1) / people)
     assert engine_scores.average_precision(found, table) == pytest.approx(expected)
+
+
+def test_a_mistake_ends_in_one_line_before_anything_is_read(tmp_path, monkeypatch):
+    words = ["x", "--what", "x", "--weights", str(tmp_path), "--dataset_root", str(tmp_path)]
+    with pytest.raises(UserError, match="hrnet"):
+        engine_scores.main([*words, "--config", "hrnte:w32_mpii_256x256"])
+    monkeypatch.setattr(engine, "onednn_here", lambda: True)
+    monkeypatch.setattr(engine, "bfloat16_here", lambda: False)
+    with pytest.raises(UserError, match="neither avx512_bf16"):
+        engine_scores.main([*words, "--config", "hrnet:w32_mpii_256x256"])
 
 
 def test_every_record_is_in_the_table():

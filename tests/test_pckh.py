@@ -65,6 +65,17 @@ def test_tallying_counts_what_hits_counts() -> None:
     np.testing.assert_array_equal(found, np.searchsorted(pckh.AUC_THRESHOLDS, errors))
 
 
+def test_float32_errors_are_compared_in_float64() -> None:
+    # float32(0.1) lies above 0.1 and float32(0.7) below it: rounded thresholds would take both.
+    errors = np.full((2, 16), np.float32(0.1))
+    errors[1] = np.float32(0.7)
+    for array in (errors, errors.astype(np.float64)):
+        for level, within in ((0.1, 0), (0.7, 2)):
+            assert pckh.hits(array, np.ones((2, 16)), level).sum(0).tolist() == [within] * 16
+            counts, _ = pckh._counts(array, np.ones((2, 16)), [level])
+            assert counts.tolist() == [[within] * 16]
+
+
 def test_groups_have_the_bits_of_the_mean() -> None:
     rng = np.random.default_rng(3)
     result = pckh.pckh(rng.random((99, 16)), np.ones((99, 16)), MPII16, pckh.AUC_THRESHOLDS)

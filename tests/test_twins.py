@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from paddle_pose import recipe as recipes
-from reproduce import twins_judge
+from reproduce import twins, twins_judge
 
 
 def test_seeds_far_apart_hide_a_small_difference():
@@ -60,6 +60,38 @@ def test_first_steps_say_where_the_two_part(tmp_path):
     found = both["float64"]
     assert found["first_step_beyond"] == {"1e-12": 1, "1e-09": 2, "1e-06": None, "0.001": None}
     np.testing.assert_allclose(found["relative_difference"], [0, 1e-10, 1e-7], rtol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("initial --steps 50", "--steps is not for initial"),
+        ("initial --float64", "--float64 is not for initial"),
+        ("initial --reference .", "--reference is not for initial"),
+        ("initial --dataset_root .", "--dataset_root is not for initial"),
+        ("initial --initial x", "--initial is not for initial"),
+        ("steps --reference .", "--reference is not for steps"),
+        ("steps --paddle_epsilon", "--paddle_epsilon is not for steps"),
+        ("steps --dataset_root .", "steps needs --initial"),
+        ("steps --dataset_root . --initial x --steps 0", "--steps: must be at least 1"),
+        ("torch --dataset_root . --initial x", "torch needs --reference"),
+    ],
+)
+def test_options_of_another_command_are_refused(words, said, capsys):
+    rest = ["--config", "twins:newell_hg1_lspet", "--output_dir", "never_made"]
+    with pytest.raises(SystemExit) as ended:
+        twins.main([*words.split(), *rest])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_every_seed_is_found_in_the_order_of_numbers(tmp_path):
+    for name in ("hg_s10", "hg_s2", "a_s1_s0", "hg_sx", "first_steps"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "hg_s3").touch()
+    found = [(name, seed) for name, seed, _ in twins_judge.pairs_in(tmp_path)]
+    assert found == [("a_s1", 0), ("hg", 2), ("hg", 10)]
+    assert twins_judge.pairs_in(tmp_path / "nowhere") == []
 
 
 @pytest.mark.parametrize("name", ["newell_hg1_lspet", "hrnet_w8_lspet"])

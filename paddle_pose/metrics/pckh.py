@@ -50,8 +50,9 @@ def normalised_errors(
 
 
 def hits(errors: np.ndarray, visible: np.ndarray, threshold: float) -> np.ndarray:
-    """(N, J) bool: labelled and at most ``threshold`` head sizes away (``<=``)."""
-    return (errors <= threshold) & (visible > 0)
+    """(N, J) bool: labelled and at most ``threshold`` head sizes away (``<=``), in float64."""
+    # Beside float32 errors NumPy would round the threshold to float32.
+    return (np.asarray(errors, np.float64) <= threshold) & (visible > 0)
 
 
 def scored_joints(skeleton: Skeleton) -> np.ndarray:
@@ -109,6 +110,7 @@ def _first_within(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
     The cells of a fine grid say it for all errors but those that share a cell with a level.
     """
+    errors = np.asarray(errors, np.float64)
     held = np.bincount(_cells(np.maximum(levels, 0)), minlength=CELLS + 1)
     before = np.where(held, -1, np.cumsum(held))
     first = before.take(_cells(errors))

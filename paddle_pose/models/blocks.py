@@ -40,10 +40,14 @@ class PoseNetwork(nn.Layer):
     size_multiple: int = 32
 
     def check_size(self, images_BCHW: paddle.Tensor) -> None:
+        """``require_size`` of the images; an exported network may leave its size open."""
+        if paddle.in_dynamic_mode():
+            height, width = images_BCHW.shape[2:]
+            self.require_size((width, height))
+
+    def require_size(self, size_wh: tuple[int, int]) -> None:
         """Raises UserError for an image size that the halvings do not divide."""
-        if not paddle.in_dynamic_mode():
-            return  # an exported network may leave its size open
-        height, width = images_BCHW.shape[2:]
+        width, height = size_wh
         if height % self.size_multiple or width % self.size_multiple:
             raise UserError(
                 f"{type(self).__name__}: images of {width}×{height} (width×height); "
