@@ -7,6 +7,7 @@ Sources: HRNet is leoxiaobin/deep-high-resolution-net.pytorch @6f69e46.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import paddle
@@ -99,7 +100,7 @@ class BatchNorm2D(nn.BatchNorm2D):
 
     def _values(self, x: paddle.Tensor) -> int:
         """How many there are per channel."""
-        return x.size // self._num_features
+        return math.prod(x.shape) // self._num_features
 
     def _over_all_ranks(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
         return synchronized.batch_norm(
