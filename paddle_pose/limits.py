@@ -26,6 +26,15 @@ AT_LEAST = {
 }
 """Smallest allowed values; None passes where the key allows it."""
 
+FROM_ZERO = (
+    "train.warmup_factor",
+    "train.weight_decay",
+    "train.clip_norm",
+    "augment.scale_factor",
+    "augment.rotation_deg",
+)
+"""Keys whose values are finite and not negative; None passes where the key allows it."""
+
 OUTPUT_STRIDE = 4
 """Every network here puts out maps of a quarter of its input."""
 
@@ -82,12 +91,24 @@ def _require_trainable(recipe: Recipe) -> None:
         )
 
 
-def require_sound(recipe: Recipe) -> None:
-    """Raises UserError for the first value that no run can have."""
+def _require_in_range(recipe: Recipe) -> None:
     for key, least in AT_LEAST.items():
         value = _value(recipe, key)
         if value is not None and value < least:
             raise UserError(f"{key}: must be at least {least}, got {value}")
+    for key in FROM_ZERO:
+        value = _value(recipe, key)
+        if value is not None and not 0 <= value < math.inf:
+            raise UserError(f"{key}: must be 0 or more and finite, got {value}")
+    if not 0 < recipe.train.learning_rate < math.inf:
+        raise UserError(
+            f"train.learning_rate: must be above 0 and finite, got {recipe.train.learning_rate}"
+        )
+
+
+def require_sound(recipe: Recipe) -> None:
+    """Raises UserError for the first value that no run can have."""
+    _require_in_range(recipe)
     for item in dataclasses.fields(recipe.model):
         value = getattr(recipe.model, item.name)
         if isinstance(value, int) and not isinstance(value, bool) and value < 1:
@@ -107,8 +128,12 @@ def _require_sound_pictures(recipe: Recipe) -> None:
     width, height = recipe.data.image_size_wh
     if width < 32 or height < 32:
         raise UserError(f"data.image_size_wh: must be at least 32×32, got {width}×{height}")
-    if not (math.isfinite(recipe.codec.sigma_px) and recipe.codec.sigma_px > 0):
-        raise UserError(f"codec.sigma_px: must be positive, got {recipe.codec.sigma_px}")
+    widest = max(width, height) / OUTPUT_STRIDE
+    if not 0 < recipe.codec.sigma_px <= widest:
+        raise UserError(
+            f"codec.sigma_px: must be above 0 and at most the map's {widest:g} cells, "
+            f"got {recipe.codec.sigma_px}"
+        )
     if recipe.codec.stride != OUTPUT_STRIDE:
         raise UserError(
             f"codec.stride: must be {OUTPUT_STRIDE}, which every network here has, "

@@ -45,11 +45,16 @@ class Validation:
 
 
 def worker_count(asked: int | None) -> int:
-    """Loader processes: as asked, else one per core; Raises UserError for a negative number."""
+    """Loader processes: as asked, else one per core; Raises UserError beyond sense."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
     if asked is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-    if asked < 0:
-        raise UserError(f"--num_workers {asked}: must be 0 (no worker processes) or more")
+        return cores
+    most = 16 * cores
+    if not 0 <= asked <= most:
+        raise UserError(
+            f"--num_workers {asked}: must be from 0 (no worker processes) to {most} "
+            f"(16 for each of {cores} cores)"
+        )
     return asked
 
 

@@ -18,8 +18,9 @@ def section() -> Section:
     if record is None:
         return Section("speed", title, [absent("the benchmarks")])
     lead = Text(
-        "Every row is a ratio to the reference in one run on one machine: above 1 means ours is "
-        "faster. To measure: `make bench`."
+        "Ratios are to the reference named in the row, in one run on one machine: above 1 means "
+        "ours is faster, but where the target is an upper bound (≤) the ratio is ours over the "
+        "other. Rows without a reference state an amount. To measure: `make bench`."
     )
     blocks: list[Block] = [lead, table(record)]
     growth = read_text(GROWTH)
