@@ -30,7 +30,7 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@touch $@
 
 quickstart: $(VENV)/.runtime
-	@$(BIN)/python -m paddle_pose.quickstart --output_dir $(QUICKSTART)
+	@$(BIN)/python -m paddle_pose quickstart --output_dir $(QUICKSTART)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

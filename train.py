@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose import launching, runtime
 from paddle_pose.errors import one_line_errors
+from paddle_pose.system import launching, runtime
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,7 +37,7 @@ def main() -> None:
     with one_line_errors():
         launching.start(arguments)
         runtime.import_paddle()
-        from paddle_pose import run
+        from paddle_pose.commands import train as run
 
         run.train(arguments)
 

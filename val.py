@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose import launching, runtime
 from paddle_pose.errors import one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
+from paddle_pose.system import launching, runtime
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -50,7 +50,7 @@ def main() -> None:
         if arguments.predictions is None:
             launching.start(arguments)
         runtime.configure()
-        from paddle_pose import scoring
+        from paddle_pose.commands import evaluate as scoring
 
         scoring.evaluate(arguments)
 

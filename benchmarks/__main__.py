@@ -20,7 +20,7 @@ from benchmarks import decoding, loading, networks, pipeline, scoring
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
 from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
 from paddle_pose.errors import UserError, nearest, one_line_errors
-from paddle_pose.runtime import cpu_facts
+from paddle_pose.system.runtime import cpu_facts
 
 ROOMS = (scoring, decoding, loading, networks, pipeline)
 """Short rows first: the record is written after each, and an interrupted run keeps them."""

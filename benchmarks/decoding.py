@@ -85,7 +85,7 @@ def _figures(found_xy: np.ndarray, scores: np.ndarray) -> dict[str, float]:
 
 def ours(people: int) -> Work:
     """Merged, searched, refined and put back into the image, batch by batch."""
-    from paddle_pose import runtime
+    from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
     from paddle_pose.codecs import heatmap, peaks

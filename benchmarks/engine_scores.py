@@ -21,11 +21,11 @@ import numpy as np
 from benchmarks.pipeline import command, rendered, temporary_folder
 from benchmarks.results import FOLDER, markdown, write
 from benchmarks.worker import SkippedError, Work
-from paddle_pose import recipe as recipes
-from paddle_pose import record as records
-from paddle_pose import runtime
+from paddle_pose import configs
+from paddle_pose.commands import record as records
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.settings import PRECISIONS
+from paddle_pose.system import runtime
 
 if TYPE_CHECKING:
     from paddle_pose.data.records import PersonTable
@@ -43,7 +43,8 @@ RECORDS = FOLDER / "engine_scores"
 
 def by_engine(recipe: str, weights: str | Path, data: str | Path) -> dict[str, Any]:
     """Kind of KINDS -> scores and median distance in pixels from the reference's key points."""
-    from paddle_pose.data import mpii, predictions
+    from paddle_pose.data import mpii
+    from paddle_pose.poses import predictions
     from paddle_pose.skeletons import MPII16
 
     output, found, keypoints = temporary_folder(), {}, {}
@@ -151,10 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in (given.weights, given.dataset_root):
         if not path.exists():
             raise UserError(f"{path}: not there")
-    recipes.load(given.config)
+    configs.load(given.config)
     runtime.import_paddle()
-    from paddle_pose import engine
     from paddle_pose.data.mpii_files import sha256
+    from paddle_pose.inference import engine
 
     for precision in PRECISIONS:
         engine.choose("onednn", precision, people=1)

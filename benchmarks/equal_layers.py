@@ -20,8 +20,9 @@ def layers(recipe: str, height: int, width: int) -> list[dict[str, Any]]:
     import paddle
     from paddle import nn
 
-    from paddle_pose.models import packed
     from paddle_pose.models.blocks import BatchNorm2D, Enlarge
+    from paddle_pose.models.build import build
+    from paddle_pose.onednn import layout as packed
 
     found: list[dict[str, Any]] = []
 
@@ -45,7 +46,7 @@ def layers(recipe: str, height: int, width: int) -> list[dict[str, Any]]:
             }
         found.append(made)
 
-    network = chosen.model.build()
+    network = build(chosen.model)
     network.eval()
     for layer in network.sublayers():
         if isinstance(layer, nn.Conv2D | nn.Conv2DTranspose | BatchNorm2D | Enlarge):

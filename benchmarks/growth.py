@@ -20,7 +20,7 @@ from benchmarks.growth_points import Axis
 from benchmarks.harness import Child, Options, Side, SideError
 from benchmarks.results import FOLDER, GROWTH, file_name, header, newest, write
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.runtime import cpu_facts
+from paddle_pose.system.runtime import cpu_facts
 
 
 def measure(side: Side, runs: int, warm_up: int, options: Options) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import ring
 from benchmarks.harness import ROOT
 from benchmarks.results import amount, markdown
-from paddle_pose.record import write_text
+from paddle_pose.commands.record import write_text
 
 PAGE = ROOT / "benchmarks" / "growth.md"
 PLOTS = ROOT / "benchmarks" / "growth"

@@ -181,7 +181,9 @@ def ranked_training(root: str, ranks: int, people: int, batch: int) -> Work:
 
 def gradient_bytes(recipe: str) -> Work:
     """Four bytes a parameter: what every step sends around the ring."""
-    network = load_recipe(recipe).model.build()
+    from paddle_pose.models.build import build
+
+    network = build(load_recipe(recipe).model)
     from paddle_pose.models.counting import count_parameters
 
     return Work(lambda: 4.0 * count_parameters(network))

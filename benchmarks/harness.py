@@ -154,7 +154,7 @@ class SideError(Exception):
 def child_environment(side: Side, threads: int) -> dict[str, str]:
     """The caller's environment without thread settings, plus the stated number of threads.
 
-    Ours adds what ``paddle_pose.runtime`` chooses, in the child; PyTorch keeps its own defaults.
+    Ours adds what ``system.runtime`` chooses, in the child; PyTorch keeps its own defaults.
     """
     kept = {
         name: value

@@ -44,7 +44,7 @@ def _rendered() -> list[tuple[bytes, dict[str, Any]]]:
     """Rendered people, enlarged to that size."""
     import cv2
 
-    from paddle_pose.data.synthetic_scene import draw_scene
+    from paddle_pose.synthetic.scene import draw_scene
 
     found = []
     for number in range(RENDERED):
@@ -100,11 +100,11 @@ def _figures(crops: list[np.ndarray], targets: list[np.ndarray]) -> dict[str, fl
 
 def ours(folder: str, samples: int, reduced: bool) -> Work:
     """``PersonCrops`` as a worker process runs it: one thread."""
-    from paddle_pose import runtime
+    from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
     from paddle_pose.data import mpii
-    from paddle_pose.data.datasets import PersonCrops, reduction_for, start_worker
+    from paddle_pose.data.top_down import PersonCrops, reduction_for, start_worker
     from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
 
     photos = write_photos(Path(folder))

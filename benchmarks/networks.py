@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import Comparison, Options, Side, Target
 from benchmarks.worker import SkippedError, Work
+from paddle_pose import configs
 from paddle_pose.errors import UserError
 
 if TYPE_CHECKING:
-    from paddle_pose.recipe import Recipe
+    from paddle_pose.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -110,13 +111,13 @@ TRAINING_PASSES = 3
 
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe by name, Paddle set up first as every command does it."""
-    from paddle_pose import runtime
+    from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
     runtime.import_paddle()
-    from paddle_pose import recipe as recipes
+    from paddle_pose.recipes import recipe as recipes
 
-    return recipes.override(recipes.load(name), list(overrides))
+    return recipes.override(configs.load(name), list(overrides))
 
 
 def paddle_facts(multiply_adds: float) -> dict[str, Any]:
@@ -137,13 +138,14 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
     import paddle
 
     from paddle_pose.data.loader import Batch
+    from paddle_pose.models.build import build
     from paddle_pose.models.counting import count
-    from paddle_pose.training import Trainer
+    from paddle_pose.training.loop import Trainer
 
     width, height = chosen.data.image_size_wh
     stride, joints = chosen.codec.stride, chosen.model.joints
     paddle.seed(0)
-    network = chosen.model.build()
+    network = build(chosen.model)
     multiply_adds = count(network, (width, height)).multiply_adds
     network.train()
     trainer = Trainer(network, chosen.train, chosen.data)
@@ -174,12 +176,13 @@ def forward_with_flip(
     import numpy as np
     import paddle
 
-    from paddle_pose.engine import make_forward
+    from paddle_pose.inference.engine import make_forward
+    from paddle_pose.models.build import build
     from paddle_pose.models.counting import count
 
     width, height = size_wh = chosen.data.image_size_wh
     paddle.seed(0)
-    network = chosen.model.build()
+    network = build(chosen.model)
     multiply_adds = 2 * count(network, size_wh).multiply_adds
     try:
         forward = make_forward(

@@ -129,14 +129,14 @@ def write_coco(
 def start(root: str, recipe_name: str) -> None:
     """What ``train.py`` does up to its first batches; prints the seconds to the first one."""
     began = time.perf_counter()
-    from paddle_pose import runtime
+    from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
     runtime.import_paddle()
     from benchmarks.networks import load_recipe
-    from paddle_pose import people
-    from paddle_pose.data.datasets import PersonCrops
     from paddle_pose.data.loader import training_batches
+    from paddle_pose.data.top_down import PersonCrops
+    from paddle_pose.evaluation import people
 
     recipe = load_recipe(recipe_name)
     table = people.training_people(recipe, Path(root), None)

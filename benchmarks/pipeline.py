@@ -22,8 +22,8 @@ from benchmarks.worker import Work
 
 if TYPE_CHECKING:
     from paddle_pose.data.records import PersonTable
-    from paddle_pose.engine import Forward
-    from paddle_pose.recipe import Recipe
+    from paddle_pose.inference.engine import Forward
+    from paddle_pose.recipes.recipe import Recipe
 
 QUICKSTART = ROOT / "output" / "quickstart"
 PEOPLE = 48
@@ -50,7 +50,7 @@ def command(*words: str | Path, environment: dict[str, str] | None = None) -> No
 
 def rendered(root: str, train_people: int, val_people: int) -> Path:
     """The data set of so many people under ``root``, drawn unless it is there."""
-    from paddle_pose.data import synthetic
+    from paddle_pose.synthetic import dataset as synthetic
 
     folder = Path(root) / f"people_{train_people}_{val_people}"
     synthetic.write_dataset(
@@ -85,11 +85,12 @@ def _evaluation(
     """Recipe, a forward that is ready (compiling is not what is measured), people to predict."""
     chosen = load_recipe(recipe, overrides)
     from paddle_pose.data import mpii
-    from paddle_pose.engine import make_forward
+    from paddle_pose.inference.engine import make_forward
+    from paddle_pose.models.build import build
 
     table = mpii.load(rendered(root, 8, people), "valid")
     forward = make_forward(
-        chosen.model.build(),
+        build(chosen.model),
         chosen.data,
         chosen.codec,
         flip_test=True,
@@ -104,7 +105,7 @@ def evaluation_end_to_end(
 ) -> Work:
     """Photos on disk -> key points in their pixels, by ``inference.predict_by`` with workers."""
     chosen, forward, table = _evaluation(root, people, recipe, overrides, batch, engine)
-    from paddle_pose.inference import predict_by
+    from paddle_pose.inference.top_down import predict_by
 
     benchmark = chosen.benchmark()
 

@@ -23,8 +23,8 @@ from benchmarks.networks import (
 )
 from benchmarks.profile_step import child_lines
 from benchmarks.worker import SkippedError
-from paddle_pose import runtime
 from paddle_pose.errors import UserError, nearest, one_line_errors
+from paddle_pose.system import runtime
 
 PRECISIONS = ("float32", "bfloat16")
 BEGIN, END, FACTS = "=> forward begins", "=> forward ends", "=> facts"
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
 def possible(asked: Sequence[str] | None) -> Sequence[str]:
     """The precisions asked for, or all that the CPU has; Raises UserError for what it lacks."""
     runtime.import_paddle()
-    from paddle_pose import engine
+    from paddle_pose.inference import engine
 
     chosen = asked or [one for one in PRECISIONS if one == "float32" or engine.bfloat16_here()]
     for precision in chosen:

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import engine_scores
 from benchmarks.harness import ROOT
 from benchmarks.results import COLUMNS, caption, markdown, newest, table_rows
-from paddle_pose.record import write_text
+from paddle_pose.commands.record import write_text
 
 BEGIN, END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
 SCORES = (

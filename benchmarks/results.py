@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import PAIRS, ROOT, Options
-from paddle_pose import record as records
+from paddle_pose.commands import record as records
 
 FOLDER = ROOT / "benchmarks" / "results"
 GROWTH = "growth-"

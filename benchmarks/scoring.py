@@ -25,7 +25,7 @@ THRESHOLD_INDEX = {"Mean@0.5": 50, "Mean@0.11": 11}
 
 def pckh_ours() -> Work:
     """Distances in head sizes, and the rate of each joint at 51 thresholds."""
-    from paddle_pose import runtime
+    from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
     from paddle_pose.metrics import pckh
@@ -74,7 +74,7 @@ def pckh_official(clone: str) -> Work:
 
 def coco_ours(images: int) -> Work:
     """From records in memory to the ten scores."""
-    from paddle_pose import runtime
+    from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
     from paddle_pose.metrics.coco_ap import coco_ap

@@ -5,23 +5,15 @@ Images are RGB uint8 (H, W, 3); keypoints are in their pixels, 0-based. Nothing 
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from paddle_pose.data import coco, predictions
-from paddle_pose.data.coco_category import FROM_FILE
-from paddle_pose.data.coco_results import is_results_file, read_results
-from paddle_pose.data.images import read_image
-from paddle_pose.data.json_file import read_json
-from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.skeletons import COCO17, SKELETONS, Skeleton, skeleton_named
+from paddle_pose.errors import UserError
+from paddle_pose.skeletons import Skeleton
 
 SIDE_RGB = {"left": (255, 140, 0), "right": (30, 144, 255), "centre": (60, 200, 90)}
 """Orange is the person's left, blue the right (safe for the colour-blind), green the middle."""
@@ -147,64 +139,6 @@ def grid(
     return canvas
 
 
-def prediction_grid(
-    images_rgb: Sequence[np.ndarray],
-    truths: Sequence[np.ndarray],
-    predictions: Sequence[np.ndarray],
-    skeleton: Skeleton,
-    *,
-    min_score: float = 0.0,
-    captions: Sequence[str] | None = None,
-) -> np.ndarray:
-    """One row a person: image, truth, prediction; (H, W, 3) uint8.
-
-    Args:
-        images_rgb: N crops or images (H, W, 3) uint8.
-        truths: N of (J, 3) x, y, visible in the image's pixels.
-        predictions: N of (J, 3) x, y, score in the image's pixels.
-        skeleton: of both.
-        min_score: predicted joints that score less are left out.
-        captions: N texts beside "prediction", for example the score of that person.
-    """
-    cells: list[np.ndarray] = []
-    words: list[str] = []
-    for index, (image, truth, prediction) in enumerate(
-        zip(images_rgb, truths, predictions, strict=True)
-    ):
-        cells.append(image)
-        cells.append(draw_pose(image, truth, skeleton, min_score=0.5))
-        cells.append(draw_pose(image, prediction, skeleton, min_score=min_score))
-        extra = f" {captions[index]}" if captions else ""
-        words += ["image", "truth", f"prediction{extra}"]
-    return grid(cells, 3, words)
-
-
-def draw_heatmaps(
-    image_rgb: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] | None = None
-) -> np.ndarray:
-    """The image under all heat maps, then under each alone; a grid (H, W, 3) uint8.
-
-    Args:
-        image_rgb: (H, W, 3) uint8 network input.
-        heatmaps: (J, h, w); each is shown from 0 to its own maximum, at least 0.1.
-        names: J captions; joint numbers without.
-    """
-    heatmaps = np.asarray(heatmaps, np.float32)
-    names = names or [str(joint) for joint in range(len(heatmaps))]
-    peaks = np.maximum(heatmaps.reshape(len(heatmaps), -1).max(axis=1), 0.1)
-    relative = np.clip(heatmaps / peaks[:, None, None], 0.0, 1.0)
-    layers = [relative.max(axis=0), *relative]
-    captions = ["all", *(f"{n} {p:.2f}" for n, p in zip(names, heatmaps.max((1, 2)), strict=True))]
-    height, width = image_rgb.shape[:2]
-    cells = []
-    for layer in layers:
-        large = cv2.resize(layer, (width, height), interpolation=cv2.INTER_LINEAR)
-        color = cv2.applyColorMap(np.uint8(255 * large), cv2.COLORMAP_JET)[..., ::-1]
-        weight = 0.7 * large[..., None]
-        cells.append(np.uint8(image_rgb * (1 - weight) + color * weight))
-    return grid(cells, 6, captions)
-
-
 def write_image(path: Path, image_rgb: np.ndarray) -> None:
     """Write PNG or JPEG by the name's ending; Raises UserError if the folder cannot be written."""
     try:
@@ -288,107 +222,3 @@ def _read_metrics(path: Path) -> list[dict]:
                 break
             raise UserError(f"{path}: line {number} is not JSON ({error})") from error
     return lines
-
-
-@dataclass(frozen=True)
-class _Poses:
-    """Saved poses: N image names and scores, keypoints (N, J, 3), and their joints."""
-
-    names: list[str]
-    keypoints: np.ndarray
-    scores: np.ndarray
-    skeleton: Skeleton
-
-
-def read_poses(file: Path, images: Path, annotations: Path | None) -> _Poses:
-    """Our ``predictions.json``, or COCO results, whose images are found by their ids.
-
-    Raises:
-        UserError: unreadable file, unknown joints, or an id without an image.
-    """
-    if not is_results_file(file):
-        head = read_json(file)
-        name = head.get("skeleton", "") if isinstance(head, dict) else ""
-        if name == FROM_FILE and annotations is not None:
-            coco.skeleton_of(annotations, FROM_FILE)
-        skeleton = skeleton_named(name) if name else COCO17
-        found = predictions.read(file, None, joints=len(skeleton), skeleton=skeleton.name)
-        if not found.images:
-            raise UserError(f"{file}: names no images; draw a predictions.json or COCO results")
-        return _Poses(list(found.images), found.keypoints, found.scores, skeleton)
-    results = read_results(file)
-    joints = results.keypoints.shape[1]
-    if annotations is None:
-        fitting = [s for s in SKELETONS.values() if len(s) == joints]
-        if not fitting:
-            raise UserError(f"{file}: {joints} joints; --annotations FILE says what they are")
-        skeleton, names = fitting[0], _names_by_id(images)
-    else:
-        skeleton = coco.skeleton_of(annotations, FROM_FILE)
-        names = {image["id"]: image["file_name"] for image in read_json(annotations)["images"]}
-    lacking = [i for i in results.image_ids.tolist() if i not in names]
-    if lacking:
-        raise UserError(
-            f"{file}: no image {lacking[0]:012d} in {images} (nor one whose name ends so); "
-            "check --images, or name the images with --annotations"
-        )
-    used = [names[i] for i in results.image_ids.tolist()]
-    return _Poses(used, results.keypoints, results.scores, skeleton)
-
-
-def _names_by_id(images: Path) -> dict[int, str]:
-    """Image names by the number they end in, as COCO's do (``COCO_val2014_000000000042.jpg``)."""
-    if not images.is_dir():
-        raise UserError(f"--images {images}: no such folder")
-    named = ((re.search(r"(\d{1,18})$", path.stem), path.name) for path in images.iterdir())
-    return {int(match[1]): name for match, name in sorted(named, key=str) if match}
-
-
-def draw_file(arguments: argparse.Namespace) -> int:
-    """Draw the poses of a file image by image; the number of pictures written."""
-    poses = read_poses(arguments.predictions, arguments.images, arguments.annotations)
-    by_image: dict[str, list[int]] = {}
-    for row in np.flatnonzero(poses.scores >= arguments.min_pose_score):
-        by_image.setdefault(poses.names[row], []).append(int(row))
-    if not by_image:
-        raise UserError(
-            f"{arguments.predictions}: no pose scores {arguments.min_pose_score:g} or more; "
-            "lower --min_pose_score"
-        )
-    chosen = list(by_image.items())[: arguments.limit]
-    for name, rows in chosen:
-        image_rgb = read_image(arguments.images, name)
-        for row in sorted(rows, key=lambda row: poses.scores[row]):  # the best on top
-            image_rgb = draw_pose(
-                image_rgb,
-                poses.keypoints[row],
-                poses.skeleton,
-                min_score=arguments.min_score,
-                show_scores=arguments.show_scores,
-            )
-        write_image(arguments.save_path / f"{Path(name).with_suffix('')}.png", image_rgb)
-    return len(chosen)
-
-
-def main(words: Sequence[str] | None = None) -> None:
-    """``python -m paddle_pose.drawing``: saved predictions of either data set as pictures."""
-    parser = argparse.ArgumentParser(prog="python -m paddle_pose.drawing", description=main.__doc__)
-    add = parser.add_argument
-    add("--predictions", type=Path, required=True, help="predictions.json, or COCO results")
-    add("--images", type=Path, required=True, help="folder of the images")
-    add("--save_path", type=Path, required=True, help="folder for the pictures")
-    add("--annotations", type=Path, help="COCO file that names images and joints")
-    add("--limit", type=int, help="draw the first N images only")
-    add("--min_score", type=float, default=0.2, help="joints below are left out (0.2)")
-    add("--min_pose_score", type=float, default=0.0, help="poses below are left out (0)")
-    add("--show_scores", action="store_true", help="write each joint's score beside it")
-    arguments = parser.parse_args(words)
-    with one_line_errors():
-        if arguments.limit is not None and arguments.limit < 1:
-            raise UserError(f"--limit {arguments.limit}: must be at least 1")
-        count = draw_file(arguments)
-        print(f"=> {count} pictures in {arguments.save_path}")
-
-
-if __name__ == "__main__":
-    main()

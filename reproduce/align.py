@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from paddle_pose import runtime
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.system import runtime
 
 if TYPE_CHECKING:
     from reproduce.aligning.live import Clone

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from paddle_pose.commands.record import write_text
 from paddle_pose.data.mpii import HEAD_BOX_FACTOR, MpiiTruth
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.metrics import pckh
-from paddle_pose.record import write_text
 from paddle_pose.skeletons import MPII16
 from reproduce import prediction_sets
 from reproduce.prediction_sets import EVERY, SCORED, SETS, PredictionSet, Sample, rounded, score

@@ -19,20 +19,20 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from paddle_pose import drawing, geometry, runtime
-from paddle_pose import recipe as recipes
+from paddle_pose import configs, drawing, geometry
+from paddle_pose.commands.record import write_text
 from paddle_pose.data import mpii
-from paddle_pose.data.datasets import PersonCrops
 from paddle_pose.data.images import read_image
 from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
+from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.metrics.pckh import normalised_errors, scored_joints
-from paddle_pose.record import write_text
 from paddle_pose.skeletons import Skeleton, skeleton_named
+from paddle_pose.system import runtime
 
 if TYPE_CHECKING:
-    from paddle_pose.recipe import Recipe
+    from paddle_pose.recipes.recipe import Recipe
 
 OUTPUT = Path(__file__).parent / "gallery"
 PANEL_PX = 224
@@ -148,15 +148,17 @@ def make(
         UserError: not a data set in MPII's layout, too few people, weights of another network.
     """
     runtime.import_paddle()
-    from paddle_pose import checkpoint, inference
-    from paddle_pose.engine import make_forward
+    from paddle_pose.inference import top_down as inference
+    from paddle_pose.inference.engine import make_forward
+    from paddle_pose.models.build import build
+    from paddle_pose.weights import checkpoint
 
     if recipe.data.dataset != "mpii":
         raise UserError(f"recipe '{recipe.name}': the gallery needs head sizes, which MPII has")
     benchmark, split = recipe.benchmark(benchmark_name), recipe.data.val_split
     table, truth = mpii.load(root, split), mpii.truth(root, split)
     mpii.require_images(table)
-    network = recipe.model.build()
+    network = build(recipe.model)
     checkpoint.load_weights(network, weights)
     keypoints = inference.predict(
         network,
@@ -226,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.weights is None:
         parser.error("--weights: name the network's weights")
     runtime.configure(quiet=True)
-    recipe = recipes.load(options.config)
+    recipe = configs.load(options.config)
     inside = options.output_dir.resolve().is_relative_to(Path(__file__).parent.resolve())
     if inside and not is_rendered(options.dataset_root):
         raise UserError(

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose import evaluation
+from paddle_pose.commands.record import write_text
 from paddle_pose.data import mpii
 from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import one_line_errors
+from paddle_pose.evaluation import mpii as evaluation
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.record import write_text
 
 
 def mean_pose(table: PersonTable) -> np.ndarray:

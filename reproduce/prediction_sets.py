@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from paddle_pose.data import mpii, predictions
+from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
 from paddle_pose.data.mpii_files import sha256
 from paddle_pose.errors import UserError
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
+from paddle_pose.poses import predictions
 from paddle_pose.skeletons import MPII16
 
 PEOPLE = 2958

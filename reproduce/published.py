@@ -20,7 +20,7 @@ from paddle_pose.models.architectures import (
     NewellHourglass,
     PoseResNet,
 )
-from paddle_pose.recipe import Recipe
+from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
 
 FILE = Path(__file__).parent / "published.csv"

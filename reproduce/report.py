@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from paddle_pose import recipe as recipes
-from paddle_pose import runtime
+from paddle_pose import configs
+from paddle_pose.commands.record import write_text
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.record import write_text
+from paddle_pose.system import runtime
 from reproduce import gallery, readme
 from reproduce.reporting import chinese, contents
 from reproduce.reporting.markdown import MarkdownWriter
@@ -100,7 +100,7 @@ def write_photo_page(options: argparse.Namespace) -> None:
     if page_file.is_relative_to(ROOT) and not page_file.is_relative_to(ROOT / "output"):
         raise UserError(f"--page {options.page}: photos of others stay out of the repository")
     runtime.configure(quiet=True)
-    recipe = recipes.load(options.config)
+    recipe = configs.load(options.config)
     with tempfile.TemporaryDirectory() as folder:
         gallery.make(
             recipe, options.benchmark, options.weights, options.gallery, Path(folder), options.each

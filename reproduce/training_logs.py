@@ -15,8 +15,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from paddle_pose.commands.record import write_text
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.record import write_text
 
 FILE = Path(__file__).parent / "training_logs.json"
 SOURCE = "txyugood/PaddlePose @285ebf4:"

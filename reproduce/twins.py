@@ -19,10 +19,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from paddle_pose import people, record, runtime
-from paddle_pose import recipe as recipes
+from paddle_pose import configs
+from paddle_pose.commands import record
 from paddle_pose.errors import one_line_errors
-from paddle_pose.recipe import Recipe
+from paddle_pose.evaluation import people
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.system import runtime
 
 TAKEN = {
     "initial": (),
@@ -79,10 +81,12 @@ def write_initial(recipe: Recipe, folder: Path) -> None:
     runtime.import_paddle()
     import paddle
 
-    from paddle_pose import checkpoint, porting
+    from paddle_pose import porting
+    from paddle_pose.models.build import build
+    from paddle_pose.weights import checkpoint
 
     paddle.seed(recipe.seed)
-    network = recipe.model.build()
+    network = build(recipe.model)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.save_weights(network, folder / "initial.pdparams")
     count = porting.export_file(
@@ -99,14 +103,16 @@ def first_steps(
     import paddle
     from tqdm import trange
 
-    from paddle_pose import checkpoint, training
-    from paddle_pose.data.datasets import PersonCrops
     from paddle_pose.data.loader import steps_per_epoch, training_batches
-    from paddle_pose.schedules import learning_rate
+    from paddle_pose.data.top_down import PersonCrops
+    from paddle_pose.models.build import build
+    from paddle_pose.training import loop as training
+    from paddle_pose.training.schedules import learning_rate
+    from paddle_pose.weights import checkpoint
 
     if float64:
         paddle.set_default_dtype("float64")
-    network = recipe.model.build()
+    network = build(recipe.model)
     checkpoint.load_weights(network, initial)
     network.train()
     trainer = training.Trainer(network, recipe.train, recipe.data)
@@ -132,7 +138,7 @@ def first_steps(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
     options = parse_arguments(arguments)
-    recipe = replace(recipes.load(options.config, None), seed=options.seed)
+    recipe = replace(configs.load(options.config, None), seed=options.seed)
     runtime.configure(quiet=True)
     if options.what == "initial":
         write_initial(recipe, options.output_dir)

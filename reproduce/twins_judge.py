@@ -24,13 +24,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from paddle_pose import evaluation, record
-from paddle_pose.data import mpii, predictions
+from paddle_pose.commands import record
+from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
-from paddle_pose.data.predictions import Predictions
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.evaluation import mpii as evaluation
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
+from paddle_pose.poses import predictions
+from paddle_pose.poses.predictions import Predictions
 from paddle_pose.skeletons import MPII16
 
 RUNS = Path(__file__).parent / "runs" / "twins"

@@ -23,18 +23,20 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from paddle_pose import people, record
 from paddle_pose.codecs import heatmap
-from paddle_pose.data import predictions
-from paddle_pose.data.datasets import PersonCrops
+from paddle_pose.commands import record
 from paddle_pose.data.order import epoch_order
 from paddle_pose.data.records import PersonTable
+from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError
+from paddle_pose.evaluation import people
+from paddle_pose.evaluation.people import predictions_of
 from paddle_pose.models.architectures import HRNet, NewellHourglass
-from paddle_pose.recipe import Recipe, dump_yaml
-from paddle_pose.schedules import learning_rate
+from paddle_pose.poses import predictions
+from paddle_pose.recipes.recipe import Recipe, dump_yaml
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import skeleton_named
+from paddle_pose.training.schedules import learning_rate
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -318,7 +320,7 @@ class _Run:
             if epoch + 1 == settings.epochs:
                 table = self.validation.table
                 predictions.write_json(
-                    predictions.from_table(table, keypoints, recipe=self.recipe.name),
+                    predictions_of(table, keypoints, recipe=self.recipe.name),
                     self.folder.root / "predictions.json",
                 )
             self._began = time.perf_counter()

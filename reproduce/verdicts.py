@@ -18,9 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from paddle_pose import recipe as recipes
+from paddle_pose import configs
 from paddle_pose.errors import UserError
-from paddle_pose.recipe import Recipe
+from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
 from reproduce import published
 from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_of
@@ -125,7 +125,7 @@ def _trained(row: PublishedRow, run: Path, root: Path) -> Verdict | None:
         ):
             continue
         benchmark = benchmark_of(content["benchmark"])
-        recipe = recipes.load(row.recipe)
+        recipe = configs.load(row.recipe)
         if row.metric_name not in content["values"]:
             continue
         if comparable(protocol_of(recipe, benchmark, row.metric_name), row):
@@ -139,7 +139,7 @@ def full_runs(row: PublishedRow, root: Path = ROOT) -> Iterator[Path]:
     """Folders of finished runs of exactly the recipe of the row's training on all its people."""
     if not row.trains:
         return
-    recipe = recipes.load(row.recipe)
+    recipe = configs.load(row.recipe)
     for file in sorted((root / "runs").rglob("record.json")):
         if not shortfalls(file.parent, recipe, started_from(row)):
             yield file.parent
@@ -163,7 +163,7 @@ def shortfalls(run: Path, recipe: Recipe, weights: str) -> tuple[str, ...]:
         return (f"recipe {record.get('recipe')}",)
     found = []
     file = run / "recipe.yaml"
-    ran = recipes.load(str(file)) if file.is_file() else None
+    ran = configs.load(str(file)) if file.is_file() else None
     if ran is None or replace(ran, eval=recipe.eval, seed=recipe.seed) != recipe:
         found.append("the recipe was changed")
     people = record.get("data", {}).get("train", {}).get("people")
@@ -259,13 +259,13 @@ def train_command(row: PublishedRow) -> str:
     """The training and the test that would fill a row; empty without a recipe of its training."""
     if not (row.trains and row.benchmark):
         return ""
-    recipe = recipes.load(row.recipe)
+    recipe = configs.load(row.recipe)
     data = f"--dataset_root data/{recipe.data.dataset}"
     train = f"python train.py --config {row.recipe} {data}"
     weights = started_from(row)
     if weights:
         file = f"{weights}.pdparams"
-        port = f"python -m paddle_pose.porting --download {weights} --output {file}"
+        port = f"python -m paddle_pose port --download {weights} --output {file}"
         train = f"{port} && {train} --pretrained_model {file}"
     return f"{train} && {_val(row, f'output/{recipe.name}/best_model/model.pdparams', data)}"
 
@@ -276,7 +276,7 @@ def port_command(row: PublishedRow) -> str:
         return ""
     data = f"--dataset_root data/{row.protocol.dataset}"
     file = f"{row.weights}.pdparams"
-    port = f"python -m paddle_pose.porting --download {row.weights} --output {file}"
+    port = f"python -m paddle_pose port --download {row.weights} --output {file}"
     return f"{port} && {_val(row, file, data)}"
 
 
@@ -307,7 +307,7 @@ def gpu_hours(entry: dict[str, str]) -> tuple[float, float]:
     gpus = int(entry["gpus"])
     if entry["hours_low"]:
         return gpus * float(entry["hours_low"]), gpus * float(entry["hours_high"])
-    people = TRAINING_PEOPLE[recipes.load(entry["recipe"]).data.dataset]
+    people = TRAINING_PEOPLE[configs.load(entry["recipe"]).data.dataset]
     steps = int(entry["epochs"]) * people / int(entry["people_per_step"])
     hours = gpus * steps * float(entry["seconds_per_step"]) / 3600
     return hours, hours

@@ -6,13 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-from paddle_pose import runtime
+from paddle_pose.system import runtime
 
 runtime.configure(quiet=True)
-
-ROOT = Path(__file__).parent.parent
-PARITY = Path(__file__).parent / "parity"
 
 
 @pytest.fixture(scope="session")
@@ -27,15 +25,8 @@ def reference_data() -> Path:
 @pytest.fixture(scope="session")
 def small_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A rendered data set in MPII layout: 24 people to train on, 8 to validate."""
-    from paddle_pose.data import synthetic
+    from paddle_pose.synthetic import dataset as synthetic
 
     root = tmp_path_factory.mktemp("people") / "data"
     synthetic.write_dataset(root, seed=3, train_people=24, val_people=8, workers=1, progress=False)
     return root
-
-
-TINY = (
-    "model.features=16", "model.stem=8", "model.depth=2", "data.image_size_wh=[64,64]",
-    "train.batch_size=5", "train.log_every=1", "eval.batch_size=4", "eval.bootstrap=20",
-)  # fmt: skip
-"""Overrides that make the quickstart recipe train in seconds."""

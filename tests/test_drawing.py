@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from paddle_pose import drawing
-from paddle_pose.data import predictions
 from paddle_pose.errors import UserError
 from paddle_pose.skeletons import COCO17, MPII16
-
-ROOT = Path(__file__).parent.parent
 
 
 def _grey(height: int = 80, width: int = 100) -> np.ndarray:
@@ -92,28 +85,6 @@ def test_grid_places_every_image():
         drawing.grid(images, 2, ["one"])
 
 
-def test_prediction_grid_has_three_columns():
-    image = _grey()
-    sheet = drawing.prediction_grid(
-        [image], [_alone("nose", 50, 40)], [_alone("nose", 20, 40, 0.9)], COCO17, captions=["1"]
-    )
-    assert sheet.shape == (80 + 22 + 8, 3 * 104 + 4, 3)
-    centre = (sheet == drawing.SIDE_RGB["centre"]).all(2)
-    columns = np.flatnonzero(centre.any(0))
-    # Cells start at 4 + 104 · column: truth at 108 + 50, prediction at 212 + 20.
-    assert {158, 232} <= set(columns.tolist())
-    assert not centre[:, :104].any()
-
-
-def test_heat_map_is_red_at_its_peak():
-    heatmaps = np.zeros((2, 20, 15), np.float32)
-    heatmaps[0, 5, 3] = 0.8
-    sheet = drawing.draw_heatmaps(_grey(80, 60), heatmaps, ["nose", "eye"])
-    # The second cell starts at column 68, row 26; cell (5, 3) covers pixels 20-23, 12-15.
-    at = sheet[26 + 21, 68 + 13].astype(int)
-    assert at[0] > at[2] + 50
-
-
 def _metrics(folder: Path, *lines: str) -> Path:
     file = folder / "metrics.jsonl"
     file.write_text("\n".join(lines))
@@ -138,66 +109,3 @@ def test_curves(tmp_path: Path):
 def test_broken_metrics(tmp_path: Path, lines: tuple, message: str):
     with pytest.raises(UserError, match=message):
         drawing.curves(_metrics(tmp_path, *lines), tmp_path / "c.png")
-
-
-def _door(*arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "paddle_pose.drawing", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
-def _photos(folder: Path, *names: str) -> Path:
-    folder.mkdir()
-    for name in names:
-        cv2.imwrite(str(folder / name), _grey())
-    return folder
-
-
-def test_door_draws_coco_results(tmp_path: Path):
-    photos = _photos(tmp_path / "photos", "000000000007.png", "COCO_val2014_000000000012.png")
-    record = {"category_id": 1, "keypoints": _alone("nose", 50, 40).ravel().tolist()}
-    results = [
-        {**record, "image_id": 7, "score": 0.9},
-        {**record, "image_id": 12, "score": 0.8},
-        {**record, "image_id": 12, "score": 0.1},
-    ]
-    file = tmp_path / "results.json"
-    file.write_text(json.dumps(results))
-    asked = ["--predictions", file, "--images", photos, "--save_path", tmp_path / "out"]
-    done = _door(*asked)
-    assert done.returncode == 0, done.stderr
-    written = sorted((tmp_path / "out").iterdir())
-    assert [path.name for path in written] == [
-        "000000000007.png",
-        "COCO_val2014_000000000012.png",
-    ]
-    assert tuple(cv2.imread(str(written[0]))[40, 50][::-1]) == drawing.SIDE_RGB["centre"]
-    file.write_text(json.dumps([{**results[0], "image_id": 99}]))
-    done = _door(*asked)
-    assert done.returncode == 2
-    assert "no image 000000000099" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_door_draws_our_predictions(tmp_path: Path, capsys: pytest.CaptureFixture):
-    photos = _photos(tmp_path / "photos", "a.png", "b.png")
-    keypoints = np.zeros((2, 16, 3))
-    keypoints[:, MPII16.index("head_top")] = [30, 20, 0.9]
-    made = predictions.Predictions(
-        rows=np.arange(2),
-        images=("a.png", "b.png"),
-        center_xy=np.zeros((2, 2)),
-        scale_wh=np.ones((2, 2)),
-        keypoints=keypoints,
-        scores=np.array([0.1, 0.2]),
-        skeleton="mpii16",
-    )
-    predictions.write_json(made, tmp_path / "predictions.json")
-    asked = ["--predictions", tmp_path / "predictions.json", "--images", photos, "--limit", "1"]
-    drawing.main([*map(str, asked), "--save_path", str(tmp_path / "out")])
-    assert "1 pictures" in capsys.readouterr().out
-    drawn = cv2.imread(str(tmp_path / "out/a.png"))
-    assert tuple(drawn[20, 30][::-1]) == drawing.SIDE_RGB["centre"]
-    with pytest.raises(SystemExit) as stop:
-        drawing.main([*map(str, asked), "--save_path", str(tmp_path), "--min_pose_score", "0.5"])
-    assert stop.value.code == 2
-    assert "--min_pose_score" in capsys.readouterr().err

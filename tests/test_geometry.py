@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PARITY
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import PARITY
 
 from paddle_pose.geometry import (
     UNIT_PX,

@@ -19,7 +19,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from paddle_pose.runtime import thread_count
+from paddle_pose.system.runtime import thread_count
 
 BLOCK_ROWS = 8
 CHUNK_CELLS = 1 << 20

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.data.json_file import read_json
 from paddle_pose.errors import UserError
+from paddle_pose.files import read_json
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ import numpy as np
 from paddle_pose.data.archives import open_archives
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.data.coco_category import Category, read_category
-from paddle_pose.data.json_file import read_json
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
+from paddle_pose.files import read_json
 from paddle_pose.geometry import box_to_center_scale
 from paddle_pose.skeletons import Skeleton
 

@@ -14,10 +14,10 @@ import numpy as np
 import paddle
 from paddle.io import BatchSampler, DataLoader
 
-from paddle_pose import parallel
-from paddle_pose.data.datasets import PersonCrops, Sample, start_worker
 from paddle_pose.data.order import epoch_order
+from paddle_pose.data.top_down import PersonCrops, Sample, start_worker
 from paddle_pose.errors import UserError
+from paddle_pose.system import parallel
 
 
 @dataclass(frozen=True)

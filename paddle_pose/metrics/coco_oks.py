@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from paddle_pose.oks import oks
+from paddle_pose.poses.oks import oks
 
 PEOPLE_AT_ONCE = 1024
 """Bounds memory: with 20 poses each, arrays of 6 MB."""

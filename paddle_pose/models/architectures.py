@@ -1,16 +1,12 @@
 """Every network as a frozen dataclass of a few numbers, readable without Paddle.
 
-A recipe holds one of these; ``build()`` imports the network's own file and makes it. A new
-network is one new file and one dataclass in the ``Architecture`` union below.
+A recipe holds one of these; ``build.build`` makes the network. A new network is one new file, one
+dataclass in the ``Architecture`` union below and one line in ``build``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from paddle_pose.models.blocks import PoseNetwork
 
 
 @dataclass(frozen=True)
@@ -22,12 +18,6 @@ class Hourglass52:
 
     joints: int = 16
     stacks: int = 1
-
-    def build(self) -> PoseNetwork:
-        """The network, randomly initialised as the reference does."""
-        from paddle_pose.models.hourglass52 import Hourglass52Network
-
-        return Hourglass52Network(self)
 
 
 @dataclass(frozen=True)
@@ -53,12 +43,6 @@ class NewellHourglass:
     stem: int = 64
     conv_bias: bool = True
 
-    def build(self) -> PoseNetwork:
-        """The network, randomly initialised as the reference does."""
-        from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
-
-        return NewellHourglassNetwork(self)
-
 
 @dataclass(frozen=True)
 class HRNet:
@@ -70,12 +54,6 @@ class HRNet:
     joints: int = 17
     width: int = 32
 
-    def build(self) -> PoseNetwork:
-        """The network, randomly initialised as the reference does."""
-        from paddle_pose.models.hrnet import HRNetNetwork
-
-        return HRNetNetwork(self)
-
 
 @dataclass(frozen=True)
 class PoseResNet:
@@ -86,12 +64,6 @@ class PoseResNet:
 
     joints: int = 17
     layers: int = 50
-
-    def build(self) -> PoseNetwork:
-        """The network, randomly initialised as the reference does."""
-        from paddle_pose.models.pose_resnet import PoseResNetNetwork
-
-        return PoseResNetNetwork(self)
 
 
 Architecture = Hourglass52 | NewellHourglass | HRNet | PoseResNet

@@ -14,9 +14,24 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from paddle_pose import parallel
 from paddle_pose.errors import UserError
-from paddle_pose.models import onednn, packed, packed_layers, packed_norm, packed_sums, synchronized
+from paddle_pose.models import synchronized
+from paddle_pose.onednn import (
+    layers as packed_layers,
+)
+from paddle_pose.onednn import (
+    layout as packed,
+)
+from paddle_pose.onednn import (
+    library as onednn,
+)
+from paddle_pose.onednn import (
+    norm as packed_norm,
+)
+from paddle_pose.onednn import (
+    sums as packed_sums,
+)
+from paddle_pose.system import parallel
 
 
 class StageOutput(NamedTuple):

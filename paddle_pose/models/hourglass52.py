@@ -8,7 +8,6 @@ from __future__ import annotations
 import paddle
 from paddle import nn
 
-from paddle_pose.models import packed
 from paddle_pose.models.architectures import Hourglass52
 from paddle_pose.models.blocks import (
     BasicBlock,
@@ -22,6 +21,7 @@ from paddle_pose.models.blocks import (
     small_normal,
     total,
 )
+from paddle_pose.onednn import layout as packed
 
 CHANNELS = (256, 256, 384, 384, 384, 512)
 BLOCKS = (2, 2, 2, 2, 2, 4)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import paddle
 from paddle import nn
 
-from paddle_pose.models import packed
 from paddle_pose.models.architectures import HRNet
 from paddle_pose.models.blocks import (
     BasicBlock,
@@ -26,6 +25,7 @@ from paddle_pose.models.blocks import (
     small_normal,
     total,
 )
+from paddle_pose.onednn import layout as packed
 
 STEM_CHANNELS = 64
 MODULES_PER_STAGE = {2: 1, 3: 4, 4: 3}

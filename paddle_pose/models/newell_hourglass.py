@@ -8,7 +8,6 @@ from __future__ import annotations
 import paddle
 from paddle import nn
 
-from paddle_pose.models import packed
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.blocks import (
     BatchNorm2D,
@@ -20,6 +19,7 @@ from paddle_pose.models.blocks import (
     total,
     uniform_by_fan_in,
 )
+from paddle_pose.onednn import layout as packed
 
 
 class _Conv(nn.Layer):

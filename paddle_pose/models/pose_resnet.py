@@ -9,7 +9,6 @@ import paddle
 from paddle import nn
 
 from paddle_pose.errors import UserError
-from paddle_pose.models import packed
 from paddle_pose.models.architectures import PoseResNet
 from paddle_pose.models.blocks import (
     BasicBlock,
@@ -25,6 +24,7 @@ from paddle_pose.models.blocks import (
     small_normal,
     uniform_by_fan_in,
 )
+from paddle_pose.onednn import layout as packed
 
 BLOCKS = {
     18: (BasicBlock, (2, 2, 2, 2)),

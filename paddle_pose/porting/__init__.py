@@ -1,4 +1,4 @@
-"""Published weights in and out: ``python -m paddle_pose.porting``; PyTorch is not needed.
+"""Published weights in and out: ``python -m paddle_pose port``; PyTorch is not needed.
 
 A file is read (``reader``, ``torch_format``), renamed by the network's table (``names``) and
 written as ``.pdparams``. ``download`` fetches the files listed in ``published_weights.csv``.
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paddle_pose import runtime
 from paddle_pose.models.architectures import Architecture
 from paddle_pose.porting.names import Conversion, NetworkKeys, convert, table_of, to_official
 from paddle_pose.porting.reader import read_weights, write_safetensors
-from paddle_pose.safe_pickle import load_arrays, save_arrays
+from paddle_pose.system import runtime
+from paddle_pose.weights.safe_pickle import load_arrays, save_arrays
 
 __all__ = ["convert_file", "export_file", "network_keys"]
 
@@ -23,8 +23,10 @@ def network_keys(architecture: Architecture) -> NetworkKeys:
     import paddle
     from paddle import nn
 
+    from paddle_pose.models.build import build
+
     with paddle.LazyGuard():  # shapes alone: drawing 95 million numbers takes seconds
-        network = architecture.build()
+        network = build(architecture)
     linear = {
         f"{name}.weight"
         for name, layer in network.named_sublayers()

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 
 from paddle_pose.errors import UserError
 from paddle_pose.porting import torch_format
-from paddle_pose.safe_pickle import atomic_file, load_arrays
+from paddle_pose.weights.safe_pickle import atomic_file, load_arrays
 
 WEIGHT_ENTRIES = ("latest_state_dict", "state_dict", "best_state_dict", "model_state_dict")
 """Where a training checkpoint keeps the weights, best first.

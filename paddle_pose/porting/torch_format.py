@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.pickle_machine import PLAIN_NAMES, Global, Reduce, read_pickle, refuse_call
+from paddle_pose.weights.pickle_machine import PLAIN_NAMES, Global, Reduce, read_pickle, refuse_call
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -24,27 +24,27 @@ NETWORK_FILES = {
     "hrnet_w48": "paddle_pose/models/hrnet.py",
     "pose_resnet50": "paddle_pose/models/pose_resnet.py",
 }
-DATA = ("paddle_pose/data/datasets.py", "paddle_pose/codecs/heatmap.py")
+DATA = ("paddle_pose/data/top_down.py", "paddle_pose/codecs/heatmap.py")
 STEP_FILES = {
     "forward": (),
     "initialisation": (),
     "batch norm": (),
-    "loss": ("paddle_pose/losses.py",),
-    "backward": ("paddle_pose/losses.py",),
-    "optimiser": ("paddle_pose/losses.py",),
-    "learning rate": ("paddle_pose/schedules.py",),
+    "loss": ("paddle_pose/training/losses.py",),
+    "backward": ("paddle_pose/training/losses.py",),
+    "optimiser": ("paddle_pose/training/losses.py",),
+    "learning rate": ("paddle_pose/training/schedules.py",),
     "decode": ("paddle_pose/codecs/heatmap.py", "paddle_pose/skeletons.py"),
     "mpii data": ("paddle_pose/data/mpii.py", *DATA),
     "coco data": ("paddle_pose/data/coco.py", *DATA),
-    "mpii metric": ("paddle_pose/evaluation.py",),
-    "coco metric": ("paddle_pose/evaluation_coco.py",),
+    "mpii metric": ("paddle_pose/evaluation/mpii.py",),
+    "coco metric": ("paddle_pose/evaluation/coco.py",),
 }
 """What a step judges besides the network: a step, or one of a data set."""
 MOVES_NOTHING = (
     "paddle_pose/errors.py",
-    "paddle_pose/parallel.py",
+    "paddle_pose/system/parallel.py",
     "paddle_pose/models/synchronized.py",
-    "paddle_pose/runtime.py",
+    "paddle_pose/system/runtime.py",
 )
 """Messages; several processes, where rows are made in one; what the machine is."""
 

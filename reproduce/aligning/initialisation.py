@@ -10,6 +10,7 @@ import paddle
 from paddle import nn
 from scipy import special, stats
 
+from paddle_pose.models.build import build
 from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PRINCETON
 from reproduce.aligning.rows import Reference, Row
 
@@ -78,7 +79,7 @@ class _Tensors:
 def rows(name: str) -> list[Row]:
     """Distribution of every convolution's first weights and biases; batch norms at 1 and 0."""
     paddle.seed(SEED)
-    network = NETWORKS[name].load().model.build()
+    network = build(NETWORKS[name].load().model)
     weights, biases, constant = _Tensors(), [], 0.0
     for layer in network.sublayers():
         if isinstance(layer, nn.BatchNorm2D):

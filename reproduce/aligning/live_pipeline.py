@@ -11,7 +11,7 @@ from scipy.io import savemat
 from paddle_pose.codecs import heatmap
 from paddle_pose.geometry import crop_matrix
 from paddle_pose.metrics import pckh
-from paddle_pose.oks import oks_nms
+from paddle_pose.poses.oks import oks_nms
 from paddle_pose.settings import CodecSettings
 from paddle_pose.skeletons import COCO17, MPII16
 from reproduce.aligning.rows import Reference, Row

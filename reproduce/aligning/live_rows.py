@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import paddle
 
-from paddle_pose.losses import heatmap_mse, joints_mse
-from paddle_pose.recipe import Recipe
-from paddle_pose.schedules import learning_rate
+from paddle_pose.models.build import build
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.training.losses import heatmap_mse, joints_mse
+from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import name_seeded
 from reproduce.aligning.initialisation import KOLMOGOROV, KOLMOGOROV_REASON, two_sample
 from reproduce.aligning.networks import precision
@@ -42,7 +43,7 @@ def our_answers(
     """What the child answers, from our network; tensors under the official names."""
     answers: dict[str, np.ndarray] = {}
     with precision(dtype):
-        network = recipe.model.build()
+        network = build(recipe.model)
         for key, value in network.state_dict().items():
             value.set_value(weights[key].astype(dtype))
         images, batch, targets, seen = (
@@ -205,7 +206,7 @@ class Comparison:
         return rows
 
     def _float64(self, ours: dict[str, np.ndarray]) -> Iterator[Row]:
-        network = self._recipe.model.build()
+        network = build(self._recipe.model)
         norms = sum(isinstance(layer, paddle.nn.BatchNorm2D) for layer in network.sublayers())
         chaos = self._measures(self._run("perturbed"), exact=True)
         exact = exact_momentum(ours, self._first)
@@ -246,7 +247,7 @@ class Comparison:
         theirs = {n[len(prefix) :]: a for n, a in self._theirs.items() if n.startswith(prefix)}
         paddle.seed(seed)
         worst, constant_off, drawn, constants = 0.0, 0.0, 0, 0
-        for key, value in self._recipe.model.build().state_dict().items():
+        for key, value in build(self._recipe.model).state_dict().items():
             if key.startswith("keypoint_head."):  # torch_side.BackboneAndHead is not mmpose's here
                 continue
             ours, other = value.numpy().ravel(), theirs[name_seeded.official_name(key)]

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import paddle
 
-from paddle_pose import recipe as recipes
+from paddle_pose import configs
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.blocks import PoseNetwork
-from paddle_pose.recipe import Recipe
+from paddle_pose.models.build import build
+from paddle_pose.recipes.recipe import Recipe
 from reproduce.aligning import name_seeded
 from reproduce.aligning.rows import Reference
 
@@ -44,7 +45,7 @@ class Network:
 
     def load(self) -> Recipe:
         """The recipe."""
-        return recipes.load(self.recipe)
+        return configs.load(self.recipe)
 
 
 NETWORKS = {
@@ -106,7 +107,7 @@ def seeded(
     name: str, record: dict[str, Any], arrays: dict[str, np.ndarray]
 ) -> tuple[PoseNetwork, set[str]]:
     """The network with recorded weights, and the layers that only the reference has."""
-    network = NETWORKS[name].load().model.build()
+    network = build(NETWORKS[name].load().model)
     left = name_seeded.fill(network, arrays)
     unexpected = {key.rpartition(".")[0] for key in left} ^ set(record["unused_layers"])
     if unexpected:

@@ -11,11 +11,12 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
-from paddle_pose.data import coco, datasets, mpii
+from paddle_pose.data import coco, mpii
+from paddle_pose.data import top_down as datasets
 from paddle_pose.data.augment import Augmentation, half_body
-from paddle_pose.data.datasets import Sample
 from paddle_pose.data.images import read_rgb
 from paddle_pose.data.records import PersonTable
+from paddle_pose.data.top_down import Sample
 from paddle_pose.geometry import crop_matrix, transform_points
 from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
 from paddle_pose.skeletons import COCO17, MPII16, Skeleton

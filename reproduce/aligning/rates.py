@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from paddle_pose.schedules import learning_rate
 from paddle_pose.settings import TrainSettings
+from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PARITY, PRINCETON
 from reproduce.aligning.rows import Reference, Row
 

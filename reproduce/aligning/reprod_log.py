@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.record import write_text
+from paddle_pose.commands.record import write_text
 from reproduce.aligning.rows import Row
 
 FILES = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from paddle_pose.commands.record import write_text
 from paddle_pose.errors import UserError
-from paddle_pose.record import write_text
 
 STEPS = (
     "forward",

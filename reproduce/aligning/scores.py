@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose import evaluation, evaluation_coco
-from paddle_pose import recipe as recipes
-from paddle_pose.data import mpii, predictions
-from paddle_pose.oks import oks_matrix, oks_nms, soft_oks_nms
+from paddle_pose import configs
+from paddle_pose.data import mpii
+from paddle_pose.evaluation import coco as evaluation_coco
+from paddle_pose.evaluation import mpii as evaluation
+from paddle_pose.poses import predictions
+from paddle_pose.poses.oks import oks_matrix, oks_nms, soft_oks_nms
 from paddle_pose.skeletons import COCO17
 from reproduce.aligning.networks import HRNET
 from reproduce.aligning.rows import Reference, Row
@@ -98,7 +100,7 @@ def ap_rows(shared: Path) -> list[Row]:
     results = shared / "parity/metrics/keypoints_results.json.gz"
     rows = []
     for name, (key, what) in ROWS.items():
-        benchmark = recipes.load("hrnet:w32_coco_256x192").benchmark(name) if name else None
+        benchmark = configs.load("hrnet:w32_coco_256x192").benchmark(name) if name else None
         values, kept = evaluation_coco.score_coco_file(results, truth, benchmark)
         off = max(abs(value - recorded[key][score]) for score, value in values.items())
         lost = abs(len(kept) - recorded[key].get("n_kept", recorded["n_predictions"]))

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import paddle
 
-from paddle_pose.losses import heatmap_mse, joints_mse
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.training.losses import heatmap_mse, joints_mse
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
     NETWORKS,

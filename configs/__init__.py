@@ -1,1 +1,0 @@
-"""Recipes: one file per paper or family, one function per published row."""

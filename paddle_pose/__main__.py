@@ -1,0 +1,55 @@
+"""``python -m paddle_pose TOOL``: the small tools; alone it lists them."""
+
+from __future__ import annotations
+
+import sys
+
+from paddle_pose.errors import UserError, nearest, one_line_errors
+from paddle_pose.system import runtime
+
+TOOLS = {
+    "recipes": "every recipe with its published values",
+    "port": "published PyTorch weights to ours and back",
+    "draw": "saved predictions on their photos",
+    "gallery": "image, truth and prediction side by side, best person to worst",
+    "count": "parameters and multiply-adds of recipes",
+    "render": "a data set of rendered people",
+    "quickstart": "render, train, score and draw, in minutes on a CPU",
+}
+
+
+def main() -> None:
+    """Run the tool that the first word names."""
+    with one_line_errors():
+        if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+            print("python -m paddle_pose TOOL …; each has its own --help\n")
+            print("\n".join(f"  {name:12}{what}" for name, what in TOOLS.items()))
+            return
+        tool, words = sys.argv[1], sys.argv[2:]
+        if tool not in TOOLS:
+            raise UserError(f"no tool '{tool}'{nearest(tool, TOOLS)}")
+        runtime.configure(quiet=tool not in ("port", "quickstart"))
+        _run(tool, words)
+
+
+def _run(tool: str, words: list[str]) -> None:
+    # Each is imported when it is asked for: some take seconds.
+    if tool == "recipes":
+        from paddle_pose.commands.recipes import main as run
+    elif tool == "port":
+        from paddle_pose.commands.port import main as run
+    elif tool == "draw":
+        from paddle_pose.commands.draw import main as run
+    elif tool == "gallery":
+        from paddle_pose.commands.gallery import main as run
+    elif tool == "count":
+        from paddle_pose.commands.count import main as run
+    elif tool == "render":
+        from paddle_pose.synthetic.dataset import main as run
+    else:
+        from paddle_pose.commands.quickstart import main as run
+    run(words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the scripts and tools do after parsing."""

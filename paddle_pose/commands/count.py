@@ -1,0 +1,59 @@
+"""Parameters and multiply-adds of the recipes: ``python -m paddle_pose count RECIPE … | --all``.
+
+Columns: parameters in millions; multiply-adds of one image in 1e9 (convolutions, transposed
+convolutions, linear layers); and the number that HRNet's own counter prints as GFLOPs, which is
+multiply-adds / 1024³ with transposed convolutions counted four times over.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from paddle_pose import configs
+from paddle_pose.errors import UserError
+from paddle_pose.system import runtime
+
+HEADER = ("recipe", "image (w×h)", "params (M)", "GMACs", "HRNet's counter (MACs/1024³)")
+
+
+def rows(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """One row of HEADER's columns per recipe name, in the order given."""
+    from paddle_pose.models.build import build
+    from paddle_pose.models.counting import count
+
+    table = []
+    for name in names:
+        recipe = configs.load(name)
+        size_wh = recipe.data.image_size_wh
+        counts = count(build(recipe.model), size_wh)
+        table.append(
+            (
+                name,
+                f"{size_wh[0]}×{size_wh[1]}",
+                f"{counts.parameters / 1e6:.2f}",
+                f"{counts.multiply_adds / 1e9:.2f}",
+                f"{counts.hrnet_gflops:.2f}",
+            )
+        )
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table; Raises UserError for an unknown recipe or none at all."""
+    parser = argparse.ArgumentParser(prog="python -m paddle_pose count", description=__doc__)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="family:name or a .yaml file")
+    parser.add_argument("--all", action="store_true", help="every recipe")
+    options = parser.parse_args(arguments)
+    runtime.import_paddle()
+
+    names = configs.all_names() if options.all else options.recipes
+    if not names:
+        raise UserError(
+            "no recipe: name some, for example hourglass:hourglass52_mpii_256x256, or --all"
+        )
+    table = [HEADER, *rows(names)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(HEADER))]
+    for row in table:
+        first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join([row[0].ljust(len(first)), *rest]))

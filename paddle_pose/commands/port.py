@@ -1,0 +1,122 @@
+"""``python -m paddle_pose port``: published weights in, our weights out.
+
+python -m paddle_pose port FILE.pth --recipe hrnet:w32_mpii_256x256 --output model.pdparams
+python -m paddle_pose port --list
+python -m paddle_pose port --download mmpose_hrnet_w32_mpii_256x256 --output model.pdparams
+python -m paddle_pose port --to_torch model.pdparams --recipe … --output x.safetensors
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddle_pose import configs
+from paddle_pose.errors import UserError
+from paddle_pose.models.architectures import Architecture
+from paddle_pose.porting import convert_file, download, export_file
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    command = argparse.ArgumentParser(
+        prog="python -m paddle_pose port",
+        description="Convert published weights to .pdparams and back; PyTorch is not needed.",
+    )
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE",
+        help="PyTorch checkpoint (.pth, .pt), PaddleDetection's .pdparams, or .safetensors",
+    )  # fmt: skip
+    what.add_argument("--list", action="store_true", help="show the published weights by name")
+    what.add_argument(
+        "--download", metavar="NAME", help="fetch published weights; with --output also convert"
+    )
+    what.add_argument(
+        "--to_torch", type=Path, metavar="FILE",
+        help="write our .pdparams as a PyTorch state dict (.safetensors, official names)",
+    )  # fmt: skip
+    command.add_argument(
+        "--recipe", help="family:name or a .yaml file; decides the network (not for --list)"
+    )
+    command.add_argument("--output", type=Path, help="file to write")
+    command.add_argument(
+        "--trunk", action="store_true",
+        help="ImageNet weights: fill all but the pose head and list what was left out",
+    )  # fmt: skip
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; Raises UserError."""
+    options = parser().parse_args(arguments)
+    _check_use(options)
+    if options.list:
+        _list()
+    elif options.download:
+        _download(options)
+    elif options.to_torch:
+        recipe, output = _required(options)
+        _check_ending(output, (".safetensors",))
+        count = export_file(options.to_torch, _network(recipe), output)
+        print(f"{output}: {count} tensors under the official names")
+    else:
+        recipe, output = _required(options)
+        _convert(options.file, recipe, output, options.trunk)
+
+
+def _check_use(options: argparse.Namespace) -> None:
+    """Refuse options that the chosen command would ignore."""
+    given = {name for name in ("recipe", "output", "trunk") if getattr(options, name)}
+    if options.list and given:
+        raise UserError(f"--list takes no --{sorted(given)[0]}")
+    if options.to_torch and options.trunk:
+        raise UserError("--to_torch writes the whole network; --trunk is for reading")
+    if options.download and given and not options.output:
+        raise UserError(f"--download with --{sorted(given)[0]} needs --output FILE to convert to")
+
+
+def _required(options: argparse.Namespace) -> tuple[str, Path]:
+    missing = [f"--{name}" for name in ("recipe", "output") if not getattr(options, name)]
+    if missing:
+        raise UserError(f"{' and '.join(missing)} missing: which network, and where to write it")
+    return options.recipe, options.output
+
+
+def _check_ending(output: Path, endings: tuple[str, ...]) -> None:
+    if output.suffix not in endings:
+        raise UserError(f"--output {output}: must end in {' or '.join(endings)}")
+
+
+def _network(config: str) -> Architecture:
+    return configs.load(config).model
+
+
+def _convert(file: Path, recipe: str, output: Path, trunk: bool) -> None:
+    _check_ending(output, (".pdparams", ".safetensors"))
+    found = convert_file(file, _network(recipe), output, trunk)
+    print(f"{output}: {len(found.arrays)} tensors from {file} ({found.spelling} names)")
+    for what, names in (
+        ("in the file, built by the reference and never used", found.unused),
+        ("in the file, not loaded", found.not_loaded),
+        ("in the network, not filled", found.not_filled),
+    ):
+        if names:
+            print(f"  {len(names)} {what}:")
+            print("\n".join(f"    {name}" for name in names))
+
+
+def _download(options: argparse.Namespace) -> None:
+    weights = download.find(options.download)
+    path = download.fetch(weights)
+    print(f"{path} ({weights.licence}; {weights.published or 'no published numbers'})")
+    if options.output:
+        trunk = options.trunk or weights.kind == "trunk"
+        _convert(path, options.recipe or weights.recipe, options.output, trunk)
+
+
+def _list() -> None:
+    for weights in download.published_weights():
+        home = "" if weights.home == "direct" else "  [by hand, from a drive]"
+        print(f"{weights.name:42}{weights.recipe:44}{weights.published}{home}")

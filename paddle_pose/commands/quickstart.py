@@ -1,0 +1,117 @@
+"""``make quickstart``: the main job on rendered people, by the commands that a user would type."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddle_pose import configs, drawing
+from paddle_pose.commands import gallery
+from paddle_pose.commands.record import RunFolder
+from paddle_pose.data import mpii
+from paddle_pose.data.mpii_files import sha256
+from paddle_pose.errors import UserError
+from paddle_pose.evaluation import people
+from paddle_pose.poses import predictions
+from paddle_pose.recipes import recipe as recipes
+from paddle_pose.skeletons import MPII16
+from paddle_pose.synthetic import dataset as synthetic
+
+RECIPE = "quickstart:newell_hg1_synthetic"
+ROOT = Path(__file__).parents[2]
+
+
+def call(*words: str | Path) -> str:
+    """Show and run one command of the project; returns its last [EVAL] line.
+
+    Raises:
+        UserError: it failed; its own output has said why.
+    """
+    shown = shlex.join(["python", *map(str, words)])
+    print(f"\n$ {shown}", flush=True)
+    last = ""
+    command = [sys.executable, *map(str, words)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line.strip() if line.startswith("[EVAL]") else last
+    if process.returncode:
+        raise UserError(f"'{shown}' failed (exit code {process.returncode})")
+    return last
+
+
+def processes(root: Path) -> list[str | Path]:
+    """Two processes where there are two cores: one process of so small a network fills one core."""
+    if people.worker_count(None) < 2:
+        return []
+    launch = ["-m", "paddle.distributed.launch", "--backend", "gloo", "--nproc_per_node", "2"]
+    return [*launch, "--log_dir", root / "processes"]
+
+
+def same_recipe(run: RunFolder) -> bool:
+    """Whether the run there, if any, is of today's recipe."""
+    try:
+        return recipes.read_yaml(run.recipe_file) == configs.load(RECIPE)
+    except UserError:
+        return False
+
+
+def finished(run: RunFolder) -> bool:
+    """Whether a whole training run lies there with the weights that it recorded."""
+    if not run.record_file.is_file() or not run.best_weights.is_file():
+        return False
+    result = run.read_record()["result"]
+    name = "best_model/model.pdparams"
+    return result is not None and result["sha256"][name] == sha256(run.best_weights)
+
+
+def evaluated(folder: Path, weights: Path) -> bool:
+    """Whether the predictions there are of these weights."""
+    file = folder / "scores.json"
+    if not file.is_file() or not (folder / "predictions.json").is_file():
+        return False
+    return json.loads(file.read_text("utf-8"))["weights_sha256"] == sha256(weights)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Render, train, evaluate, draw; what is done already is skipped."""
+    parser = argparse.ArgumentParser("python -m paddle_pose quickstart", description=main.__doc__)
+    parser.add_argument("--output_dir", type=Path, default=Path("output/quickstart"))
+    arguments = parser.parse_args(words)
+    began = time.perf_counter()
+    root = arguments.output_dir
+    data, run, scores = root / "data", RunFolder(root / "run"), root / "eval"
+    synthetic.write_dataset(data)
+    if same_recipe(run) and finished(run):
+        print(f"=> {run.best_weights}: trained already")
+    else:
+        words = ["--config", RECIPE, "--dataset_root", data, "--output_dir", run.root]
+        words += ["--device", "cpu", "--num_workers", "1"]
+        words += ["--resume"] if same_recipe(run) else []
+        call(*processes(root), ROOT / "train.py", *words)
+    words = [ROOT / "val.py", "--config", RECIPE, "--dataset_root", data]
+    if evaluated(scores, run.best_weights):
+        line = call(*words, "--predictions", scores / "predictions.json")
+    else:
+        weights = ["--pretrained_model", run.best_weights]
+        line = call(*words, *weights, "--output_dir", scores)
+    draw(data, run, scores, root)
+    print(f"\n=> done in {time.perf_counter() - began:.0f} s")
+    print(line)
+    for file in (run.best_weights, root / "predictions.png", root / "curves.png"):
+        print(f"=> {file}")
+
+
+def draw(data: Path, run: RunFolder, scores: Path, root: Path) -> None:
+    """predictions.png and curves.png."""
+    file = scores / "predictions.json"
+    found = predictions.read(file, None, joints=len(MPII16), skeleton=MPII16.name)
+    table, truth = mpii.load(data, "valid"), mpii.truth(data, "valid")
+    gallery.write_grid(table, truth, found.keypoints, root / "predictions.png")
+    drawing.curves(run.metrics_file, root / "curves.png")

@@ -1,0 +1,84 @@
+"""What a resumption may change, and what it must find again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from paddle_pose.data.mpii_files import sha256
+from paddle_pose.errors import UserError
+from paddle_pose.recipes import recipe as recipes
+from paddle_pose.recipes.recipe import Recipe
+
+MAY_CHANGE = (
+    "train.epochs",
+    "train.learning_rate",
+    "train.scale_learning_rate",
+    "train.base_batch_size",
+    "train.clip_norm",
+    "train.log_every",
+    "train.save_every",
+    "train.validate_every",
+)
+"""Keys that may differ between a run and its resumption; the record notes it.
+
+A cosine or one-cycle schedule goes on as if a new ``train.epochs`` had been there from the start.
+"""
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(values, dict):
+        return {prefix[:-1]: values}
+    return {
+        k: v for name, item in values.items() for k, v in _flat(item, f"{prefix}{name}.").items()
+    }
+
+
+def changes(before: Recipe, now: Recipe) -> dict[str, list[Any]]:
+    """Keys that a resumption changes, old and new; UserError for one that it may not change."""
+    old, new = _flat(recipes.to_dict(before)), _flat(recipes.to_dict(now))
+    changed = {key: [old.get(key), new.get(key)] for key in sorted(old.keys() | new.keys())}
+    changed = {key: values for key, values in changed.items() if values[0] != values[1]}
+    for key, (was, is_now) in changed.items():
+        if key not in MAY_CHANGE and not key.startswith("eval."):
+            raise UserError(
+                f"--resume: {key} is {is_now!r} here and {was!r} in the run; "
+                "take it back, or start a new run with --output_dir"
+            )
+    return changed
+
+
+def pretrained_facts(path: Path | None) -> dict[str, str] | None:
+    """Name and digest of the weights that a run starts from."""
+    return None if path is None else {"file": path.name, "sha256": sha256(path)}
+
+
+def require_same_start(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, from_the_start: bool
+) -> None:
+    """Raises UserError if the run had other people, processes or (at its start) weights.
+
+    Args:
+        old: the run's record.
+        new: ``data``, ``processes`` and ``pretrained_model`` as they are now.
+        from_the_start: whether the run starts over because it had not saved a state yet.
+    """
+    for part in ("train", "valid"):
+        if old["data"][part] != new["data"][part]:
+            raise UserError(
+                f"--resume: the {part} annotations are not those of the run "
+                f"({old['data'][part]['people']} people then, {new['data'][part]['people']} now); "
+                "give the same --dataset_root and --annotations"
+            )
+    if old["processes"] != new["processes"]:
+        raise UserError(
+            f"--resume: the run had {old['processes']} processes, now there are "
+            f"{new['processes']}; start as many"
+        )
+    if from_the_start and old["pretrained_model"] != new["pretrained_model"]:
+        was = (old["pretrained_model"] or {}).get("file", "none")
+        raise UserError(
+            f"--resume: the run was killed before its first checkpoint and starts over, from "
+            f"--pretrained_model {was}; give that again"
+        )

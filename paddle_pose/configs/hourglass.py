@@ -1,0 +1,229 @@
+"""Stacked Hourglass: mmpose's Hourglass-52 and Newell's own network, never in one row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paddle_pose.models.architectures import Hourglass52, NewellHourglass
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import (
+    AugmentSettings,
+    Benchmark,
+    CodecSettings,
+    DataSettings,
+    EvalSettings,
+    TrainSettings,
+)
+
+_MMPOSE_MPII = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/mpii/hourglass_mpii.md"
+_MMPOSE_COCO = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/coco/hourglass_coco.md"
+_PREDECESSOR = "txyugood/PaddlePose README.md"
+
+
+def hourglass52_mpii_256x256() -> Recipe:
+    """Hourglass-52 (one stack), MPII, 256×256: Mean .889, Mean@0.10 .317 (mmpose), 210 epochs.
+
+    Cost: 44 h on one V100 at batch 64 (the predecessor's log).
+    Run: ``python train.py --image_size 256 --dataset_root data/mpii``
+    Source: mmpose td-hm_hourglass52_8xb64-210e_mpii-256x256.py @759b39c; batch 64 and learning
+    rate as txyugood/PaddlePose ran it on one device.
+    """
+    return Recipe(
+        name="hourglass52_mpii_256x256",
+        model=Hourglass52(joints=16, stacks=1),
+        data=DataSettings(dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256)),
+        augment=AugmentSettings(scale_factor=0.5, rotation_deg=40.0, flip_probability=0.5),
+        codec=CodecSettings(sigma_px=2.0),
+        train=TrainSettings(
+            epochs=210,
+            batch_size=64,
+            learning_rate=5e-4,
+            schedule="multistep",
+            milestones=(170, 200),
+            warmup_steps=500,
+            warmup_factor=0.001,
+        ),
+        eval=EvalSettings(batch_size=32),
+        benchmarks=(
+            Benchmark(
+                name="mpii_val",
+                decoder="quarter_offset_per_axis",
+                published={"Mean": 88.9, "Mean@0.10": 31.7},
+                source=_MMPOSE_MPII,
+            ),
+            Benchmark(
+                name="mpii_val_no_shift",
+                shift_heatmap=False,
+                decoder="quarter_offset_per_axis",
+                published={"Mean": 88.717, "Mean@0.10": 32.108},
+                source=_PREDECESSOR,
+            ),
+        ),
+    )
+
+
+def hourglass52_mpii_384x384() -> Recipe:
+    """Hourglass-52 (one stack), MPII, 384×384: Mean .894, Mean@0.10 .366 (mmpose), 210 epochs.
+
+    Cost: about 54 h on one V100 at batch 64 (the predecessor's log).
+    Run: ``python train.py --image_size 384 --dataset_root data/mpii``
+    Source: mmpose td-hm_hourglass52_8xb32-210e_mpii-384x384.py @759b39c, which has 8 devices of 32
+    people; here one. mmpose 1.x prints .367 for the same weights, 0.x .366.
+    """
+    base = hourglass52_mpii_256x256()
+    mmpose, predecessor = base.benchmarks
+    return replace(
+        base,
+        name="hourglass52_mpii_384x384",
+        data=replace(base.data, image_size_wh=(384, 384)),
+        train=replace(base.train, batch_size=32),
+        benchmarks=(
+            replace(mmpose, published={"Mean": 89.4, "Mean@0.10": 36.6}),
+            replace(predecessor, published={"Mean": 89.139, "Mean@0.10": 37.588}),
+        ),
+    )
+
+
+def newell_hg2_mpii_256x256() -> Recipe:
+    """Newell's hourglass, 2 stacks, MPII, 256×256: 88.3 over 16 joints (princeton README).
+
+    Cost: 200,000 steps of 16 people. Adam 1e-3, 2e-4 from step 100,000; sigma 1 cell; ±30 degrees.
+    Run: ``python train.py --config hourglass:newell_hg2_mpii_256x256 --dataset_root data/mpii``
+    Not as there: princeton shifts hue, saturation, brightness and contrast (data/MPII/dp.py), here
+    each channel is scaled; its targets cut a joint's position to whole cells, here it is rounded.
+    Source: princeton-vl/pytorch_stacked_hourglass task/pose.py, train.py @ceedc14
+    """
+    return Recipe(
+        name="newell_hg2_mpii_256x256",
+        model=NewellHourglass(joints=16, stacks=2),
+        data=DataSettings(rgb_mean=(0.0, 0.0, 0.0), rgb_std=(1.0, 1.0, 1.0)),
+        augment=AugmentSettings(distribution="uniform", rotation_probability=1.0, color_jitter=0.2),
+        codec=CodecSettings(sigma_px=1.0),
+        train=TrainSettings(
+            epochs=144,
+            batch_size=16,
+            learning_rate=1e-3,
+            milestones=(72,),
+            gamma=0.2,
+            loss="heatmap_mse",
+            use_target_weight=False,
+        ),
+        eval=EvalSettings(batch_size=32),
+        benchmarks=(
+            Benchmark(
+                name="mpii_val",
+                shift_heatmap=False,
+                source="princeton-vl/pytorch_stacked_hourglass README.md (over 16 joints)",
+            ),
+        ),
+    )
+
+
+def newell_hg8_mpii_256x256() -> Recipe:
+    """Newell's hourglass, 8 stacks, MPII, 256×256: 90.2 over 16 joints (princeton README).
+
+    Cost: 200,000 steps of 16 people, about four times the two-stack network.
+    Source: princeton-vl/pytorch_stacked_hourglass task/pose.py @ceedc14
+    """
+    base = newell_hg2_mpii_256x256()
+    return replace(base, name="newell_hg8_mpii_256x256", model=replace(base.model, stacks=8))
+
+
+def newell_hg1_mpii_256x256() -> Recipe:
+    """Newell's hourglass, 1 stack, MPII, 256×256; no published row of this code."""
+    base = newell_hg2_mpii_256x256()
+    return replace(base, name="newell_hg1_mpii_256x256", model=replace(base.model, stacks=1))
+
+
+def newell_hg1_lspet_128x128() -> Recipe:
+    """A small Newell hourglass on LSPET in MPII layout; no published row.
+
+    8,344 sports photos, 500 to validate on; a number on it is "PCKh, LSPET-derived", never "MPII".
+    Narrower than the paper's network (80 features, stem 16), trained to name the
+    cell of each joint (cross-entropy, not the paper's squared error); cosine decay from 2e-3.
+    The recorded run was shortened to 9 epochs on the way, as its record says.
+    Cost: about an hour on 2 CPU cores. Record: ``reproduce/runs/newell_hg1_lspet_128x128``.
+    Run: ``python train.py --config hourglass:newell_hg1_lspet_128x128 --dataset_root lspet_mpii``
+    Source: none; predicting the mean pose scores 4.1 there.
+    """
+    return Recipe(
+        name="newell_hg1_lspet_128x128",
+        model=NewellHourglass(joints=16, stacks=1, features=80, stem=16),
+        data=DataSettings(image_size_wh=(128, 128)),
+        augment=AugmentSettings(scale_factor=0.2, rotation_deg=30.0),
+        codec=CodecSettings(sigma_px=1.5, maps="logits"),
+        train=TrainSettings(
+            epochs=14,
+            batch_size=16,
+            learning_rate=2e-3,
+            loss="cell_cross_entropy",
+            schedule="cosine",
+            warmup_steps=300,
+            warmup_factor=0.01,
+            validate_every=2,
+            log_every=50,
+            save_every=100,
+        ),
+        eval=EvalSettings(batch_size=50),
+        benchmarks=(Benchmark(name="lspet_val", source="none: no published number"),),
+    )
+
+
+def hourglass52_coco_256x256() -> Recipe:
+    """Hourglass-52 (one stack), COCO val2017, 256×256: published AP .726 (mmpose), detector boxes.
+
+    Protocol: detector of human AP 56.4, flip test with shift, quarter offset on each axis, box ×
+    keypoint score above 0.2, OKS-NMS at 0.9. No random shift of crops here: the checkpoint's date,
+    July 2020, suggests that mmpose had none yet (not confirmed; today's configuration has one).
+    Cost: 210 epochs of 149,813 people, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_hourglass52_8xb32-210e_coco-256x256.py, hourglass_coco.md @759b39c
+    """
+    mpii = hourglass52_mpii_256x256()
+    detector = Benchmark(
+        name="coco_val_detector",
+        boxes="detector",
+        decoder="quarter_offset_per_axis",
+        oks_nms=0.9,
+        rescore=True,
+        rescore_threshold=0.2,
+        box_threshold=0.0,
+        published={"AP": 0.726, "AP50": 0.896, "AP75": 0.799, "AR": 0.780, "AR50": 0.934},
+        source=_MMPOSE_COCO,
+    )
+    ground_truth = replace(
+        detector, name="coco_val_ground_truth", boxes="ground_truth", published={}, source=""
+    )
+    return replace(
+        mpii,
+        name="hourglass52_coco_256x256",
+        model=Hourglass52(joints=17, stacks=1),
+        data=DataSettings(
+            dataset="coco",
+            skeleton="coco17",
+            image_size_wh=(256, 256),
+            train_split="train2017",
+            val_split="val2017",
+        ),
+        augment=replace(mpii.augment, half_body_probability=0.3, half_body_min_joints=8),
+        train=replace(mpii.train, batch_size=256, select_metric="AP"),
+        benchmarks=(detector, ground_truth),
+    )
+
+
+def hourglass52_coco_384x384() -> Recipe:
+    """Hourglass-52 (one stack), COCO val2017, 384×384: published AP .746 (mmpose); sigma 3 cells.
+
+    Protocol: as hourglass52_coco_256x256.
+    Cost: 123,060 steps of 256 with 2.25 times the arithmetic of 256×256.
+    Source: mmpose td-hm_hourglass52_8xb32-210e_coco-384x384.py, hourglass_coco.md @759b39c
+    """
+    base = hourglass52_coco_256x256()
+    detector, ground_truth = base.benchmarks
+    row = {"AP": 0.746, "AP50": 0.900, "AP75": 0.812, "AR": 0.797, "AR50": 0.939}
+    return replace(
+        base,
+        name="hourglass52_coco_384x384",
+        data=replace(base.data, image_size_wh=(384, 384)),
+        codec=CodecSettings(sigma_px=3.0),
+        benchmarks=(replace(detector, published=row), ground_truth),
+    )

@@ -1,0 +1,1 @@
+"""Per data set: people, truth, score, table, files."""

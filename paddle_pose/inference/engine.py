@@ -1,0 +1,267 @@
+"""Crops to heat maps, by Paddle as it runs (eager) or by a graph compiled with oneDNN.
+
+Paddle Inference fuses batch norms, biases, sums and ReLUs into oneDNN's convolutions. Paddle 3.3's
+new graph format cannot run resizing there (PaddlePaddle/Paddle issue 79749), so the graph is saved
+in the format that 2.6 and 3.x both read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+from paddle import inference as paddle_inference
+from paddle import nn
+
+from paddle_pose.errors import UserError, nearest
+from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.models.outputs import heatmaps_from
+from paddle_pose.settings import ENGINES, PRECISIONS, CodecSettings, DataSettings
+from paddle_pose.system import runtime
+
+Forward = Callable[[np.ndarray | paddle.Tensor], np.ndarray]
+
+AUTO_PEOPLE = 200
+"""``auto`` compiles for so many people or more: for fewer, compiling takes longer than it saves."""
+
+PEOPLE_AT_A_TIME = 4
+"""The compiled graph's batch; activations of more no longer stay in the caches."""
+
+BFLOAT16_OPERATORS = {
+    "conv2d_transpose",
+    "fused_conv2d",
+    "elementwise_add",
+    "fused_elementwise_add",
+    "nearest_interp_v2",
+    "pool2d",
+    "relu",
+}
+"""What computes in bfloat16; the pixels are normalised and maps leave the network in float32.
+
+Not ``conv2d``, a convolution with neither bias nor batch norm: Paddle runs it in float32 all the
+same and then misses a conversion. Newell's hourglass has a few on its short cuts.
+"""
+
+
+def bfloat16_here() -> bool:
+    """Whether the CPU multiplies bfloat16 numbers; elsewhere they are only slower."""
+    return bool({"avx512_bf16", "amx_bf16"} & runtime.cpu_facts()[1])
+
+
+def onednn_here() -> bool:
+    """Whether this Paddle has oneDNN and works on the CPU."""
+    config = paddle_inference.Config()
+    config.disable_gpu()
+    config.enable_mkldnn()
+    return config.mkldnn_enabled() and paddle.get_device() == "cpu"
+
+
+def choose(engine: str, precision: str, *, people: int) -> str:
+    """``eager`` or ``onednn``: as asked, and for ``auto`` what is faster for so many people.
+
+    Raises:
+        UserError: an unknown name, or what was asked for is not to be had here.
+    """
+    for name, value, valid in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
+        if value not in valid:
+            raise UserError(f"unknown {name} '{value}'{nearest(value, valid)}")
+    if precision == "bfloat16":
+        if engine == "eager":
+            raise UserError("--precision bfloat16: eager computes in float32; use --engine onednn")
+        if not bfloat16_here():
+            raise UserError(
+                "--precision bfloat16: this CPU has neither avx512_bf16 nor amx_bf16; use float32"
+            )
+    if engine == "eager":
+        return engine
+    needed = engine == "onednn" or precision == "bfloat16"
+    if not onednn_here():
+        if needed:
+            raise UserError(
+                f"--engine {engine} --precision {precision}: needs oneDNN, which this Paddle lacks "
+                f"on {paddle.get_device()}; use --engine eager and float32, on a CPU --device cpu"
+            )
+        return "eager"
+    return "onednn" if needed or people >= AUTO_PEOPLE else "eager"
+
+
+class _WholeNetwork(nn.Layer):
+    """uint8 (B, H, W, 3) RGB -> heat maps (B or 2B, J, h, w); the mirrored half comes second."""
+
+    def __init__(
+        self, network: PoseNetwork, data: DataSettings, codec: CodecSettings, *, flip_test: bool
+    ) -> None:
+        super().__init__()
+        self.normalize = ImageNormalizer(data)
+        self.network = network
+        self._codec, self._flip_test = codec, flip_test
+
+    @paddle.jit.not_to_static  # tracing alone suffices; rewriting the source takes a minute
+    def forward(self, images_BHWC: paddle.Tensor) -> paddle.Tensor:
+        images_BCHW = self.normalize(images_BHWC)
+        if self._flip_test:
+            images_BCHW = paddle.concat([images_BCHW, images_BCHW.flip([3])])
+        return heatmaps_from(self.network(images_BCHW)[-1].heatmaps_BJHW, self._codec)
+
+
+def make_forward(
+    network: PoseNetwork,
+    data: DataSettings,
+    codec: CodecSettings,
+    *,
+    flip_test: bool,
+    engine: str,
+    precision: str = "float32",
+    batch_size: int = PEOPLE_AT_A_TIME,
+) -> Forward:
+    """A function from crops to heat maps; both halves of the flip test in one batch.
+
+    Args:
+        network: is put into evaluation mode; a compiled graph keeps the weights of this moment.
+        data: size of the crops and how pixels are normalised.
+        codec: what the network puts out.
+        flip_test: also the maps of the mirrored crops.
+        engine: ``eager`` or ``onednn``; ``choose`` tells which.
+        precision: ``float32`` or ``bfloat16``.
+        batch_size: people per call; other numbers work as well.
+
+    Returns:
+        uint8 (B, H, W, 3) RGB -> float32 (B, J, h, w), with the flip test (2B, J, h, w): B plain,
+        then B mirrored.
+
+    Raises:
+        UserError: see ``choose``; crops of a size that the network cannot halve; or Paddle cannot
+            compile this network.
+    """
+    network.require_size(data.image_size_wh)  # the compiler would name an operator instead
+    network.eval()
+    whole = _WholeNetwork(network, data, codec, flip_test=flip_test)
+    if choose(engine, precision, people=batch_size) == "onednn":
+        return _Compiled(whole, data, precision, min(batch_size, PEOPLE_AT_A_TIME))
+
+    @paddle.no_grad()
+    def forward(images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
+        if not isinstance(images_BHWC, paddle.Tensor):
+            images_BHWC = paddle.to_tensor(images_BHWC)
+        maps_BJHW = whole(images_BHWC)
+        return maps_BJHW.numpy().astype(np.float32, copy=False)
+
+    return forward
+
+
+class _Compiled:
+    """A compiled network; what comes in is cut into batches of one size, the last one padded."""
+
+    def __init__(
+        self, whole: _WholeNetwork, data: DataSettings, precision: str, people: int
+    ) -> None:
+        width, height = data.image_size_wh
+        self._people = people
+        self._halves = 2 if whole._flip_test else 1
+        shape = (people, height, width, 3)
+        try:
+            self._predictor = _compile(whole, shape, precision)
+            self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
+            self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+            self._run(np.zeros(shape, np.uint8))  # what cannot run says so now
+        except UserError:
+            raise
+        except Exception as error:  # Paddle raises many kinds
+            raise UserError(
+                f"Paddle {paddle.__version__} cannot compile this network with oneDNN in "
+                f"{precision} ({_reason(error)}); use --engine eager --precision float32"
+            ) from error
+
+    def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
+        images_BHWC = np.asarray(images_BHWC)
+        count = len(images_BHWC)
+        maps = None
+        for first in range(0, count, self._people):
+            part = images_BHWC[first : first + self._people]
+            found = self._run(part)
+            if maps is None:
+                maps = np.empty((self._halves, count, *found.shape[2:]), np.float32)
+            maps[:, first : first + len(part)] = found[:, : len(part)]
+        return maps.reshape(-1, *maps.shape[2:])
+
+    def _run(self, images_BHWC: np.ndarray) -> np.ndarray:
+        """(halves, B, J, h, w) of at most B crops."""
+        lacking = self._people - len(images_BHWC)
+        if lacking:
+            images_BHWC = np.pad(images_BHWC, [(0, lacking), (0, 0), (0, 0), (0, 0)])
+        self._input.copy_from_cpu(np.ascontiguousarray(images_BHWC))
+        self._predictor.run()
+        found = self._output.copy_to_cpu()
+        return found.reshape(self._halves, self._people, *found.shape[1:])
+
+
+def _compile(whole: _WholeNetwork, shape: tuple[int, ...], precision: str) -> Any:
+    """A predictor for crops of one shape; its files are gone when it is made."""
+    whole = copy.deepcopy(whole)
+    _biases_as_batch_norms(whole)
+    whole.eval()
+    pixels = paddle.static.InputSpec(list(shape), "uint8", name="images")
+    # Absent in Paddle 2.6, which knows the old format only.
+    old_format = getattr(paddle.pir_utils, "DygraphOldIrGuard", contextlib.nullcontext)
+    with tempfile.TemporaryDirectory(prefix="paddle_pose_engine_") as folder, old_format():
+        static = paddle.jit.to_static(whole, input_spec=[pixels], full_graph=True)
+        paddle.jit.save(static, f"{folder}/network")
+        config = paddle_inference.Config(*(str(Path(folder, f"network.{end}")) for end in _FILES))
+        config.disable_gpu()
+        config.disable_glog_info()
+        config.enable_mkldnn()
+        if precision == "bfloat16":
+            config.enable_mkldnn_bfloat16()
+            config.set_bfloat16_op(BFLOAT16_OPERATORS)
+        runtime.configure(quiet=True)
+        config.set_cpu_math_library_num_threads(runtime.thread_count())
+        config.switch_ir_optim(True)
+        config.enable_memory_optim()
+        with _quiet():
+            return paddle_inference.create_predictor(config)
+
+
+def _reason(error: Exception) -> str:
+    """The line that names the error: Paddle's begin with a traceback of their own."""
+    lines = [line.strip() for line in str(error).strip().splitlines()]
+    named = [line for line in lines if re.match(r"(\(\w+\) )?\w+Error: ", line)]
+    return next(iter(named[-1:] + lines), type(error).__name__)
+
+
+_FILES = ("pdmodel", "pdiparams")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Paddle reports what it fuses for bfloat16 on the error stream, whatever it is told."""
+    sys.stderr.flush()
+    stream, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stream, 2)
+        os.close(stream)
+        os.close(nowhere)
+
+
+def _biases_as_batch_norms(layer: nn.Layer) -> None:
+    """Give every convolution with a bias a batch norm that adds it: Paddle fuses only those."""
+    for name, child in layer.named_children():
+        if not isinstance(child, nn.Conv2D) or child.bias is None:
+            _biases_as_batch_norms(child)
+            continue
+        norm = nn.BatchNorm2D(child._out_channels, epsilon=0.0)  # mean 0, variance 1, scale 1
+        norm.bias.set_value(child.bias)
+        child.bias = None
+        setattr(layer, name, nn.Sequential(child, norm))

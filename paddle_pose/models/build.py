@@ -1,0 +1,31 @@
+"""From a network's numbers to the network, randomly initialised as its reference does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from paddle_pose.models.architectures import (
+    Architecture,
+    Hourglass52,
+    HRNet,
+    NewellHourglass,
+    PoseResNet,
+)
+from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.hourglass52 import Hourglass52Network
+from paddle_pose.models.hrnet import HRNetNetwork
+from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
+from paddle_pose.models.pose_resnet import PoseResNetNetwork
+
+NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
+    Hourglass52: Hourglass52Network,
+    NewellHourglass: NewellHourglassNetwork,
+    HRNet: HRNetNetwork,
+    PoseResNet: PoseResNetNetwork,
+}
+
+
+def build(architecture: Architecture) -> PoseNetwork:
+    """The network that these numbers describe."""
+    return NETWORKS[type(architecture)](architecture)

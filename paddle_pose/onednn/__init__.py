@@ -1,0 +1,1 @@
+"""Paddle's own oneDNN called directly: blocked layouts for float32 training on a CPU."""

@@ -1,0 +1,1 @@
+"""Predicted poses: the table, its file, other formats, OKS."""

@@ -1,0 +1,238 @@
+"""Draws a labelled data set of articulated people in MPII layout: something to train on anywhere.
+
+``python -m paddle_pose render --output DIR`` writes ``annot/train.json``,
+``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them.
+A score on it says that the whole chain works; it is not a score on MPII.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.io import savemat
+from tqdm import tqdm
+
+from paddle_pose.errors import UserError
+from paddle_pose.synthetic.scene import Label, draw_scene
+from paddle_pose.system.runtime import cpu_facts
+
+RENDERER_VERSION = 4
+"""Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
+
+TRAIN_PEOPLE, VAL_PEOPLE = 800, 250
+_SPLITS = ("train", "valid")
+_STAMP = "synthetic.json"
+_JPEG_QUALITY = 92
+
+_MAT_JOINTS = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head",
+               "rwri", "relb", "rsho", "lsho", "lelb", "lwri")  # fmt: skip
+"""MPII16 as the names in MPII's evaluation file."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """What to draw: everything a worker needs, so that no picture depends on another."""
+
+    images: Path
+    seed: int
+    split: int
+    index: int
+    people: int
+
+    @property
+    def name(self) -> str:
+        return f"{_SPLITS[self.split]}_{self.index:06d}.jpg"
+
+
+def write_dataset(
+    root: Path,
+    *,
+    seed: int = 0,
+    train_people: int = TRAIN_PEOPLE,
+    val_people: int = VAL_PEOPLE,
+    workers: int | None = None,
+    progress: bool = True,
+) -> None:
+    """Write the data set to ``root``, unless the same one is already there.
+
+    The bytes depend on the seed and the numbers of people alone, not on ``workers`` (default: one
+    per core). The folder appears complete or not at all.
+
+    Raises:
+        UserError: ``root`` holds something else, or cannot be written.
+    """
+    if min(train_people, val_people) < 1:
+        raise UserError(
+            f"synthetic data: {train_people} training and {val_people} validation people; "
+            "both must be at least 1"
+        )
+    if seed < 0:
+        raise UserError(f"synthetic data: seed {seed} is negative; use 0 or more")
+    root = Path(root).absolute()
+    stamp = {
+        "renderer_version": RENDERER_VERSION,
+        "seed": seed,
+        "train_people": train_people,
+        "val_people": val_people,
+    }
+    if _read_stamp(root) == stamp:
+        return
+    if root.exists() and _read_stamp(root) is None and (root.is_file() or any(root.iterdir())):
+        raise UserError(f"{root}: holds other files; name a new folder for the synthetic data")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.partial-", dir=root.parent))
+    except OSError as error:
+        raise UserError(f"{root}: cannot write there ({error.strerror})") from error
+    try:
+        _write_into(partial, seed, (train_people, val_people), workers, progress)
+        (partial / _STAMP).write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
+        partial.chmod(0o755)  # mkdtemp's folders are closed to others
+        _put_in_place(partial, root, stamp)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _read_stamp(root: Path) -> dict | None:
+    """The parameters of a complete set; None where there is none."""
+    try:
+        stamp = json.loads((root / _STAMP).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) else None
+
+
+def _put_in_place(partial: Path, root: Path, stamp: dict) -> None:
+    """Rename over an empty folder or an older set; a twin that was faster wins."""
+    if _read_stamp(root) is not None:
+        old = partial / "replaced"
+        os.replace(root, old)
+        try:
+            os.replace(partial, root)
+        finally:
+            for folder in (root / "replaced", old):
+                shutil.rmtree(folder, ignore_errors=True)
+        return
+    try:
+        os.replace(partial, root)
+    except OSError:
+        if _read_stamp(root) != stamp:
+            raise
+
+
+def _write_into(
+    folder: Path, seed: int, people: tuple[int, int], workers: int | None, progress: bool
+) -> None:
+    images = folder / "images"
+    images.mkdir()
+    (folder / "annot").mkdir()
+    pictures = [
+        _Picture(images, seed, split, index, count)
+        for split, total in enumerate(people)
+        for index, count in enumerate(_people_per_picture(seed, split, total))
+    ]
+    with contextlib.closing(_drawn(pictures, workers or cpu_facts()[2])) as drawn:
+        shown = tqdm(
+            drawn, "drawing people", len(pictures), disable=None if progress else True, unit="image"
+        )
+        labels = list(shown)
+    for split, name in enumerate(_SPLITS):
+        rows = [
+            (picture.name, label)
+            for picture, group in zip(pictures, labels, strict=True)
+            if picture.split == split
+            for label in group
+        ]
+        records = [_record(image, label) for image, label in rows]
+        path = folder / "annot" / f"{name}.json"
+        path.write_text(json.dumps(records, separators=(",", ":")), encoding="utf-8")
+        if name == "valid":
+            mat = _evaluation_mat([label for _, label in rows])
+            (folder / "annot" / "gt_valid.mat").write_bytes(mat)
+
+
+def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
+    """One to three people per picture, ``total`` together."""
+    rng = np.random.default_rng([seed, split])
+    counts: list[int] = []
+    while (left := total - sum(counts)) > 0:
+        counts.append(min(left, int(rng.choice((1, 2, 3), p=(0.74, 0.2, 0.06)))))
+    return counts
+
+
+def _drawn(pictures: list[_Picture], workers: int) -> Iterator[list[Label]]:
+    """The labels of each picture, in order, once it is on disk."""
+    workers = min(workers, max(1, len(pictures) // 8))
+    if workers == 1:
+        yield from map(_draw, pictures)
+        return
+    # Fresh processes: a fork of one that runs Paddle's or OpenCV's threads may hang.
+    with multiprocessing.get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as pool:
+        yield from pool.imap(_draw, pictures, chunksize=4)
+
+
+def _draw(picture: _Picture) -> list[Label]:
+    rng = np.random.default_rng([picture.seed, picture.split, picture.index])
+    need_head = _SPLITS[picture.split] == "valid"
+    image, labels = draw_scene(rng, picture.people, need_head=need_head)
+    path = str(picture.images / picture.name)
+    if not cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
+        raise UserError(f"{path}: cannot be written; is the disk full?")
+    return labels
+
+
+def _record(image: str, label: Label) -> dict:
+    """A row of HRNet's MPII JSON; coordinates are 1-based there."""
+    joints = np.where(label.inside[:, None], np.round(label.joints_xy + 1, 2), -1.0)
+    return {
+        "joints_vis": label.inside.astype(int).tolist(),
+        "joints": joints.tolist(),
+        "image": image,
+        "scale": round(label.scale, 6),
+        "center": np.round(label.center_xy + 1, 2).tolist(),
+    }
+
+
+def _evaluation_mat(labels: list[Label]) -> bytes:
+    """The fields that PCKh's official evaluation reads; missing joints are zeros, as in MPII's."""
+    inside = np.array([label.inside for label in labels])
+    joints = np.array([np.round(label.joints_xy + 1, 2) for label in labels])
+    boxes = np.array([label.head_box_xyxy.reshape(2, 2) + 1 for label in labels])
+    buffer = io.BytesIO()
+    savemat(
+        buffer,
+        {
+            "dataset_joints": np.array([_MAT_JOINTS], dtype=object),
+            "jnt_missing": (~inside).T.astype(np.uint8),
+            "pos_gt_src": (joints * inside[..., None]).transpose(1, 2, 0),
+            "headboxes_src": boxes.transpose(1, 2, 0),
+        },
+    )
+    header = b"MATLAB 5.0 MAT-file".ljust(116)  # SciPy's holds the date: bytes would differ
+    return header + buffer.getvalue()[len(header) :]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of this module."""
+    parser = argparse.ArgumentParser(
+        prog="python -m paddle_pose render", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
+    parser.add_argument("--val", type=int, default=VAL_PEOPLE, help="people to validate on")
+    values = parser.parse_args(arguments)
+    write_dataset(values.output, seed=values.seed, train_people=values.train, val_people=values.val)
+    print(f"=> {values.output}: {values.train} + {values.val} drawn people")

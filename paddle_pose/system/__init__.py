@@ -1,0 +1,1 @@
+"""Threads, ranks, devices: set before Paddle is imported."""

@@ -1,0 +1,99 @@
+"""``--gpus``, ``--master``, ``--nnodes``: one command starts all ranks by Paddle's launcher."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from paddle_pose.errors import UserError
+from paddle_pose.system import runtime
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options, as ``paddle.distributed.launch`` calls them."""
+    parser.add_argument("--gpus", help="GPUs of this machine, such as 0,1,2,3: one process each")
+    parser.add_argument("--master", help="HOST:PORT of the first of several machines")
+    parser.add_argument("--nnodes", type=int, help="how many machines; the same command on each")
+
+
+def gpu_numbers(text: str) -> list[int]:
+    """``0,1,3`` as numbers; Raises UserError for anything else, or a number twice."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdigit() for word in words) or len({int(word) for word in words}) < len(words):
+        raise UserError(f"--gpus {text}: give different GPU numbers with commas, such as 0,1,2,3")
+    return [int(word) for word in words]
+
+
+def launcher_words(arguments: argparse.Namespace) -> list[str]:
+    """Options for ``paddle.distributed.launch``; empty where one process does it all.
+
+    Raises:
+        UserError: options that do not go together.
+    """
+    nodes = 1 if arguments.nnodes is None else arguments.nnodes
+    if nodes < 1:
+        raise UserError(f"--nnodes {nodes}: must be at least 1")
+    if (nodes > 1) != (arguments.master is not None):
+        raise UserError("--master HOST:PORT and --nnodes N (2 or more) go together")
+    if arguments.gpus is not None and arguments.device not in (None, "auto"):
+        raise UserError("--gpus and --device: both choose the device; give one")
+    gpus = [] if arguments.gpus is None else gpu_numbers(arguments.gpus)
+    if nodes == 1 and len(gpus) < 2:
+        return []
+    words = ["--master", arguments.master, "--nnodes", str(nodes)] if nodes > 1 else []
+    words += ["--gpus", ",".join(_labels(gpus))] if gpus else []
+    if arguments.device == "cpu":
+        words += ["--nproc_per_node", "1"]
+    return [*words, "--log_dir", os.path.join("output", "processes", str(os.getpid()))]
+
+
+def _labels(gpus: list[int]) -> list[str]:
+    """What the launcher calls GPUs that Paddle counts from 0 among those visible to it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return [visible[gpu] if gpu < len(visible) and visible != [""] else str(gpu) for gpu in gpus]
+
+
+def start(arguments: argparse.Namespace) -> None:
+    """Set threads and ``arguments.device``; with several ranks, become their launcher.
+
+    The launcher runs this program once per rank, with the same arguments; there, and with one
+    process, this returns and Paddle may be imported.
+
+    Raises:
+        UserError: options that do not go together; GPUs that this Paddle does not have.
+    """
+    if "PADDLE_TRAINERS_NUM" in os.environ:  # a rank: its launcher has chosen the device
+        runtime.configure()
+        if arguments.gpus is not None:
+            started = os.environ.get("PADDLE_LOCAL_SIZE", "1")
+            if len(gpu_numbers(arguments.gpus)) != int(started):
+                raise UserError(
+                    f"--gpus {arguments.gpus}: paddle.distributed.launch started {started} "
+                    "processes here; give --gpus to one of the two only"
+                )
+            arguments.device = "gpu"
+        return
+    environment, words = dict(os.environ), launcher_words(arguments)
+    runtime.configure(quiet=bool(words))
+    if arguments.gpus is not None:
+        numbers = gpu_numbers(arguments.gpus)
+        _require_gpus(numbers)
+        arguments.device = f"gpu:{numbers[0]}"
+    if words:
+        if arguments.device == "cpu":
+            environment["PADDLE_DISTRI_BACKEND"] = "gloo"
+        sys.stdout.flush()
+        launch = [sys.executable, "-m", "paddle.distributed.launch", *words, *sys.argv]
+        os.execve(sys.executable, launch, environment)  # noqa: S606
+
+
+def _require_gpus(numbers: list[int]) -> None:
+    runtime.import_paddle()
+    import paddle
+
+    count = paddle.device.cuda.device_count() if paddle.is_compiled_with_cuda() else 0
+    if max(numbers) >= count:
+        found = f"sees {count} GPUs" if count else "sees no GPU"
+        remedy = "leave --gpus out, or install requirements-gpu.txt" if not count else "name others"
+        raise UserError(f"--gpus {','.join(map(str, numbers))}: this Paddle {found}; {remedy}")

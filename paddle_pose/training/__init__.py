@@ -1,0 +1,1 @@
+"""Steps, losses, schedules, the loop."""

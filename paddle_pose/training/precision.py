@@ -1,0 +1,75 @@
+"""Mixed precision as a recipe asks for it, by ``paddle.amp``; float32 where it does not."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import paddle
+from paddle import nn
+
+from paddle_pose.errors import UserError
+from paddle_pose.models.blocks import StageOutput
+from paddle_pose.settings import TrainSettings
+
+
+def require_device(settings: TrainSettings, device: str) -> None:
+    """Raises UserError where Paddle would ignore mixed precision, as it does on a CPU."""
+    if settings.amp != "none" and device == "cpu":
+        raise UserError(
+            f"train.amp={settings.amp}: Paddle {paddle.__version__} has mixed precision on GPUs "
+            "and would train in float32 here; take train.amp=none on a CPU"
+        )
+
+
+class Precision:
+    """How the forward pass computes, and how gradients that float16 would lose are scaled.
+
+    ``O1`` computes convolutions and products in half precision, weights stay float32. ``O2`` keeps
+    all weights but batch norm's in half precision, and the optimiser a float32 copy of each.
+    Losses are always float32.
+    """
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self._level, self._dtype = settings.amp, settings.amp_dtype
+        self.on = settings.amp != "none"
+        self._scaler = paddle.amp.GradScaler(enable=self.on and self._dtype == "float16")
+
+    def prepare(self, network: nn.Layer, optimizer: paddle.optimizer.Optimizer) -> None:
+        """O2: turn the weights into half precision, in place; before ``paddle.DataParallel``."""
+        if self._level == "O2":
+            paddle.amp.decorate(network, optimizer, level="O2", dtype=self._dtype)
+
+    def computing(self) -> contextlib.AbstractContextManager:
+        """Where the forward pass runs."""
+        if not self.on:
+            return contextlib.nullcontext()
+        return paddle.amp.auto_cast(level=self._level, dtype=self._dtype)
+
+    def for_loss(self, outputs: list[StageOutput]) -> list[StageOutput]:
+        """The outputs in float32."""
+        if not self.on:
+            return outputs
+        return [one._replace(heatmaps_BJHW=one.heatmaps_BJHW.astype("float32")) for one in outputs]
+
+    def backward(self, loss: paddle.Tensor) -> None:
+        """Gradients of the loss, scaled up in float16."""
+        (self._scaler.scale(loss) if self.on else loss).backward()
+
+    def update(self, optimizer: paddle.optimizer.Optimizer) -> None:
+        """One step of the optimiser; left out where a float16 gradient was not finite."""
+        if self.on:
+            self._scaler.step(optimizer)
+            self._scaler.update()
+        else:
+            optimizer.step()
+
+    def state(self) -> dict[str, Any]:
+        """The loss scale and its counters, as plain data; empty without scaling."""
+        state = self._scaler.state_dict()
+        return {k: v.tolist() if hasattr(v, "tolist") else v for k, v in state.items()}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """The inverse of ``state``."""
+        if state:
+            self._scaler.load_state_dict(state)

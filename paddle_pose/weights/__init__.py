@@ -1,0 +1,1 @@
+"""Files of arrays: weights and training states, read as data."""

@@ -1,0 +1,97 @@
+""".pdparams files in and out: read as data alone (``pickle_machine``), written atomically."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from paddle_pose.errors import UserError
+from paddle_pose.weights.pickle_machine import read_pickle
+
+STRUCTURED_NAMES = "StructuredToParameterName@@"
+"""Key under which ``paddle.save`` notes the parameter names; no array of the network."""
+
+
+def load_data(path: Path) -> Any:
+    """What ``paddle.save`` or ``pickle.dump`` wrote: nested plain data and read-only arrays.
+
+    Raises:
+        UserError: no such file, a damaged one, or one that asks for anything but data.
+    """
+    try:
+        with path.open("rb") as file:
+            return read_pickle(file, os.fstat(file.fileno()).st_size, str(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The named arrays of a ``.pdparams`` or ``.pdopt``, read-only.
+
+    Values that are no arrays (a learning rate's state, parameter names) are left out; see
+    ``load_data`` for all of them.
+
+    Raises:
+        UserError: as ``load_data``; or there is no array in the file.
+    """
+    data = load_data(path)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: holds {type(data).__name__}, expected named arrays")
+    if "UnpackBigParamInfor@@" in data:
+        raise UserError(f"{path}: arrays above 1 GiB in slices; save again with protocol=4")
+    arrays = {}
+    for key, value in data.items():
+        if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str):
+            value = value[1]  # (parameter name, array): a lone tensor as paddle.save writes it
+        if isinstance(key, str) and isinstance(value, np.ndarray):
+            arrays[key] = value
+    if not arrays:
+        raise UserError(f"{path}: holds no arrays, expected the weights of a network")
+    return arrays
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that stands under its name only when it is complete and on disk.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # mkstemp's 0600 would hide it from the group
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+def save_data(path: Path, data: Any) -> None:
+    """Write plain nested data and arrays for ``load_data``, atomically."""
+    with atomic_file(path) as file:
+        pickle.dump(data, file, protocol=4)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a ``.pdparams`` that ``paddle.load`` opens as well, atomically."""
+    plain = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in arrays.items()}
+    save_data(path, {**plain, STRUCTURED_NAMES: {key: key for key in plain}})

@@ -1,0 +1,90 @@
+"""``python -m paddle_pose draw`` on both kinds of prediction files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from places import ROOT
+
+from paddle_pose import drawing
+from paddle_pose.commands import draw
+from paddle_pose.errors import UserError
+from paddle_pose.poses import predictions
+from paddle_pose.skeletons import COCO17, MPII16
+
+
+def _grey(height: int = 80, width: int = 100) -> np.ndarray:
+    return np.full((height, width, 3), 128, np.uint8)
+
+
+def _alone(joint: str, x: float, y: float) -> np.ndarray:
+    keypoints = np.zeros((17, 3))
+    keypoints[COCO17.index(joint)] = [x, y, 1.0]
+    return keypoints
+
+
+def _door(*arguments: object) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "paddle_pose", "draw", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def _photos(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        cv2.imwrite(str(folder / name), _grey())
+    return folder
+
+
+def test_door_draws_coco_results(tmp_path: Path):
+    photos = _photos(tmp_path / "photos", "000000000007.png", "COCO_val2014_000000000012.png")
+    record = {"category_id": 1, "keypoints": _alone("nose", 50, 40).ravel().tolist()}
+    results = [
+        {**record, "image_id": 7, "score": 0.9},
+        {**record, "image_id": 12, "score": 0.8},
+        {**record, "image_id": 12, "score": 0.1},
+    ]
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(results))
+    asked = ["--predictions", file, "--images", photos, "--save_path", tmp_path / "out"]
+    done = _door(*asked)
+    assert done.returncode == 0, done.stderr
+    written = sorted((tmp_path / "out").iterdir())
+    assert [path.name for path in written] == [
+        "000000000007.png",
+        "COCO_val2014_000000000012.png",
+    ]
+    assert tuple(cv2.imread(str(written[0]))[40, 50][::-1]) == drawing.SIDE_RGB["centre"]
+    file.write_text(json.dumps([{**results[0], "image_id": 99}]))
+    done = _door(*asked)
+    assert done.returncode == 2
+    assert "no image 000000000099" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_door_draws_our_predictions(tmp_path: Path, capsys: pytest.CaptureFixture):
+    photos = _photos(tmp_path / "photos", "a.png", "b.png")
+    keypoints = np.zeros((2, 16, 3))
+    keypoints[:, MPII16.index("head_top")] = [30, 20, 0.9]
+    made = predictions.Predictions(
+        rows=np.arange(2),
+        images=("a.png", "b.png"),
+        center_xy=np.zeros((2, 2)),
+        scale_wh=np.ones((2, 2)),
+        keypoints=keypoints,
+        scores=np.array([0.1, 0.2]),
+        skeleton="mpii16",
+    )
+    predictions.write_json(made, tmp_path / "predictions.json")
+    asked = ["--predictions", tmp_path / "predictions.json", "--images", photos, "--limit", "1"]
+    draw.main([*map(str, asked), "--save_path", str(tmp_path / "out")])
+    assert "1 pictures" in capsys.readouterr().out
+    drawn = cv2.imread(str(tmp_path / "out/a.png"))
+    assert tuple(drawn[20, 30][::-1]) == drawing.SIDE_RGB["centre"]
+    with pytest.raises(UserError, match="--min_pose_score"):
+        draw.main([*map(str, asked), "--save_path", str(tmp_path), "--min_pose_score", "0.5"])

@@ -1,0 +1,121 @@
+"""Every recipe: loads, survives YAML, is called as its function, and says where it is from."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+from paddle_pose import configs
+from paddle_pose.recipes import recipe as recipes
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.skeletons import skeleton_named
+
+NAMES = configs.all_names()
+
+PUBLISHED_ROWS = [
+    *(f"hrnet:w{w}_mpii_256x256" for w in (32, 48)),
+    *(f"hrnet:w{w}_coco_{s}" for w in (32, 48) for s in ("256x192", "384x288")),
+    *(
+        f"simple_baseline:res{n}_{s}"
+        for n in (50, 101, 152)
+        for s in ("mpii_256x256", "mpii_384x384", "coco_256x192", "coco_384x288")
+    ),
+    *(
+        f"hourglass:hourglass52_{s}"
+        for s in ("mpii_256x256", "mpii_384x384", "coco_256x256", "coco_384x384")
+    ),
+]
+
+COCO_SCORES = {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"}
+DECODERS = {"quarter_offset", "quarter_offset_per_axis", "dark", "argmax"}
+
+
+@pytest.fixture(params=NAMES)
+def named(request: pytest.FixtureRequest) -> tuple[str, Recipe]:
+    return request.param, configs.load(request.param)
+
+
+def test_every_published_row_has_a_recipe():
+    assert set(PUBLISHED_ROWS) <= set(NAMES)
+
+
+def test_name_is_the_functions(named: tuple[str, Recipe]):
+    name, recipe = named
+    assert recipe.name == name.partition(":")[2]
+
+
+def test_yaml_gives_the_recipe_back(named: tuple[str, Recipe], tmp_path):
+    _, recipe = named
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipes.dump_yaml(recipe), encoding="utf-8")
+    assert configs.load(str(file)) == recipe
+
+
+def test_docstring_states_source_and_result(named: tuple[str, Recipe]):
+    family, _, function = named[0].partition(":")
+    text = inspect.getdoc(getattr(configs.FAMILIES[family], function)) or ""
+    assert "Source:" in text or "no published row" in text
+    assert re.search(r"published|no published row|\d\d\.\d|\.\d{3}", text), text
+    assert "Cost:" in text or "cost: as" in text or "no published row" in text
+
+
+def test_parts_fit_together(named: tuple[str, Recipe]):
+    _, recipe = named
+    assert recipe.model.joints == len(skeleton_named(recipe.data.skeleton))
+    assert all(side % 32 == 0 for side in recipe.data.image_size_wh)
+    if recipe.train.schedule == "multistep":
+        assert all(epoch < recipe.train.epochs for epoch in recipe.train.milestones)
+    assert recipe.train.select_metric == ("AP" if recipe.data.dataset == "coco" else "Mean")
+    names = [benchmark.name for benchmark in recipe.benchmarks]
+    assert len(set(names)) == len(names)
+
+
+def test_size_in_the_name_is_height_by_width(named: tuple[str, Recipe]):
+    _, recipe = named
+    width, height = recipe.data.image_size_wh
+    sizes = re.findall(r"(\d+)x(\d+)", recipe.name)
+    assert not sizes or sizes == [(str(height), str(width))]
+
+
+def test_benchmarks_name_their_boxes_and_known_scores(named: tuple[str, Recipe]):
+    _, recipe = named
+    for benchmark in recipe.benchmarks:
+        assert benchmark.boxes in ("ground_truth", "detector")
+        assert benchmark.decoder in DECODERS
+        assert bool(benchmark.published) <= bool(benchmark.source)
+        if recipe.data.dataset == "coco":
+            assert benchmark.boxes in benchmark.name
+            assert set(benchmark.published) <= COCO_SCORES
+            assert all(0 < value < 1 for value in benchmark.published.values())
+            assert benchmark.rescore
+            assert benchmark.oks_nms == 0.9
+        else:
+            assert benchmark.boxes == "ground_truth"
+            assert all(1 < value < 100 for value in benchmark.published.values())
+
+
+def test_hrnets_tables_say_eleven_where_they_print_ten():
+    for name in NAMES:
+        if name.startswith(("hrnet:", "simple_baseline:")):
+            official = configs.load(name).benchmarks[0].published
+            assert not {"Mean@0.1", "Mean@0.10"} & set(official), name
+
+
+@pytest.mark.parametrize(
+    ("name", "sigma", "epochs", "batch"),
+    [
+        ("hrnet:w32_mpii_256x256", 2, 210, 128),
+        ("hrnet:w32_coco_384x288", 3, 210, 128),
+        ("hrnet:w48_coco_384x288", 3, 210, 96),
+        ("simple_baseline:res50_coco_256x192", 2, 140, 128),
+        ("simple_baseline:res152_mpii_384x384", 3, 140, 96),
+        ("hourglass:hourglass52_coco_384x384", 3, 210, 256),
+    ],
+)
+def test_settings_of_the_official_files(name: str, sigma: float, epochs: int, batch: int):
+    recipe = configs.load(name)
+    found = (recipe.codec.sigma_px, recipe.train.epochs, recipe.train.batch_size)
+    assert found == (sigma, epochs, batch)
+    assert recipe.train.weight_decay == 0  # the yaml's WD never reaches Adam

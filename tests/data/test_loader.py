@@ -1,0 +1,126 @@
+"""The order of a run: a function of seed and epoch, whatever the workers and the start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_pose.data import mpii
+from paddle_pose.data.loader import (
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
+from paddle_pose.data.order import epoch_order
+from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.errors import UserError
+from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
+
+
+@pytest.fixture(scope="module")
+def crops(small_people) -> PersonCrops:
+    data = DataSettings(image_size_wh=(64, 64))
+    table = mpii.load(small_people, "train")
+    return PersonCrops(table, data, CodecSettings(), augment=AugmentSettings(), seed=7)
+
+
+def stream(crops: PersonCrops, workers: int, start: tuple[int, int] = (0, 0)) -> list[tuple]:
+    batches = training_batches(
+        crops, batch_size=5, epochs=2, start=start, seed=7, num_workers=workers
+    )
+    return [
+        (b.epoch, b.step, b.index.tolist(), b.images.numpy(), b.targets.numpy()) for b in batches
+    ]
+
+
+def assert_same(left: list[tuple], right: list[tuple]) -> None:
+    assert [b[:3] for b in left] == [b[:3] for b in right]
+    for one, other in zip(left, right, strict=True):
+        np.testing.assert_array_equal(one[3], other[3])
+        np.testing.assert_array_equal(one[4], other[4])
+
+
+def test_workers_change_nothing(crops):
+    whole = stream(crops, 0)
+    assert_same(whole, stream(crops, 2))
+    seen = sorted(index for b in whole[:5] for index in b[2])
+    assert seen == list(range(24))  # each person once per epoch
+    assert whole[0][2] != whole[5][2]  # another order in the next epoch
+    first = {b[0]: b[3] for b in whole if b[1] == 0}
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_a_later_start_gives_the_rest(crops):
+    assert_same(stream(crops, 0)[7:], stream(crops, 1, start=(1, 2)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl is Linux's")
+def test_a_worker_ends_with_its_process_whatever_it_waits_for():
+    code = """if True:
+        import os, time
+        from paddle_pose.data.top_down import start_worker
+        worker = os.fork()
+        if worker == 0:
+            start_worker()
+            print(os.getpid(), flush=True)
+            time.sleep(60)
+        time.sleep(60)
+    """
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    worker = Path("/proc", parent.stdout.readline().strip())
+    assert worker.exists()
+    parent.kill()
+    parent.wait()
+    # The pipe closes when the last process that holds it has ended: not before the sleep is over,
+    # if the worker is left alone.
+    began = time.monotonic()
+    assert parent.stdout.read() == ""
+    assert time.monotonic() - began < 30
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    np.testing.assert_array_equal(epoch_order(50, 1, 2), epoch_order(50, 1, 2))
+    assert not np.array_equal(epoch_order(50, 1, 2), epoch_order(50, 1, 3))
+    assert not np.array_equal(epoch_order(50, 1, 2), epoch_order(50, 2, 2))
+
+
+def test_evaluation_sees_everybody_in_order(crops):
+    test = PersonCrops(crops.table, DataSettings(image_size_wh=(64, 64)), CodecSettings())
+    indices = [b.index for b in evaluation_batches(test, batch_size=7, num_workers=2)]
+    np.testing.assert_array_equal(np.concatenate(indices), np.arange(24))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_places_never_become_tensors(crops, workers, monkeypatch):
+    """On a GPU a tensor's way back to the host waits for all work there."""
+    made = []
+    to_tensor = paddle.to_tensor
+    monkeypatch.setattr(paddle, "to_tensor", lambda v: made.append(v.shape) or to_tensor(v))
+
+    def refuse(*arguments: object) -> None:
+        raise AssertionError("a tensor went back to the host")
+
+    monkeypatch.setattr(paddle.Tensor, "__array__", refuse)
+    monkeypatch.setattr(paddle.Tensor, "numpy", refuse)
+    batch = next(evaluation_batches(crops, batch_size=3, num_workers=workers))
+    sample = crops[2]
+    for column, value in zip(
+        (batch.center_xy, batch.scale_wh, batch.index), sample[3:], strict=True
+    ):
+        assert isinstance(column, np.ndarray)
+        assert column.dtype == np.asarray(value).dtype
+        np.testing.assert_array_equal(column[2], value)
+    assert len(made) == (0 if workers else 3)
+
+
+def test_steps():
+    assert steps_per_epoch(24, 5, drop_last=False) == 5
+    assert steps_per_epoch(24, 5, drop_last=True) == 4
+    with pytest.raises(UserError, match="batch"):
+        steps_per_epoch(4, 5, drop_last=True)

@@ -1,0 +1,256 @@
+"""Predictions on disk: what is written comes back, and what does not belong is refused."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import loadmat, savemat
+
+from paddle_pose.data.records import PersonTable
+from paddle_pose.errors import UserError
+from paddle_pose.evaluation.people import predictions_of
+from paddle_pose.poses import predictions
+from paddle_pose.poses.predictions import Predictions
+from paddle_pose.settings import Benchmark
+
+BENCHMARK = Benchmark(name="mpii_val").protocol()
+
+
+def made(people: int = 4, **changes) -> Predictions:
+    rng = np.random.default_rng(0)
+    table = PersonTable(
+        skeleton="mpii16",
+        image_root=Path("images"),
+        image_names=("a.jpg", "b.jpg"),
+        image_ids=np.array([7, 9]),
+        image_index=np.arange(people) % 2,
+        rows=np.arange(people),
+        center_xy=rng.uniform(0, 1000, (people, 2)),
+        scale_wh=rng.uniform(1, 5, (people, 2)),
+        joints_xy=np.zeros((people, 16, 2)),
+        visible=np.ones((people, 16)),
+        head_size_px=np.ones(people),
+        box_score=np.full(people, 0.5),
+    )
+    keypoints = rng.uniform(-10, 1000, (people, 16, 3))
+    origin = {"recipe": "hg", "benchmark": BENCHMARK, "annotation_sha256": "ab" * 32}
+    return predictions_of(table, keypoints, **{**origin, **changes})
+
+
+def read(path: Path, origin: int | None = None) -> Predictions:
+    return predictions.read(path, origin, joints=16, skeleton="mpii16")
+
+
+def test_json_comes_back_exactly(tmp_path: Path) -> None:
+    before = made(engine="onednn bfloat16")
+    predictions.write_json(before, tmp_path / "new/folder/predictions.json")
+    after = read(tmp_path / "new/folder/predictions.json")
+    for name in ("rows", "center_xy", "scale_wh", "keypoints", "scores", "image_ids"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    for name in ("images", "skeleton", "recipe", "benchmark", "annotation_sha256", "engine"):
+        assert getattr(after, name) == getattr(before, name)
+    assert before.scores == pytest.approx(before.keypoints[:, :, 2].mean(1) * 0.5)
+    assert (after.file_origin, after.origin_stated) == (0, True)
+
+
+def test_mat_is_the_official_one_and_says_its_origin(tmp_path: Path) -> None:
+    before = made()
+    predictions.write_mat(before, tmp_path / "pred.mat")
+    stored = loadmat(tmp_path / "pred.mat")["preds"]
+    assert stored.shape == (4, 16, 2)
+    np.testing.assert_array_equal(stored, before.keypoints[:, :, :2] + 1.0)
+    after = read(tmp_path / "pred.mat")
+    # Adding and taking away 1 rounds twice at up to 1,001: 2 × 2^-44.
+    back = {"atol": 2.0**-43, "rtol": 0}
+    np.testing.assert_allclose(after.keypoints[:, :, :2], before.keypoints[:, :, :2], **back)
+    assert (after.file_origin, after.origin_stated) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["mat", "mat transposed", "mat scores", "h5", "mat 7.3"])
+def test_foreign_files_in_every_shape(tmp_path: Path, kind: str) -> None:
+    expected = made(5).keypoints
+    array = expected if "scores" in kind else expected[:, :, :2]
+    array = array.transpose(2, 1, 0) if "transposed" in kind or "7.3" in kind else array
+    path = tmp_path / ("preds." + kind[:3].strip())
+    if kind in ("h5", "mat 7.3"):
+        block = 512 if "7.3" in kind else 0  # MATLAB puts its own header before HDF5's
+        with h5py.File(path, "w", userblock_size=block) as file:
+            file["preds"] = array
+        if block:
+            header = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+            with path.open("r+b") as file:
+                file.write(header)
+    else:
+        savemat(path, {"preds": array})
+    for origin in (None, 0, 1):
+        found = read(path, origin)
+        np.testing.assert_array_equal(found.keypoints[:, :, :2], expected[:, :, :2] - (origin or 0))
+        assert found.origin_stated == (origin is not None)
+        scores = expected[:, :, 2] if "scores" in kind else np.ones((5, 16))
+        np.testing.assert_array_equal(found.keypoints[:, :, 2], scores)
+
+
+def test_an_origin_against_the_files_own_is_refused(tmp_path: Path) -> None:
+    predictions.write_json(made(), tmp_path / "p.json")
+    predictions.write_mat(made(), tmp_path / "p.mat")
+    read(tmp_path / "p.json", 0)
+    with pytest.raises(UserError, match=r"--pixel_origin 1, but the file says .* 0-based"):
+        read(tmp_path / "p.json", 1)
+    with pytest.raises(UserError, match=r"--pixel_origin 0, but the file says .* 1-based"):
+        read(tmp_path / "p.mat", 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"preds": np.zeros((4, 17, 2))}, "17 joints per person, expected 16"),
+        ({"preds": np.zeros((4, 16))}, "expected N×16×2"),
+        ({"preds": np.zeros((4, 16, 5))}, "expected N×16×2"),
+        ({"preds": np.zeros((0, 16, 2))}, "holds no people"),
+        ({"pred": np.zeros((4, 16, 2))}, "no array 'preds'; did you mean 'pred'"),
+        ({"preds": np.array([["a", "b"]], dtype=object)}, "expected N×16×2"),
+    ],
+)
+def test_foreign_files_that_do_not_fit(tmp_path: Path, content: dict, expected: str) -> None:
+    savemat(tmp_path / "p.mat", content)
+    with pytest.raises(UserError, match=expected):
+        read(tmp_path / "p.mat")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_name_the_row(tmp_path: Path, value: float) -> None:
+    before = made()
+    before.keypoints[2, 5, 1] = value
+    predictions.write_json(before, tmp_path / "p.json")
+    with pytest.raises(UserError, match=r"row 2 \(a\.jpg\) has a coordinate"):
+        read(tmp_path / "p.json")
+    savemat(tmp_path / "p.mat", {"preds": before.keypoints})
+    with pytest.raises(UserError, match="row 2 has a coordinate"):
+        read(tmp_path / "p.mat")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("p.json", '{"format":\n', "broken JSON in line 2"),
+        ("p.json", '[{"keypoints": []}]', "not a predictions.json of this project"),
+        ("p.json", b'{"a": "\xe9"}', "cannot read this file"),
+        ("p.mat", "text", "cannot be read as a MATLAB file"),
+        ("p.h5", "text", "cannot be read as an HDF5 file"),
+        ("p.txt", "text", r"read from \.json, \.mat"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, name: str, text: str | bytes, expected: str) -> None:
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=expected):
+        read(tmp_path / name)
+    with pytest.raises(UserError, match="no such predictions file"):
+        read(tmp_path / "other.json")
+
+
+def test_our_own_file_with_something_missing(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    predictions.write_json(made(), path)
+    content = json.loads(path.read_text())
+    del content["people"][1]["score"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="key 'score' is missing"):
+        read(path)
+    content["people"] = [{**person, "keypoints": [[1, 2, 3]] * 15} for person in content["people"]]
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="15 joints, expected 16"):
+        read(path)
+    predictions.write_json(made(), path)
+    path.write_text(path.read_text().replace("mpii16", "coco17"))
+    with pytest.raises(UserError, match="skeleton 'coco17', expected 'mpii16'"):
+        read(path)
+
+
+def test_predictions_of_something_else_are_refused() -> None:
+    file = Path("p.json")
+    same = {"recipe": "hg", "benchmark": BENCHMARK, "annotation_sha256": "ab" * 32}
+    predictions.require_made_for(made(), file, **same)
+    predictions.require_made_for(made(), file)
+    foreign = made(recipe="", benchmark=None, annotation_sha256="")
+    predictions.require_made_for(foreign, file, **same)
+    with pytest.raises(UserError, match="recipe 'hg', but 'hrnet' was asked"):
+        predictions.require_made_for(made(), file, recipe="hrnet")
+    other = {**BENCHMARK, "name": "raw", "flip_test": False}
+    with pytest.raises(
+        UserError, match=r"'mpii_val' with flip_test=True, .*'raw' with flip_test=F"
+    ):
+        predictions.require_made_for(made(), file, benchmark=other)
+    with pytest.raises(UserError, match="abababababab…, but this data set's has cdcdcdcdcdcd…"):
+        predictions.require_made_for(made(), file, annotation_sha256="cd" * 32)
+
+
+def test_a_key_that_an_older_version_did_not_write_has_its_default(tmp_path: Path) -> None:
+    file = tmp_path / "old.json"
+    older = {"name": "mpii_val", "flip_test": True, "decoder": "quarter_offset"}
+    predictions.write_json(made(benchmark=older), file)
+    content = json.loads(file.read_text())
+    del content["engine"]
+    file.write_text(json.dumps(content))
+    found = read(file)
+    predictions.require_made_for(found, file, benchmark=BENCHMARK)
+    assert found.engine == ""
+    other = {**BENCHMARK, "test_scales": [0.9, 1.1]}
+    with pytest.raises(UserError, match=r"test_scales=\[1.0\], but"):
+        predictions.require_made_for(found, file, benchmark=other)
+
+
+def test_rows_are_found_wherever_they_are() -> None:
+    shuffled = made().select(np.array([2, 0, 3, 1]))
+    found = predictions.for_rows(shuffled, Path("p"), np.array([0, 1, 2]), 4)
+    np.testing.assert_array_equal(found.keypoints, made().keypoints[:3])
+    assert found.images == ("a.jpg", "b.jpg", "a.jpg")
+    with pytest.raises(UserError, match=r"4 people, 6 are asked for; row 4 .*data\.limit=4"):
+        predictions.for_rows(made(), Path("p"), np.arange(6), 6)
+    twice = made().select(np.array([0, 1, 1]))
+    with pytest.raises(UserError, match="row 1 is there twice"):
+        predictions.for_rows(twice, Path("p"), np.arange(2), 4)
+
+
+def test_foreign_predictions_must_be_of_everybody(tmp_path: Path) -> None:
+    savemat(tmp_path / "p.mat", {"preds": made(5).keypoints})
+    found = read(tmp_path / "p.mat")
+    assert len(predictions.for_rows(found, tmp_path, np.arange(3), 5)) == 3
+    with pytest.raises(UserError, match="5 people, expected all 2958"):
+        predictions.for_rows(found, tmp_path, np.arange(2958), 2958)
+    with pytest.raises(UserError, match="5 people, expected all 2958"):
+        predictions.for_rows(found, tmp_path, np.arange(3), 2958)
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "predictions.json"
+    predictions.write_json(made(), path)
+    before = path.read_bytes()
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(predictions.os, "replace", no_space)
+    with pytest.raises(UserError, match=r"cannot write this file .No space left"):
+        predictions.write_json(made(3), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["predictions.json"]
+
+
+def test_a_file_in_the_folders_place_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "output").touch()
+    with pytest.raises(UserError, match="cannot write this file"):
+        predictions.write_json(made(), tmp_path / "output" / "predictions.json")
+
+
+def test_2958_people_are_read_in_well_under_a_second(tmp_path: Path) -> None:
+    predictions.write_json(made(2958), tmp_path / "p.json")
+    start = time.process_time()
+    read(tmp_path / "p.json")
+    assert time.process_time() - start < 0.8  # measured 0.12 s

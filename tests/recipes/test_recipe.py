@@ -1,0 +1,99 @@
+"""Recipes: by name, by file, overridden; mistakes are named with the nearest valid key."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from paddle_pose import configs
+from paddle_pose.errors import UserError
+from paddle_pose.recipes import recipe as recipes
+
+
+def test_image_size_alone_chooses_hourglass52():
+    assert configs.load(None, None).name == "hourglass52_mpii_256x256"
+    assert configs.load(None, 384).name == "hourglass52_mpii_384x384"
+    assert configs.load(None, 128).data.image_size_wh == (128, 128)
+
+
+@pytest.mark.parametrize("size", [0, -64, 100, 31])
+def test_impossible_image_size(size):
+    with pytest.raises(UserError, match="multiple of 32"):
+        configs.load(None, size)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("train.epoch=1", "did you mean 'train.epochs'"),
+        ("trian.epochs=1", "did you mean 'train.epochs'"),
+        ("epochs=1", "train.epochs"),
+        ("train.epochs=many", "train.epochs: expected int, got 'many'"),
+        ("train.epochs=1.5", "train.epochs: expected int"),
+        ("train.epochs=true", "train.epochs: expected int"),
+        ("train.drop_last=1", "train.drop_last: expected bool"),
+        ("train=1", "section"),
+        ("train.epochs", "expected KEY=VALUE"),
+        ("train.epochs.x=1", "unknown key 'train.epochs.x'"),
+        ("benchmarks.7.flip_test=false", "not an index"),
+        ("train.milestones.0=5", "set the whole list"),
+        ("benchmarks.0=x", "set the whole list"),
+        ("data.image_size_wh=[1]", "expected 2 values"),
+        ("model.stacks=[", "not a YAML value"),
+    ],
+)
+def test_bad_override_is_one_line(assignment, message):
+    with pytest.raises(UserError) as error:
+        recipes.override(configs.load(), [assignment])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_overrides_reach_their_keys():
+    recipe = recipes.override(
+        configs.load(),
+        ["train.epochs=1", "data.limit=64", "train.learning_rate=1e-3", "eval.bootstrap=0",
+         "benchmarks.0.flip_test=false", "model.stacks=2", "data.limit=null"],
+    )  # fmt: skip
+    assert (recipe.train.epochs, recipe.data.limit, recipe.eval.bootstrap) == (1, None, 0)
+    assert recipe.train.learning_rate == 1e-3
+    assert recipe.model.stacks == 2
+    assert not recipe.benchmarks[0].flip_test
+
+
+def test_unknown_recipe_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'hourglass:hourglass52_mpii_256x256'"):
+        configs.load("hourglass:hourglass52_mpi_256x256")
+
+
+@pytest.mark.parametrize("name", configs.all_names())
+def test_yaml_gives_the_recipe_back(name, tmp_path):
+    recipe = configs.load(name)
+    file = tmp_path / "recipe.yaml"
+    file.write_text(recipes.dump_yaml(recipe))
+    assert configs.load(str(file)) == recipe
+
+
+def test_yaml_mistakes(tmp_path):
+    file = tmp_path / "recipe.yaml"
+    values = recipes.to_dict(configs.load())
+    for change, message in [
+        (lambda v: v["train"].update(epoch=1), "train.epochs"),
+        (lambda v: v["model"].update(kind="Hourglas52"), "did you mean 'Hourglass52'"),
+        (lambda v: v.pop("name"), "missing key 'name'"),
+    ]:
+        broken = yaml.safe_load(yaml.safe_dump(values))
+        change(broken)
+        file.write_text(yaml.safe_dump(broken))
+        with pytest.raises(UserError, match=message):
+            configs.load(str(file))
+    file.write_text("a: [")
+    with pytest.raises(UserError, match="not valid YAML"):
+        configs.load(str(file))
+    with pytest.raises(UserError, match="cannot read"):
+        configs.load(str(tmp_path / "absent.yaml"))
+
+
+def test_unknown_benchmark_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'mpii_val'"):
+        configs.load().benchmark("mpii_vall")
