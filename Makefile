@@ -4,12 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := output/quickstart
 
-.PHONY: help quickstart test test-paddle26 check report bench growth clean
+# Two tests at a time; those of one file in one process, which share what they made.
+PYTEST := -m pytest -n 2 --dist loadfile
+# What touches Paddle's API; the rest is NumPy, OpenCV and text.
+PADDLE26_SUBSET := $(addprefix tests/,commands inference models onednn system training weights)
+
+.PHONY: help quickstart test test-paddle26 test-paddle26-subset check report bench growth clean
 help:
 	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
 	@echo "make test         the whole test suite on the CPU"
 	@echo "make test-paddle26  the same on Paddle 2.6.2 and NumPy 1, what GPU users get from PyPI"
-	@echo "make check        format, lint and the tests of the house"
+	@echo "make test-paddle26-subset  of these the folders that touch Paddle's API"
+	@echo "make check        format, lint, types and the tests of the house"
 	@echo "make report       the reproduction report from the committed records"
 	@echo "make bench        speed and memory beside PyTorch (benchmarks/README.md), a quarter of an hour"
 	@echo "make growth       how time and memory grow with size, batch, people and ranks"
@@ -33,7 +39,7 @@ quickstart: $(VENV)/.runtime
 	@$(BIN)/python -m paddle_pose quickstart --output_dir $(QUICKSTART)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python $(PYTEST)
 
 .venv-paddle26/.installed: requirements-paddle26.txt requirements-common26.txt
 	$(PYTHON) -m venv .venv-paddle26
@@ -41,7 +47,10 @@ test: $(VENV)/.dev
 	@touch $@
 
 test-paddle26: .venv-paddle26/.installed
-	.venv-paddle26/bin/python -m pytest
+	.venv-paddle26/bin/python $(PYTEST)
+
+test-paddle26-subset: .venv-paddle26/.installed
+	.venv-paddle26/bin/python $(PYTEST) $(PADDLE26_SUBSET)
 
 # BENCH="--hrnet DIR …" names the clones of the official repositories.
 bench: $(VENV)/.runtime
@@ -54,6 +63,7 @@ growth: $(VENV)/.runtime
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_house.py
 
 report: $(VENV)/.dev

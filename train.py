@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose.errors import one_line_errors
+from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.system import launching, runtime
 
 
@@ -31,15 +31,45 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def overrides(given: argparse.Namespace) -> list[str]:
+    """Every KEY=VALUE of the command line, short options first."""
+    short = {"train.epochs": given.epochs, "train.batch_size": given.batch_size, "seed": given.seed}
+    return [f"{k}={v}" for k, v in short.items() if v is not None] + given.assignments
+
+
 def main() -> None:
     """Parse, load, run."""
-    arguments = parse_arguments()
+    given = parse_arguments()
     with one_line_errors():
-        launching.start(arguments)
+        device = launching.start(
+            gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=given.device
+        )
         runtime.import_paddle()
-        from paddle_pose.commands import train as run
+        from paddle_pose import configs
+        from paddle_pose.commands import resuming
+        from paddle_pose.commands.train import train
+        from paddle_pose.evaluation.evaluator import DataFiles
 
-        run.train(arguments)
+        config, output = given.config, given.output_dir
+        if given.resume:
+            if output is not None:
+                raise UserError("--resume DIR and --output_dir: both name the run folder; give one")
+            output = resuming.run_folder(Path(given.resume))
+            if config is None and given.image_size is None:
+                config = str(output / "recipe.yaml")
+        recipe = configs.chosen(config, given.image_size, overrides(given))
+        if given.dataset_root is None:
+            raise UserError("--dataset_root: give the folder that holds annotations and images")
+        train(
+            recipe,
+            DataFiles(given.dataset_root, given.annotations),
+            output or Path("output") / recipe.name,
+            validation=DataFiles(given.dataset_root, given.val_annotations),
+            pretrained_model=given.pretrained_model,
+            resume=given.resume is not None,
+            device=device,
+            num_workers=given.num_workers,
+        )
 
 
 if __name__ == "__main__":

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose.errors import one_line_errors
+from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
 from paddle_pose.system import launching, runtime
+
+ONLY_WITH_WEIGHTS = (
+    *("pretrained_model", "batch_size", "num_workers", "device", "engine", "precision"),
+    *("gpus", "master", "nnodes"),
+)
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--config", help="family:recipe (hrnet:w32_mpii_256x256) or a recipe.yaml")
+    add("--config", help="family:name (hrnet:w32_mpii_256x256) or a recipe.yaml")
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
     add("--dataset_root", type=Path, help="folder with annotations and images")
     add("--pretrained_model", type=Path, help="weights to predict with")
@@ -43,16 +48,59 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Raises UserError for options that are missing or have no meaning together."""
+    if arguments.dataset_root is None:
+        raise UserError("--dataset_root: give the folder that holds annotations and images")
+    if arguments.predictions is None:
+        if arguments.pretrained_model is None:
+            raise UserError(
+                "give --pretrained_model FILE to predict, or --predictions FILE to score"
+            )
+        if arguments.pixel_origin is not None:
+            raise UserError("--pixel_origin: has a meaning only with --predictions")
+        if not arguments.pretrained_model.is_file():
+            raise UserError(f"--pretrained_model {arguments.pretrained_model}: no such file")
+    else:
+        for name in ONLY_WITH_WEIGHTS:
+            if getattr(arguments, name) is not None:
+                raise UserError(
+                    f"--{name}: has no meaning with --predictions; leave one of them out"
+                )
+    if arguments.batch_size is not None and arguments.batch_size < 1:
+        raise UserError(f"--batch_size {arguments.batch_size}: must be at least 1")
+
+
 def main() -> None:
     """Parse, load, evaluate."""
-    arguments = parse_arguments()
+    given = parse_arguments()
     with one_line_errors():
-        if arguments.predictions is None:
-            launching.start(arguments)
+        device = given.device
+        if given.predictions is None:
+            device = launching.start(
+                gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=device
+            )
         runtime.configure()
-        from paddle_pose.commands import evaluate as scoring
+        check(given)
+        from paddle_pose import configs
+        from paddle_pose.commands.evaluate import evaluate
+        from paddle_pose.evaluation.evaluator import DataFiles
 
-        scoring.evaluate(arguments)
+        evaluate(
+            configs.chosen(given.config, given.image_size, given.assignments),
+            given.pretrained_model,
+            DataFiles(given.dataset_root, given.annotations, given.boxes),
+            predictions=given.predictions,
+            benchmark=given.benchmark,
+            output=given.output_dir,
+            pixel_origin=given.pixel_origin,
+            made_by_recipe=given.config is not None or given.image_size is not None,
+            batch_size=given.batch_size,
+            num_workers=given.num_workers,
+            device=device,
+            engine=given.engine,
+            precision=given.precision,
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Without ``--torch_python`` and the clones, the other sides are left out and the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from benchmarks import decoding, loading, networks, pipeline, scoring
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
 from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
 from paddle_pose.errors import UserError, nearest, one_line_errors
+from paddle_pose.files import read_json
 from paddle_pose.system.runtime import cpu_facts
 
 ROOMS = (scoring, decoding, loading, networks, pipeline)
@@ -145,7 +145,7 @@ def again(rows: Sequence[Comparison], options: Options) -> int:
     file = newest_file()
     if file is None:
         raise UserError(f"--again: no record in {FOLDER}; a run without --only makes one")
-    record = json.loads(file.read_text(encoding="utf-8"))
+    record = read_json(file)
     now = header(options)
     if now["machine"]["cpu"] != record["machine"]["cpu"]:
         raise UserError(f"--again: {file.name} was made on {record['machine']['cpu']}")

@@ -57,12 +57,12 @@ def by_engine(recipe: str, weights: str | Path, data: str | Path) -> dict[str, A
         values = json.loads((folder / "scores.json").read_text(encoding="utf-8"))["values"]
         file = folder / "predictions.json"
         made = predictions.read(file, None, joints=len(MPII16), skeleton=MPII16.name)
-        keypoints[kind] = made.keypoints
-        apart = np.linalg.norm((made.keypoints - keypoints[REFERENCE])[:, :, :2], axis=2)
+        keypoints[kind] = made.poses.keypoints
+        apart = np.linalg.norm((made.poses.keypoints - keypoints[REFERENCE])[:, :, :2], axis=2)
         found[kind] = {
             "Mean": values["Mean"],
             "Mean@0.1": values["Mean@0.1"],
-            "AP": average_precision(made.keypoints, table),
+            "AP": average_precision(made.poses.keypoints, table),
             "joints_apart_px": {"median": float(np.median(apart)), "largest": float(apart.max())},
         }
     return {"people": len(table), "scores": found}
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise UserError(f"{path}: not there")
     configs.load(given.config)
     runtime.import_paddle()
-    from paddle_pose.data.mpii_files import sha256
+    from paddle_pose.files import sha256
     from paddle_pose.inference import engine
 
     for precision in PRECISIONS:

@@ -1,7 +1,7 @@
 """Layers of the same shapes, for PyTorch's side where no clone of the official network is named.
 
 ``python -m benchmarks.equal_layers RECIPE HEIGHT WIDTH`` prints what our network runs: its
-convolutions, batch norms (with their ReLU) and enlargements, with the sizes of their inputs.
+convolutions, batch norms (with their ReLU) and upsamplings, with the sizes of their inputs.
 Additions and pooling are functions, not layers, and are left out: this side does a little less.
 """
 
@@ -20,19 +20,19 @@ def layers(recipe: str, height: int, width: int) -> list[dict[str, Any]]:
     import paddle
     from paddle import nn
 
-    from paddle_pose.models.blocks import BatchNorm2D, Enlarge
+    from paddle_pose.models.blocks import BatchNorm2D, Upsample
     from paddle_pose.models.build import build
-    from paddle_pose.onednn import layout as packed
 
     found: list[dict[str, Any]] = []
 
     def add(layer: nn.Layer, inputs: tuple[paddle.Tensor, ...], _: paddle.Tensor) -> None:
-        _, channels, *size = packed.logical(tuple(inputs[0].shape))
+        size = inputs[0].shape[2:4]  # height and width, in every layout
+        channels = int(inputs[0].size) // (size[0] * size[1])
         made: dict[str, Any] = {"channels": channels, "size": size}
         if isinstance(layer, BatchNorm2D):
             made |= {"kind": "batch_norm", "relu": layer.relu}
-        elif isinstance(layer, Enlarge):
-            made |= {"kind": "enlarge", "factor": layer.factor}
+        elif isinstance(layer, Upsample):
+            made |= {"kind": "upsample", "factor": layer.factor}
         else:
             turned = isinstance(layer, nn.Conv2DTranspose)
             weight = layer.weight.shape
@@ -49,7 +49,7 @@ def layers(recipe: str, height: int, width: int) -> list[dict[str, Any]]:
     network = build(chosen.model)
     network.eval()
     for layer in network.sublayers():
-        if isinstance(layer, nn.Conv2D | nn.Conv2DTranspose | BatchNorm2D | Enlarge):
+        if isinstance(layer, nn.Conv2D | nn.Conv2DTranspose | BatchNorm2D | Upsample):
             layer.register_forward_post_hook(add)
     with paddle.no_grad():
         network(paddle.zeros([1, 3, height, width]))

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks import ring
 from benchmarks.harness import ROOT
 from benchmarks.results import amount, markdown
-from paddle_pose.commands.record import write_text
+from paddle_pose.files import atomic, write_text
 
 PAGE = ROOT / "benchmarks" / "growth.md"
 PLOTS = ROOT / "benchmarks" / "growth"
@@ -132,9 +132,9 @@ def plot(axis: dict[str, Any], file: Path) -> None:
             panel.set_ylim(bottom=0)
             panel.grid(alpha=0.3)
         panels[0].legend(frameon=False)
-        file.parent.mkdir(parents=True, exist_ok=True)
         metadata = {"Date": None, "Creator": None, "Description": digest(axis)}
-        figure.savefig(file, format="svg", metadata=metadata)
+        with atomic(file) as stream:
+            figure.savefig(stream, format="svg", metadata=metadata)
         plt.close(figure)
 
 

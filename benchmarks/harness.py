@@ -67,6 +67,7 @@ class Side:
         options: keyword arguments of ``make``, plain data.
         in_torch: run by ``Options.torch_python``, with PyTorch's own defaults.
         environment: variables on top of the threads.
+        tree: folder of the code that runs, where it is another than this project's.
     """
 
     make: str
@@ -74,6 +75,7 @@ class Side:
     options: dict[str, Any] = field(default_factory=dict)
     in_torch: bool = False
     environment: dict[str, str] = field(default_factory=dict)
+    tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def child_environment(side: Side, threads: int) -> dict[str, str]:
     own = {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
     if not side.in_torch:
         own["FLAGS_paddle_num_threads"] = count
-    return {**kept, **own, "PYTHONPATH": str(ROOT), **side.environment}
+    return {**kept, **own, "PYTHONPATH": side.tree or str(ROOT), **side.environment}
 
 
 class Child:
@@ -182,7 +184,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            cwd=ROOT,
+            cwd=side.tree or ROOT,
             env=child_environment(side, options.threads),
             start_new_session=True,
         )

@@ -103,14 +103,16 @@ def ours(folder: str, samples: int, reduced: bool) -> Work:
     from paddle_pose.system import runtime
 
     runtime.configure(quiet=True)
+    from paddle_pose.codecs.heatmap import HeatmapCodec
     from paddle_pose.data import mpii
-    from paddle_pose.data.top_down import PersonCrops, reduction_for, start_worker
-    from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
+    from paddle_pose.data.samples import start_worker
+    from paddle_pose.data.top_down import PersonCrops, reduction_for
+    from paddle_pose.settings import AugmentSettings, DataSettings
 
     photos = write_photos(Path(folder))
     start_worker()
     table = mpii.load(Path(folder), "train")
-    data, codec = DataSettings(reduced_decoding=reduced), CodecSettings()
+    data, codec = DataSettings(reduced_decoding=reduced), HeatmapCodec()
     crops = PersonCrops(table, data, codec, augment=AugmentSettings())
     counter = iter(range(1 << 60))
 
@@ -121,9 +123,9 @@ def ours(folder: str, samples: int, reduced: bool) -> Work:
     def figures() -> dict[str, float]:
         plain = PersonCrops(table, data, codec)
         checked = [plain[index] for index in range(CHECKED)]
-        return _figures([s.image_HWC for s in checked], [s.targets_JHW for s in checked])
+        return _figures([s.image_HWC for s in checked], [s.targets["heatmaps"] for s in checked])
 
-    shrunk = [reduction_for(crops[0, i].scale_wh, data.image_size_wh) for i in range(FILES)]
+    shrunk = [reduction_for(crops[0, i].place.scale_wh, data.image_size_wh) for i in range(FILES)]
     facts = {"photos": photos, "shrunk_twofold": float(np.mean(np.array(shrunk) > 1))}
     return Work(run, units=samples, facts=facts, figures=figures)
 

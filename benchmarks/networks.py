@@ -134,7 +134,6 @@ def paddle_facts(multiply_adds: float) -> dict[str, Any]:
 def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Work:
     """``Trainer.step``: normalise bytes, forward, loss, backward, Adam; and the loss read."""
     chosen = load_recipe(recipe, overrides)
-    import numpy as np
     import paddle
 
     from paddle_pose.data.loader import Batch
@@ -146,7 +145,7 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
     stride, joints = chosen.codec.stride, chosen.model.joints
     paddle.seed(0)
     network = build(chosen.model)
-    multiply_adds = count(network, (width, height)).multiply_adds
+    multiply_adds = count(network, (width, height)).macs
     network.train()
     trainer = Trainer(network, chosen.train, chosen.data)
     paddle.seed(0)
@@ -154,16 +153,16 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
         epoch=0,
         step=0,
         images=paddle.randint(0, 256, [batch, height, width, 3]).astype("uint8"),
-        targets=paddle.rand([batch, joints, height // stride, width // stride]),
-        weights=paddle.ones([batch, joints]),
-        center_xy=np.zeros((batch, 2)),
-        scale_wh=np.ones((batch, 2)),
-        index=np.arange(batch),
+        targets={
+            "heatmaps": paddle.rand([batch, joints, height // stride, width // stride]),
+            "weights": paddle.ones([batch, joints]),
+        },
+        place=None,  # a step asks no place
     )
 
     def run() -> None:
-        loss, _ = trainer.step(made, 1e-3)
-        float(loss)
+        losses, _ = trainer.step(made, 1e-3)
+        float(losses["heatmaps"])
 
     return Work(run, units=batch, facts=paddle_facts(TRAINING_PASSES * multiply_adds))
 
@@ -183,12 +182,11 @@ def forward_with_flip(
     width, height = size_wh = chosen.data.image_size_wh
     paddle.seed(0)
     network = build(chosen.model)
-    multiply_adds = 2 * count(network, size_wh).multiply_adds
+    multiply_adds = 2 * count(network, size_wh).macs
     try:
         forward = make_forward(
             network,
             chosen.data,
-            chosen.codec,
             flip_test=True,
             engine=engine,
             precision=precision,

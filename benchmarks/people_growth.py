@@ -135,19 +135,21 @@ def start(root: str, recipe_name: str) -> None:
     runtime.import_paddle()
     from benchmarks.networks import load_recipe
     from paddle_pose.data.loader import training_batches
-    from paddle_pose.data.top_down import PersonCrops
-    from paddle_pose.evaluation import people
+    from paddle_pose.evaluation.evaluator import DataFiles
+    from paddle_pose.evaluation.task import task_for
 
     recipe = load_recipe(recipe_name)
-    table = people.training_people(recipe, Path(root), None)
-    validation = people.validation_people(recipe, Path(root))
-    crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment)
-    batches = training_batches(crops, batch_size=BATCH, epochs=1, seed=0, num_workers=WORKERS)
+    files = DataFiles(Path(root))
+    task, _ = task_for(recipe, files, files)
+    batches = training_batches(
+        task.samples, batch_size=BATCH, epochs=1, seed=0, num_workers=WORKERS
+    )
     next(batches)
     print(f"first batch {time.perf_counter() - began}", flush=True)
     for _ in range(BATCHES - 1):
         next(batches)
-    print(f"=> {len(table)} people, {len(validation.table)} to validate on", flush=True)
+    to_validate = len(task.evaluator.samples(1.0))
+    print(f"=> {len(task.samples)} people, {to_validate} to validate on", flush=True)
     os._exit(0)  # the rest of the epoch is of no interest
 
 

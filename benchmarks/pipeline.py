@@ -92,7 +92,6 @@ def _evaluation(
     forward = make_forward(
         build(chosen.model),
         chosen.data,
-        chosen.codec,
         flip_test=True,
         engine=engine,
         batch_size=batch,
@@ -103,16 +102,17 @@ def _evaluation(
 def evaluation_end_to_end(
     root: str, people: int, recipe: str, overrides: list[str], batch: int, engine: str
 ) -> Work:
-    """Photos on disk -> key points in their pixels, by ``inference.predict_by`` with workers."""
+    """Photos on disk -> key points in their pixels, by ``inference.predict`` with workers."""
     chosen, forward, table = _evaluation(root, people, recipe, overrides, batch, engine)
-    from paddle_pose.inference.top_down import predict_by
+    from paddle_pose.data.top_down import PersonCrops
+    from paddle_pose.inference.predict import predict
+    from paddle_pose.skeletons import skeleton_named
 
-    benchmark = chosen.benchmark()
+    benchmark, order = chosen.benchmark(), skeleton_named(table.skeleton).flip_order
+    crops = PersonCrops(table, chosen.data, chosen.codec, with_targets=False)
 
     def run() -> None:
-        predict_by(
-            forward, table, chosen.data, chosen.codec, benchmark, batch_size=batch, num_workers=2
-        )
+        predict(forward, [crops], chosen.codec, benchmark, order, batch_size=batch, num_workers=2)
 
     return Work(run, units=people, facts=paddle_facts(0.0) | {"workers": 2})
 
@@ -172,7 +172,7 @@ def comparisons(options: Options) -> list[Comparison]:
         Comparison(
             name="end_to_end",
             work=f"evaluation end to end, HRNet-W32 @{size}, {people} people, batch {batch}",
-            ours=Side("benchmarks.pipeline:evaluation_end_to_end", "inference.predict_by", shared),
+            ours=Side("benchmarks.pipeline:evaluation_end_to_end", "inference.predict", shared),
             theirs=Side("benchmarks.pipeline:network_alone", "the network alone", shared),
             target=Target("overhead", 1.1),
             unit="s/person",

@@ -8,27 +8,46 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import before as earlier
 from benchmarks import engine_scores
 from benchmarks.harness import ROOT
-from benchmarks.results import COLUMNS, caption, markdown, newest, table_rows
-from paddle_pose.commands.record import write_text
+from benchmarks.results import COLUMNS, caption, machine, markdown, newest, table_rows
+from paddle_pose.files import write_text
 
 BEGIN, END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
 SCORES = (
     "<!-- scores by engine: written by python -m benchmarks.readme -->",
     "<!-- end of scores by engine -->",
 )
-SHORT = ("work", "ours", "theirs", "ratio", "target", "met")
+BEFORE = (
+    "<!-- beside an earlier commit: written by python -m benchmarks.readme -->",
+    "<!-- end of beside an earlier commit -->",
+)
+SHORT = ("work", "ours", "theirs", "ratio")
+SHORT_ROWS = (
+    *("train_hourglass52", "train_hrnet_w32", "train_newell_2"),
+    *("forward_hrnet_w32_float32", "forward_hrnet_w32_bfloat16", "forward_hourglass52_float32"),
+    *("loading", "decoding", "pckh", "coco_ap"),
+)
+"""Rows that the project's README shows: each kind of work beside PyTorch or the official tool."""
 NOTHING = "No run is recorded yet: `make bench` makes one."
 
 
 def short_block(record: dict[str, Any] | None) -> str:
-    """The project's README: what was compared, how it came out."""
+    """The project's README: the main rows, and how many targets are met in all."""
     if record is None:
         return "\n\n".join((BEGIN, NOTHING, END))
     columns = [COLUMNS.index(name) for name in SHORT]
-    lines = [[line[column] for column in columns] for line in table_rows(record)]
-    return "\n\n".join((BEGIN, markdown(SHORT, lines), caption(record), END))
+    named = dict(zip((row["name"] for row in record["rows"]), table_rows(record), strict=True))
+    lines = [[named[name][column] for column in columns] for name in SHORT_ROWS if name in named]
+    judged = [row["met"] for row in record["rows"] if row["target"]]
+    words = (
+        f"{machine(record)}. Ratio above 1: ours is faster; PyTorch runs in float32. "
+        f"{judged.count(True)} of {len(judged)} targets are met: "
+        "[every row](benchmarks/README.md#results), with target, memory and how it is measured; "
+        "[how cost grows](benchmarks/growth.md)."
+    )
+    return "\n\n".join((BEGIN, markdown(SHORT, lines), words, END))
 
 
 def full_block(record: dict[str, Any] | None) -> str:
@@ -52,6 +71,8 @@ def texts() -> dict[Path, tuple[str, str]]:
         scores = "\n\n".join((SCORES[0], engine_scores.block(), SCORES[1]))
         pattern = ".*?".join(SCORES)
         after = re.sub(pattern, lambda _, block=scores: block, after, flags=re.DOTALL)
+        changes = "\n\n".join((BEFORE[0], earlier.block(), BEFORE[1]))
+        after = re.sub(".*?".join(BEFORE), lambda _, b=changes: b, after, flags=re.DOTALL)
         found[file] = before, after
     return found
 

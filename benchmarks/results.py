@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from benchmarks.harness import PAIRS, ROOT, Options
 from paddle_pose.commands import record as records
+from paddle_pose.files import read_json, write_json
 
 FOLDER = ROOT / "benchmarks" / "results"
 GROWTH = "growth-"
@@ -41,19 +41,19 @@ def header(options: Options) -> dict[str, Any]:
 
 def write(record: dict[str, Any], file: Path) -> None:
     """As JSON, whole or not at all."""
-    records.write_text(file, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    write_json(file, record)
 
 
 def newest_file(prefix: str = "") -> Path | None:
     """The latest record in ``results/``: of the comparisons, or with ``growth-`` of growth."""
     files = [f for f in FOLDER.glob(f"{prefix}*.json") if f.name.startswith(GROWTH) == bool(prefix)]
-    return max(files, key=lambda f: json.loads(f.read_text("utf-8"))["date"], default=None)
+    return max(files, key=lambda f: read_json(f)["date"], default=None)
 
 
 def newest(prefix: str = "") -> dict[str, Any] | None:
     """What ``newest_file`` holds."""
     file = newest_file(prefix)
-    return json.loads(file.read_text(encoding="utf-8")) if file else None
+    return read_json(file) if file else None
 
 
 def amount(value: float, unit: str) -> str:
@@ -122,19 +122,27 @@ def printed(record: dict[str, Any]) -> str:
     )
 
 
-def caption(record: dict[str, Any]) -> str:
-    """Machine, threads, versions, how often: what the numbers hold for."""
+def machine(record: dict[str, Any]) -> str:
+    """Processor, threads, versions, commit and day."""
     facts = [
         side["facts"] for row in record["rows"] for side in (row["ours"], row["theirs"]) if side
     ]
     versions = {k: f[k] for k in ("paddle", "torch") for f in facts if k in f}
+    return (
+        f"{record['machine']['cpu']}, {record['options']['threads']} threads, "
+        f"Paddle {versions.get('paddle', '–')}, PyTorch {versions.get('torch', '–')}, "
+        f"commit {(record['code']['commit'] or '–')[:7]}, {record['date'][:10]}"
+    )
+
+
+def caption(record: dict[str, Any]) -> str:
+    """Machine, how often, what the columns are: what the numbers hold for."""
     rates = ", ".join(
         f"{2 * max(by.values()) / 1e9:.0f} GFLOP/s in {precision}"
         for precision, by in record["matrix_product"].items()
     )
-    options, machine = record["options"], record["machine"]
     alone = [len(r["ours"]["samples"]) for r in record["rows"] if r["ours"] and not r["theirs"]]
-    pairs = options["pairs"] or PAIRS
+    pairs = record["options"]["pairs"] or PAIRS
     runs = f" (of a side alone: {min(alone)} or more)" if alone else ""
     later = {row["name"]: row["again"] for row in record["rows"] if "again" in row}
     again = "; ".join(
@@ -142,9 +150,7 @@ def caption(record: dict[str, Any]) -> str:
         for name, stamp in later.items()
     )
     return (
-        f"{machine['cpu']}, {options['threads']} threads, Paddle {versions.get('paddle', '–')}, "
-        f"PyTorch {versions.get('torch', '–')}, commit {(record['code']['commit'] or '–')[:7]}, "
-        f"{record['date'][:10]}. Medians over {pairs} pairs or more{runs}, A B A B, "
+        f"{machine(record)}. Medians over {pairs} pairs or more{runs}, A B A B, "
         "each side in its own process; ratio: median over the pairs. Memory: peak of the process, "
         f"ours / theirs. Share of peak: of the fastest matrix product here ({rates})."
         + (f" Measured again later: {again}." if again else "")

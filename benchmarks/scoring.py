@@ -157,7 +157,7 @@ def comparisons(options: Options) -> list[Comparison]:
             work="PCKh at 51 thresholds, 2,958 people",
             ours=Side("benchmarks.scoring:pckh_ours", "metrics.pckh"),
             theirs=official_pckh if clone else None,
-            target=Target("speedup", 10),
+            target=Target("speedup", 2),
             missing="" if clone else "no --hrnet DIR",
             # Percentages of some 44,000 joints: sums of at most 51 × 16 terms in float64.
             tolerance=1e-9,

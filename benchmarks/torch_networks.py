@@ -118,7 +118,7 @@ def _equal_layer(about: dict[str, Any]) -> torch.nn.Module:
     if about["kind"] == "batch_norm":
         norm = torch.nn.BatchNorm2d(about["channels"])
         return torch.nn.Sequential(norm, torch.nn.ReLU(inplace=True)) if about["relu"] else norm
-    if about["kind"] == "enlarge":
+    if about["kind"] == "upsample":
         return torch.nn.Upsample(scale_factor=about["factor"])
     turned = about["kind"] == "transposed"
     kind = torch.nn.ConvTranspose2d if turned else torch.nn.Conv2d

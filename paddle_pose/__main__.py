@@ -12,7 +12,7 @@ TOOLS = {
     "port": "published PyTorch weights to ours and back",
     "draw": "saved predictions on their photos",
     "gallery": "image, truth and prediction side by side, best person to worst",
-    "count": "parameters and multiply-adds of recipes",
+    "count": "parameters and MACs of recipes",
     "render": "a data set of rendered people",
     "quickstart": "render, train, score and draw, in minutes on a CPU",
 }
@@ -35,20 +35,33 @@ def main() -> None:
 def _run(tool: str, words: list[str]) -> None:
     # Each is imported when it is asked for: some take seconds.
     if tool == "recipes":
-        from paddle_pose.commands.recipes import main as run
+        from paddle_pose.commands import recipes
+
+        recipes.main(words)
     elif tool == "port":
-        from paddle_pose.commands.port import main as run
+        from paddle_pose.commands import port
+
+        port.main(words)
     elif tool == "draw":
-        from paddle_pose.commands.draw import main as run
+        from paddle_pose.commands import draw
+
+        draw.main(words)
     elif tool == "gallery":
-        from paddle_pose.commands.gallery import main as run
+        from paddle_pose.commands import gallery
+
+        gallery.main(words)
     elif tool == "count":
-        from paddle_pose.commands.count import main as run
+        from paddle_pose.commands import count
+
+        count.main(words)
     elif tool == "render":
-        from paddle_pose.synthetic.dataset import main as run
+        from paddle_pose.synthetic import dataset
+
+        dataset.main(words)
     else:
-        from paddle_pose.commands.quickstart import main as run
-    run(words)
+        from paddle_pose.commands import quickstart
+
+        quickstart.main(words)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import atomic, write_bytes
 from paddle_pose.skeletons import Skeleton
 
 SIDE_RGB = {"left": (255, 140, 0), "right": (30, 144, 255), "centre": (60, 200, 90)}
@@ -140,14 +141,22 @@ def grid(
 
 
 def write_image(path: Path, image_rgb: np.ndarray) -> None:
-    """Write PNG or JPEG by the name's ending; Raises UserError if the folder cannot be written."""
+    """Write PNG or JPEG by the name's ending.
+
+    Args:
+        path: written whole or not at all.
+        image_rgb: (H, W, 3) uint8.
+
+    Raises:
+        UserError: another ending, or the file cannot be written.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = cv2.imwrite(str(path), np.ascontiguousarray(image_rgb[..., ::-1]))
-    except (OSError, cv2.error) as error:
-        raise UserError(f"{path}: cannot write this image ({error})") from error
-    if not written:
-        raise UserError(f"{path}: cannot write this image; check the folder and the file's ending")
+        _, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image_rgb[..., ::-1]))
+    except cv2.error as error:
+        raise UserError(
+            f"{path}: cannot write an image of that ending; use .png or .jpg"
+        ) from error
+    write_bytes(path, encoded.tobytes())
 
 
 def curves(metrics_jsonl: Path, output: Path) -> None:
@@ -186,8 +195,8 @@ def curves(metrics_jsonl: Path, output: Path) -> None:
     score_axes.set(xlabel="epochs done", ylabel="score")
     for axes in (loss_axes, score_axes):
         axes.grid(alpha=0.3)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(output, dpi=110)
+    with atomic(output) as file:
+        figure.savefig(file, dpi=110, format=output.suffix[1:] or "png")
 
 
 def _marker(points: Sequence) -> str | None:

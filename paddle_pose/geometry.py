@@ -6,7 +6,6 @@ pixel is (0, 0). Scales are in units of 200 image pixels, as MPII's annotations 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 UNIT_PX = 200.0
@@ -38,6 +37,8 @@ def crop_matrix(
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/utils/transforms.py:57 @6f69e46
     """
+    import cv2  # here: scoring a file needs none of it, and it takes its time to load
+
     # The product is taken as an array: a float32 scale gives a float32 width, as in the reference.
     width_px = float((np.atleast_1d(scale_wh) * UNIT_PX)[0])
     angle = np.pi * rotation_deg / 180

@@ -1,6 +1,6 @@
-"""What a recipe is made of, as frozen dataclasses without Paddle: data, crop, codec, training.
+"""What a recipe is made of, as frozen dataclasses without Paddle: data, crop, training.
 
-They stand on the lowest floor so that every room can read its own part of a recipe.
+They stand in the lowest layer so that every folder can read its own part of a recipe.
 """
 
 from __future__ import annotations
@@ -82,16 +82,67 @@ class AugmentSettings:
 
 
 @dataclass(frozen=True)
-class CodecSettings:
-    """Heat-map targets: Gaussian of ``sigma_px`` heat-map cells, ``stride`` input pixels a cell.
+class ParameterGroup:
+    """Parameters that are trained otherwise than the rest; the first group that matches counts.
 
-    ``maps`` says what the network puts out: ``heatmaps`` (as published) or ``logits``, whose
-    softmax over the cells is scaled so that a perfect map is the Gaussian.
+    Attributes:
+        pattern: of their names, as a shell has it: ``backbone.*``, ``*.bias``.
+        rate: × the learning rate; 0 leaves them as they are.
+        decay: × ``l2`` or ``l1``.
     """
 
-    sigma_px: float = 2.0
-    stride: int = 4
-    maps: str = "heatmaps"
+    pattern: str
+    rate: float = 1.0
+    decay: float = 1.0
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam as torch.optim.Adam.
+
+    Attributes:
+        beta1, beta2, epsilon: of Kingma & Ba 2015.
+        l2: × the weight, added to its gradient (no AdamW); 0 for none.
+        l1: × the weight's sign, instead; 0 for none.
+        groups: what differs for some parameters.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    l2: float = 0.0
+    l1: float = 0.0
+    groups: tuple[ParameterGroup, ...] = ()
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """Gradient descent as torch.optim.SGD, without dampening; ``l2`` … ``groups`` as in Adam."""
+
+    momentum: float = 0.9
+    nesterov: bool = False
+    l2: float = 0.0
+    l1: float = 0.0
+    groups: tuple[ParameterGroup, ...] = ()
+
+
+Optimizer = Adam | Momentum
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Other values from an epoch on; the optimiser keeps its moments.
+
+    Attributes:
+        epoch: the first one, from 0.
+        changes: key → value: ``train.learning_rate``, a key of the schedule, or ``augment.…``.
+        restart: the schedule counts steps and epochs from here, its warm-up and milestones too;
+            a cosine or one-cycle schedule then runs from here to the end of the run.
+    """
+
+    epoch: int
+    changes: dict[str, Any] = field(default_factory=dict)
+    restart: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +168,7 @@ class TrainSettings:
         gamma: see milestones.
         warmup_steps: linear warm-up from ``warmup_factor`` of the rate over so many steps.
         warmup_factor: see warmup_steps.
-        weight_decay: L2 added to the gradient, as torch.optim.Adam does; 0 for none.
+        optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks) or ``cell_cross_entropy`` (of logits, unpublished).
@@ -144,7 +195,7 @@ class TrainSettings:
     gamma: float = 0.1
     warmup_steps: int = 0
     warmup_factor: float = 0.001
-    weight_decay: float = 0.0
+    optimizer: Optimizer = Adam()
     clip_norm: float = 0.0
     loss: str = "joints_mse"
     use_target_weight: bool = True
@@ -169,6 +220,39 @@ class EvalSettings:
 
 
 @dataclass(frozen=True)
+class PckhProtocol:
+    """PCKh of people whose head sizes are known (MPII).
+
+    Attributes:
+        thresholds: in head sizes, each with a mean of its own; groups are always at 0.5.
+    """
+
+    thresholds: tuple[float, ...] = (0.5, 0.1, 0.11)
+
+
+@dataclass(frozen=True)
+class OksProtocol:
+    """Average precision over object keypoint similarity (COCO).
+
+    Attributes:
+        oks_nms: OKS above which the lower of two poses of an image is left out; 0 for none.
+        soft_oks_nms: lower and re-order scores instead of leaving poses out.
+        rescore: score = box score × mean keypoint score above ``rescore_threshold``.
+        rescore_threshold: see rescore.
+        box_threshold: detector boxes with a lower score are left out.
+    """
+
+    oks_nms: float = 0.0
+    soft_oks_nms: bool = False
+    rescore: bool = False
+    rescore_threshold: float = 0.2
+    box_threshold: float = 0.0
+
+
+Metric = PckhProtocol | OksProtocol
+
+
+@dataclass(frozen=True)
 class Benchmark:
     """One protocol that a number is measured under.
 
@@ -181,12 +265,7 @@ class Benchmark:
             paper tests MPII's test set with six.
         decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
             or ``argmax``.
-        thresholds: of PCKh, in head sizes; unused by COCO.
-        oks_nms: OKS threshold of the non-maximum suppression; 0 for none (COCO).
-        soft_oks_nms: lower and re-order scores instead of leaving poses out (COCO).
-        rescore: score = box score × mean keypoint score above ``rescore_threshold`` (COCO).
-        rescore_threshold: see rescore.
-        box_threshold: detector boxes with a lower score are left out (COCO).
+        metric: how poses are scored, by the kind of score.
         published: metric name → published value under exactly this protocol.
         source: where the published values stand.
     """
@@ -197,17 +276,31 @@ class Benchmark:
     shift_heatmap: bool = True
     test_scales: tuple[float, ...] = (1.0,)
     decoder: str = "quarter_offset"
-    thresholds: tuple[float, ...] = (0.5, 0.1, 0.11)
-    oks_nms: float = 0.0
-    soft_oks_nms: bool = False
-    rescore: bool = False
-    rescore_threshold: float = 0.2
-    box_threshold: float = 0.0
+    metric: Metric = field(default_factory=PckhProtocol)
     published: dict[str, float] = field(default_factory=dict)
     source: str = ""
 
     def protocol(self) -> dict[str, Any]:
-        """What decides about predictions, as JSON has it: neither thresholds nor published."""
+        """What decides about predictions and their order, as JSON has it, in one level.
+
+        Neither thresholds, which decide nothing about predictions, nor published values.
+        """
         values = asdict(self)
-        del values["published"], values["source"], values["thresholds"]
+        del values["published"], values["source"]
+        values |= values.pop("metric")
+        values.pop("thresholds", None)
         return json.loads(json.dumps(values))
+
+
+def same_protocol(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first key, by name, in which two ``Benchmark.protocol`` differ, with both values.
+
+    None where they are the same. What a file does not say has its default: older files say what
+    is COCO's for MPII too, and older still lack what came later.
+    """
+    default = Benchmark(name="", metric=OksProtocol()).protocol()
+    for key in sorted(one.keys() | other.keys() | default.keys()):
+        has, wants = (given.get(key, default.get(key)) for given in (one, other))
+        if has != wants:
+            return key, has, wants
+    return None

@@ -8,8 +8,10 @@ code computed, and must stay within a tolerance whose origin is stated. The othe
   PADDLE_POSE_REFERENCE_DATA where they are; or
 * live: with ``--reference DIR`` the code of a local clone runs, in a child process with PyTorch.
 
-It prints a table and writes ``reproduce/alignment/<network>.json`` (``live_<network>.json`` for
-live rows): a list of objects
+It prints a table and compares it with ``reproduce/alignment/<network>.json``, for live rows
+``live_<network>.json``. Nothing is written without ``--renew``, and then no row that says what it
+said: of the same code, and all alike but the difference, which moves by rounding. A file is a
+list of objects
 
     {network, step, precision, quantity, difference, tolerance, tolerance_source,
      reference: {repository, commit, file}, evidence: "recorded" | "live", code,
@@ -18,11 +20,12 @@ live rows): a list of objects
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares. ``tolerance`` and ``ok`` are null where a row states the size of an
-effect and judges nothing. ``code`` is a digest of the files of this project that made the row
-(``aligning/freshness.py``); ``--check`` names the files whose rows were made by other code.
+effect and judges nothing. ``code`` is a digest of the functions and classes that the row judges
+(``aligning/freshness.py``). ``--check`` looks at the files alone and names what other code made.
 
-The exit code is 1 when any row is not within its tolerance and, with ``--check``, when one is
-missing or other code made one of recorded arrays (live ones need a clone: they are named only).
+The exit code is 1 when a row is not within its tolerance, when ``--renew`` would change a file and,
+with ``--check``, when a row is missing or other code made one of recorded arrays (live ones need a
+clone: they are named only).
 """
 
 from __future__ import annotations
@@ -44,6 +47,7 @@ from paddle_pose.system import runtime
 
 if TYPE_CHECKING:
     from reproduce.aligning.live import Clone
+    from reproduce.aligning.rows import Row
 
 OUTPUT = Path(__file__).parent / "alignment"
 
@@ -155,6 +159,8 @@ def recorded_jobs(options: argparse.Namespace, shared: Path | None) -> dict[str,
     """What is compared with recorded arrays, by network and data set."""
     from reproduce.aligning.networks import NETWORKS, chosen
 
+    if shared is None:
+        print("=> rows that need the larger records (PADDLE_POSE_REFERENCE_DATA) are left alone")
     return {
         name: (network_jobs if name in NETWORKS else data_jobs)(name, shared, options.quick)
         for name in chosen(options.only)
@@ -196,6 +202,25 @@ def check(folder: Path) -> list[str]:
     return problems
 
 
+def judge_files(folder: Path) -> int:
+    """Say what is wrong with the committed rows; returns the exit code."""
+    from reproduce.aligning import freshness
+
+    problems = [*check(folder), *freshness.stale(folder, "recorded")]
+    print("\n".join(problems or ["=> every step has its rows, and all are within tolerance"]))
+    print("\n".join(f"=> {line}" for line in freshness.stale(folder, "live")))
+    return 1 if problems else 0
+
+
+def judge(rows: Sequence[Row], news: Sequence[str]) -> int:
+    """Say how many rows are within their tolerance; returns the exit code."""
+    judged = [row.ok for row in rows if row.ok is not None]
+    print(f"=> {sum(judged)} of {len(judged)} quantities within their tolerance")
+    if news:
+        print("=> the files differ from this run; --renew writes it into them")
+    return 0 if all(judged) and not news else 1
+
+
 def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -204,8 +229,10 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", metavar="NETWORK", help="one network, or mpii or coco")
-    parser.add_argument("--quick", action="store_true", help="few steps; writes nothing")
-    parser.add_argument("--check", action="store_true", help="judge the written rows, run nothing")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="few steps; tolerances alone are judged")
+    how.add_argument("--check", action="store_true", help="judge the files, run nothing")
+    how.add_argument("--renew", action="store_true", help="write what is new into the files")
     parser.add_argument("--reference", type=Path, metavar="DIR", help="clone to run live")
     parser.add_argument(
         "--torch_python",
@@ -223,7 +250,7 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Align, print, write; returns the exit code."""
+    """Align, print, compare or write; returns the exit code."""
     options = arguments_of(arguments)
     runtime.configure(quiet=True)
     runtime.import_paddle()
@@ -232,16 +259,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from reproduce.aligning.networks import DATA_SETS, reference_data
 
     if options.check:
-        problems = [*check(options.output), *freshness.stale(options.output, "recorded")]
-        print("\n".join(problems or ["=> every step has its rows, and all are within tolerance"]))
-        print("\n".join(f"=> {line}" for line in freshness.stale(options.output, "live")))
-        return 1 if problems else 0
-    shared, clone = reference_data(), None
-    if options.reference is not None:
-        clone = live.recognise(options.reference)
-        jobs = live_jobs(clone, options)
-    else:
-        jobs = recorded_jobs(options, shared)
+        return judge_files(options.output)
+    shared = reference_data()
+    clone = live.recognise(options.reference) if options.reference is not None else None
+    jobs = live_jobs(clone, options) if clone is not None else recorded_jobs(options, shared)
 
     def stays(row: table.Row) -> bool:
         """Rows that this run cannot make."""
@@ -260,18 +281,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 replace(row, code=codes[row.network, row.step]) for row in run_jobs(listed, bar)
             ]
             rows += made
-            if not options.quick:
-                table.write(made, options.output, keep=stays)
+            if options.renew:
+                table.write(table.renewed(made, options.output, keep=stays))
     print(table.table(rows))
     if options.reprod_log is not None:
         for file in reprod_log.write(rows, options.reprod_log):
             print(f"=> {file}")
-    if clone is None and shared is None:
-        print("=> rows that need the larger records (PADDLE_POSE_REFERENCE_DATA) were left alone")
-    bad = [row for row in rows if row.ok is False]
-    judged = sum(row.ok is not None for row in rows)
-    print(f"=> {judged - len(bad)} of {judged} quantities within their tolerance")
-    return 1 if bad else 0
+    news = []
+    if not options.quick and not options.renew:
+        news = table.news(table.renewed(rows, options.output, keep=stays))
+        print("\n".join(news or [f"=> as recorded in {options.output}"]))
+    return judge(rows, news)
 
 
 if __name__ == "__main__":

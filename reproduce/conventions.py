@@ -9,7 +9,6 @@ nothing is written and a record that its file does not give any more is an error
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from paddle_pose.commands.record import write_text
 from paddle_pose.data.mpii import HEAD_BOX_FACTOR, MpiiTruth
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.files import read_json, write_json
 from paddle_pose.metrics import pckh
 from paddle_pose.skeletons import MPII16
 from reproduce import prediction_sets
@@ -237,7 +236,7 @@ def close(one: Any, other: Any) -> bool:
 
 def read(file: Path) -> dict[str, Any]:
     """A committed record, or nothing where there is none."""
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_json(file) if file.is_file() else {}
 
 
 def main() -> None:
@@ -253,7 +252,7 @@ def main() -> None:
         named = {FILE: content} | {FOLDER / f"{n}_curves.json": c for n, c in curves.items()}
         for file, found in named.items():
             if not arguments.check:
-                write_text(file, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+                write_json(file, found)
             elif not close(found, read(file)):
                 raise UserError(f"{file.name}: is stale; run python -m reproduce.conventions")
 

@@ -10,7 +10,6 @@ own photos see ``python -m reproduce.report --gallery DATASET_ROOT``.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,15 +18,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from paddle_pose import configs, drawing, geometry
-from paddle_pose.commands.record import write_text
+from paddle_pose import configs, drawing
+from paddle_pose.commands.gallery import panel
 from paddle_pose.data import mpii
-from paddle_pose.data.images import read_image
-from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
-from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.metrics.pckh import normalised_errors, scored_joints
+from paddle_pose.files import sha256, write_json
+from paddle_pose.metrics.pckh import scored_joints
 from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.system import runtime
 
@@ -39,7 +36,7 @@ PANEL_PX = 224
 RANKS = ("best", "median", "worst")
 PANELS = ("truth", "prediction", "all heat maps", "one heat map")
 RENDERED = "synthetic.json"
-"""What ``data/synthetic.py`` leaves beside its people; without it they are somebody's photos."""
+"""What ``synthetic/dataset.py`` leaves beside its people; without it they are somebody's photos."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +106,13 @@ def panels(
     table: PersonTable, position: int, keypoints: np.ndarray, maps_JHW: np.ndarray, joint: int
 ) -> list[np.ndarray]:
     """PANELS of one person: (P, P', 3) uint8 each."""
-    person, skeleton = table[position], skeleton_named(table.skeleton)
-    size_wh = panel_size(maps_JHW)
-    image = read_image(table.image_root, person.image)
-    matrix = geometry.crop_matrix(person.center_xy, person.scale_wh, 0.0, size_wh)
-    crop = cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_AREA)
-    truth_xy = geometry.transform_points(person.joints_xy, matrix)
-    predicted_xy = geometry.transform_points(keypoints[:, :2], matrix)
-    labelled = (person.visible > 0).astype(float)
-    poses = [np.column_stack([xy, labelled]) for xy in (truth_xy, predicted_xy)]
+    skeleton = skeleton_named(table.skeleton)
+    one = panel(table, position, keypoints, panel_size(maps_JHW))
+    poses = (one.truth, one.prediction)
     return [
-        *(drawing.draw_pose(crop, pose, skeleton, min_score=0.5) for pose in poses),
-        overlay(crop, maps_JHW.max(0)),
-        overlay(crop, maps_JHW[joint]),
+        *(drawing.draw_pose(one.image_rgb, pose, skeleton, min_score=0.5) for pose in poses),
+        overlay(one.image_rgb, maps_JHW.max(0)),
+        overlay(one.image_rgb, maps_JHW[joint]),
     ]
 
 
@@ -135,7 +126,7 @@ def errors_by_person(
     keypoints: np.ndarray, truth: mpii.MpiiTruth, skeleton: Skeleton
 ) -> np.ndarray:
     """(N, J) errors in head sizes; nan where a joint is not labelled or not scored."""
-    errors = normalised_errors(keypoints[:, :, :2] + 1, truth.joints_xy, truth.head_size_px)
+    errors = truth.errors(keypoints)
     return np.where((truth.visible > 0) & scored_joints(skeleton), errors, np.nan)
 
 
@@ -148,27 +139,23 @@ def make(
         UserError: not a data set in MPII's layout, too few people, weights of another network.
     """
     runtime.import_paddle()
-    from paddle_pose.inference import top_down as inference
+    from paddle_pose.codecs.views import View
+    from paddle_pose.commands import predicting
+    from paddle_pose.evaluation import evaluator_for
+    from paddle_pose.evaluation.evaluator import DataFiles
     from paddle_pose.inference.engine import make_forward
     from paddle_pose.models.build import build
     from paddle_pose.weights import checkpoint
 
     if recipe.data.dataset != "mpii":
         raise UserError(f"recipe '{recipe.name}': the gallery needs head sizes, which MPII has")
-    benchmark, split = recipe.benchmark(benchmark_name), recipe.data.val_split
-    table, truth = mpii.load(root, split), mpii.truth(root, split)
-    mpii.require_images(table)
+    benchmark = recipe.benchmark(benchmark_name)
+    evaluator = evaluator_for(recipe, benchmark, DataFiles(root))
+    table, truth = evaluator.table, evaluator.truth
     network = build(recipe.model)
     checkpoint.load_weights(network, weights)
-    keypoints = inference.predict(
-        network,
-        table,
-        recipe.data,
-        recipe.codec,
-        benchmark,
-        batch_size=recipe.eval.batch_size,
-        num_workers=0,
-    )
+    how = predicting.Computing(recipe.eval.batch_size, num_workers=0)
+    keypoints = predicting.poses_of(network, recipe, evaluator, how).keypoints
     skeleton = skeleton_named(table.skeleton)
     errors = errors_by_person(keypoints, truth, skeleton)
     seen = np.isfinite(errors)
@@ -176,12 +163,11 @@ def make(
     means = np.where(seen.any(1), np.nansum(errors, 1) / counts, np.nan)
     places = np.argsort(np.argsort(means, kind="stable"), kind="stable") + 1
     people = chosen(means, each)
-    crops = PersonCrops(table, recipe.data, recipe.codec, with_targets=False)
+    crops = evaluator.samples(1.0)
     images = np.stack([crops[position].image_HWC for _, position in people])
-    forward = make_forward(
-        network, recipe.data, recipe.codec, flip_test=benchmark.flip_test, engine="eager"
-    )
-    maps = inference.merged_maps(forward(images), benchmark, skeleton.flip_order)
+    forward = make_forward(network, recipe.data, flip_test=benchmark.flip_test, engine="eager")
+    view, shift = View(*forward(images)), benchmark.shift_heatmap
+    maps = recipe.codec.heatmaps([view], skeleton.flip_order, shift=shift)
     shown = []
     for index, (rank, position) in enumerate(people):
         joint = int(np.nanargmax(errors[position]))
@@ -213,7 +199,7 @@ def make(
         "panels": PANELS,
         "people": [asdict(one) for one in shown],
     }
-    write_text(folder / "gallery.json", json.dumps(record, indent=1) + "\n")
+    write_json(folder / "gallery.json", record)
     return folder / "gallery.json"
 
 

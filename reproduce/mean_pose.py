@@ -6,17 +6,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.commands.record import write_text
 from paddle_pose.data import mpii
-from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import one_line_errors
 from paddle_pose.evaluation import mpii as evaluation
+from paddle_pose.files import sha256, write_json
 from paddle_pose.geometry import UNIT_PX
 
 
@@ -44,9 +42,8 @@ def main() -> None:
     with one_line_errors():
         root = arguments.dataset_root
         train, valid = mpii.load(root, "train"), mpii.load(root, "valid")
-        scores = evaluation.score_keypoints(
-            place(mean_pose(train), valid), mpii.truth(root, "valid")
-        )
+        found = place(mean_pose(train), valid)
+        scores = evaluation.score_mpii(found, mpii.truth(root, "valid")).values
         record = {
             "what": "mean pose of the training people, in everybody's crop",
             "train_people": len(train),
@@ -54,7 +51,7 @@ def main() -> None:
             "files": {file.name: sha256(file) for file in (*train.files, *valid.files)},
             "scores": scores,
         }
-        write_text(arguments.output, json.dumps(record, indent=1) + "\n")
+        write_json(arguments.output, record)
         print(f"=> mean pose: Mean={scores['Mean']:.3f} Mean@0.1={scores['Mean@0.1']:.3f}")
 
 

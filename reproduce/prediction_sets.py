@@ -16,8 +16,8 @@ import numpy as np
 
 from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
-from paddle_pose.data.mpii_files import sha256
 from paddle_pose.errors import UserError
+from paddle_pose.files import sha256
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
 from paddle_pose.poses import predictions
@@ -130,7 +130,7 @@ def read_joints(file: Path) -> np.ndarray:
     ``detections_our_format.mat`` as well.
     """
     found = predictions.read(file, 1, joints=len(MPII16), skeleton=MPII16.name)
-    return found.keypoints[:, :, :2] + 1.0
+    return found.poses.keypoints[:, :, :2] + 1.0
 
 
 def read_truth(dataset_root: Path) -> MpiiTruth:

@@ -21,7 +21,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
 )
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark
+from paddle_pose.settings import Benchmark, OksProtocol
 
 FILE = Path(__file__).parent / "published.csv"
 
@@ -304,12 +304,15 @@ def protocol_of(
 
 
 def _suppression(benchmark: Benchmark) -> str:
+    rules = benchmark.metric
+    if not isinstance(rules, OksProtocol):
+        return "none"
     parts = []
-    if benchmark.oks_nms:
-        kind = "soft_oks_nms" if benchmark.soft_oks_nms else "oks_nms"
-        parts.append(f"{kind} {benchmark.oks_nms:g}")
-    if benchmark.rescore:
-        parts.append(f"rescored above {benchmark.rescore_threshold:g}")
-    if benchmark.box_threshold:
-        parts.append(f"boxes above {benchmark.box_threshold:g}")
+    if rules.oks_nms:
+        kind = "soft_oks_nms" if rules.soft_oks_nms else "oks_nms"
+        parts.append(f"{kind} {rules.oks_nms:g}")
+    if rules.rescore:
+        parts.append(f"rescored above {rules.rescore_threshold:g}")
+    if rules.box_threshold:
+        parts.append(f"boxes above {rules.box_threshold:g}")
     return "; ".join(parts) or "none"

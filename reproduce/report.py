@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from paddle_pose import configs
-from paddle_pose.commands.record import write_text
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.files import write_text
 from paddle_pose.system import runtime
 from reproduce import gallery, readme
 from reproduce.reporting import chinese, contents
@@ -107,7 +107,6 @@ def write_photo_page(options: argparse.Namespace) -> None:
         )
         writer = PageWriter(page_file)
         text = writer.render(contents.TITLE, contents.LEAD, contents.sections(folder))
-    page_file.parent.mkdir(parents=True, exist_ok=True)
     write_text(page_file, text)
     print(f"=> {options.page}")
 

@@ -15,8 +15,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from paddle_pose.commands.record import write_text
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.files import json_text, write_text
 
 FILE = Path(__file__).parent / "training_logs.json"
 SOURCE = "txyugood/PaddlePose @285ebf4:"
@@ -180,7 +180,7 @@ def main() -> None:
             "learning_rate": "5e-4, a tenth from epoch 170 and again from epoch 200 (from 0)",
             "runs": runs,
         }
-        text = json.dumps(content, indent=1, ensure_ascii=False)
+        text = json_text(content, indent=1)
         write_text(FILE, re.sub(r"\n {5,}(?=-?\d+(\.\d+)?,?\n)", " ", text) + "\n")
 
 

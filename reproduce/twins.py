@@ -14,15 +14,13 @@ python -m reproduce.twins steps --config … (and TORCH -m reproduce.twins torch
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from paddle_pose import configs
-from paddle_pose.commands import record
 from paddle_pose.errors import one_line_errors
-from paddle_pose.evaluation import people
+from paddle_pose.files import write_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import runtime
 
@@ -104,7 +102,8 @@ def first_steps(
     from tqdm import trange
 
     from paddle_pose.data.loader import steps_per_epoch, training_batches
-    from paddle_pose.data.top_down import PersonCrops
+    from paddle_pose.evaluation.evaluator import DataFiles
+    from paddle_pose.evaluation.task import task_for
     from paddle_pose.models.build import build
     from paddle_pose.training import loop as training
     from paddle_pose.training.schedules import learning_rate
@@ -116,22 +115,20 @@ def first_steps(
     checkpoint.load_weights(network, initial)
     network.train()
     trainer = training.Trainer(network, recipe.train, recipe.data)
-    table = people.training_people(recipe, dataset_root, None)
-    crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed)
+    files = DataFiles(dataset_root)
+    task, _ = task_for(recipe, files, files)
     size, epochs = recipe.train.batch_size, recipe.train.epochs
     batches = training_batches(
-        crops, batch_size=size, epochs=epochs, seed=recipe.seed, num_workers=0
+        task.samples, batch_size=size, epochs=epochs, seed=recipe.seed, num_workers=0
     )
-    per_epoch = steps_per_epoch(len(table), size, drop_last=False)
+    per_epoch = steps_per_epoch(len(task.samples), size, drop_last=False)
     dtype = paddle.get_default_dtype()
     losses = []
     for step in trange(steps, unit="step"):
         batch = next(batches)
-        batch = replace(
-            batch, targets=batch.targets.astype(dtype), weights=batch.weights.astype(dtype)
-        )
-        loss, _ = trainer.step(batch, learning_rate(recipe.train, step, per_epoch))
-        losses.append(float(loss))
+        batch = replace(batch, targets={k: v.astype(dtype) for k, v in batch.targets.items()})
+        parts, _ = trainer.step(batch, learning_rate(recipe.train, step, per_epoch))
+        losses.append(sum(float(part) for part in parts.values()))
     return losses
 
 
@@ -146,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         losses = first_steps(
             recipe, options.initial, options.dataset_root, options.steps, float64=options.float64
         )
-        record.write_text(options.output_dir / "losses.json", json.dumps(losses) + "\n")
+        write_json(options.output_dir / "losses.json", losses, indent=None)
     else:
         from reproduce.twins_torch import train
 

@@ -13,11 +13,11 @@ them compares with nothing published.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.evaluation import mpii as evaluation
+from paddle_pose.files import read_json, write_json
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
 from paddle_pose.poses import predictions
@@ -55,9 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def scored_hits(found: Predictions, truth: MpiiTruth) -> np.ndarray:
     """(N, T) joints of each person within each of THRESHOLDS, over the scored joints."""
     joints = pckh.scored_joints(MPII16)
-    errors = pckh.normalised_errors(
-        found.keypoints[:, :, :2] + 1.0, truth.joints_xy, truth.head_size_px
-    )
+    errors = truth.errors(found.poses.keypoints)
     columns = [pckh.hits(errors, truth.visible, t)[:, joints].sum(1) for t in THRESHOLDS.values()]
     return np.column_stack(columns)
 
@@ -138,7 +137,8 @@ def read_predictions(folder: Path, truth: MpiiTruth) -> Predictions | None:
     if file is None:
         return None
     found = predictions.read(file, 0, joints=len(MPII16), skeleton=MPII16.name)
-    return predictions.for_rows(found, file, np.arange(len(truth)), len(truth))
+    predictions.require_whole(found, file, len(truth), len(truth))
+    return predictions.one_each(found, file, np.arange(len(truth)))
 
 
 def pairs_in(runs: Path) -> list[tuple[str, int, Path]]:
@@ -160,8 +160,9 @@ def score_runs(runs: Path, dataset_root: Path, output_dir: Path) -> dict[str, An
                 continue
             target = output_dir / f"{pair.name}_{side}"
             copy_run(pair / side, target)
-            scores = evaluation.score_mpii(one, truth, resamples=RESAMPLES)
-            evaluation.write_scores(scores, target / "scores.json", recipe=one.recipe, run=side)
+            scores = evaluation.score_mpii(one.poses.keypoints, truth, resamples=RESAMPLES)
+            facts = {"note": evaluation.THRESHOLD_NOTE, "recipe": one.recipe, "run": side}
+            write_json(target / "scores.json", {**asdict(scores), **facts})
             values[side] = {t: round(scores.values[t], 4) for t in THRESHOLDS}
             values[f"{side}_intervals"] = {
                 t: [round(end, 4) for end in scores.intervals[t]] for t in THRESHOLDS
@@ -190,7 +191,7 @@ def read_first_steps(folder: Path) -> dict[str, Any]:
         file = folder / f"{name}_paddle_{precision}" / "losses.json"
         if not file.is_file():
             continue
-        paddle, torch = (np.array(json.loads(f.read_text("utf-8"))) for f in (file, other))
+        paddle, torch = (np.array(read_json(f)) for f in (file, other))
         steps = min(len(paddle), len(torch))
         relative = np.abs(paddle[:steps] - torch[:steps]) / np.abs(torch[:steps])
         parted = {
@@ -213,8 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     twins = score_runs(options.runs, options.dataset_root, options.output_dir)
     steps = read_first_steps(options.runs / "first_steps")
     for name, content in (("twins.json", twins), ("first_steps.json", steps)):
-        text = json.dumps(content, indent=1)
-        record.write_text(options.output_dir / name, text + "\n")
+        write_json(options.output_dir / name, content)
     for name, twin in twins.items():
         for threshold, words in twin["judgement"].items():
             print(f"{name} {threshold}: {words}")

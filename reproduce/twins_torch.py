@@ -8,7 +8,6 @@ the Paddle side uses, which are free of Paddle too.
 
 from __future__ import annotations
 
-import json
 import math
 import subprocess
 import sys
@@ -23,19 +22,18 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from paddle_pose.codecs import heatmap
+from paddle_pose.codecs.views import View
 from paddle_pose.commands import record
 from paddle_pose.data.order import epoch_order
-from paddle_pose.data.records import PersonTable
-from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.data.top_down import PersonCrops, Sample
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation import people
-from paddle_pose.evaluation.people import predictions_of
+from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
+from paddle_pose.evaluation.task import task_for
+from paddle_pose.files import write_json
 from paddle_pose.models.architectures import HRNet, NewellHourglass
-from paddle_pose.poses import predictions
+from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.recipes.recipe import Recipe, dump_yaml
 from paddle_pose.settings import DataSettings
-from paddle_pose.skeletons import skeleton_named
 from paddle_pose.training.schedules import learning_rate
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -158,43 +156,32 @@ class Normalizer:
         return ((images / 255 - self._mean) / self._std).contiguous()
 
 
-def batches(crops: PersonCrops, recipe: Recipe) -> Iterator[tuple[int, int, list[np.ndarray]]]:
-    """(epoch, step, columns) of every batch of the run: those of ``data.loader``."""
+def batches(crops: PersonCrops, recipe: Recipe) -> Iterator[tuple[int, int, list[Sample]]]:
+    """(epoch, step, samples) of every batch of the run: those of ``data.loader``."""
     size = recipe.train.batch_size
     for epoch in range(recipe.train.epochs):
         order = epoch_order(len(crops), recipe.seed, epoch)
         for step in range(-(-len(crops) // size)):
             chosen = order[step * size : (step + 1) * size]
-            samples = [crops[(epoch, int(index))] for index in chosen]
-            yield epoch, step, [np.stack(column) for column in zip(*samples, strict=True)]
+            yield epoch, step, [crops[(epoch, int(index))] for index in chosen]
 
 
 @torch.no_grad()
-def predict(
-    twin: Official, normalize: Normalizer, table: PersonTable, recipe: Recipe
-) -> np.ndarray:
-    """(N, J, 3) key points, by the recipe's first benchmark, decoded by this project."""
-    benchmark, size = recipe.benchmarks[0], recipe.eval.batch_size
-    order = skeleton_named(table.skeleton).flip_order
-    crops = PersonCrops(table, recipe.data, recipe.codec, with_targets=False)
+def predict(twin: Official, normalize: Normalizer, evaluator: Evaluator, recipe: Recipe) -> Poses:
+    """Everybody's poses by the evaluator's benchmark, decoded by this project."""
+    benchmark, size = evaluator.benchmark, recipe.eval.batch_size
+    order, crops = evaluator.skeleton.flip_order, evaluator.samples(1.0)
     twin.network.eval()
     found = []
-    for first in range(0, len(table), size):
-        samples = [crops[index] for index in range(first, min(first + size, len(table)))]
+    for first in range(0, len(crops), size):
+        samples = [crops[index] for index in range(first, min(first + size, len(crops)))]
         images = normalize(np.stack([sample.image_HWC for sample in samples]))
-        both = torch.cat([images, images.flip(3)])
-        maps = twin.forward(both).float().numpy()
-        people_here = len(samples)
-        merged = heatmap.merge_flip(
-            maps[:people_here], maps[people_here:], order, shift=benchmark.shift_heatmap
-        )
-        cells, scores = heatmap.decode(merged, benchmark.decoder, sigma_px=recipe.codec.sigma_px)
-        center = np.stack([sample.center_xy for sample in samples])
-        scale = np.stack([sample.scale_wh for sample in samples])
-        xy = heatmap.to_image(cells, center, scale, (merged.shape[3], merged.shape[2]))
-        found.append(np.concatenate([xy, scores[..., None]], 2))
+        maps = twin.forward(torch.cat([images, images.flip(3)])).float().numpy()
+        view = View(*({"heatmaps": half} for half in np.split(maps, 2)))
+        place = Place.stacked([sample.place for sample in samples])
+        found.append(recipe.codec.decode([view], place, benchmark, order))
     twin.network.train()
-    return np.concatenate(found)
+    return evaluator.finish(Poses.joined(found))
 
 
 def train(
@@ -223,26 +210,27 @@ def train(
         for layer in twin.network.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
                 layer.eps = float(np.float32(layer.eps))
-    table = people.training_people(recipe, dataset_root, None)
-    crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed)
+    files = DataFiles(dataset_root)
+    task, recipe = task_for(recipe, files, files)
     normalize = Normalizer(recipe.data, dtype)
     optimizer = torch.optim.Adam(twin.network.parameters(), lr=recipe.train.learning_rate)
-    run = _Run(recipe, twin, normalize, output_dir, dataset_root, len(table))
+    run = _Run(recipe, twin, normalize, output_dir, task.evaluator, len(task.samples))
     total = steps or recipe.train.epochs * run.steps_per_epoch
     losses = []
     with tqdm(total=total, unit="step", dynamic_ncols=True) as bar:
-        for done, (epoch, step, columns) in enumerate(batches(crops, recipe)):
+        for done, (epoch, step, samples) in enumerate(batches(task.samples, recipe)):
             if done == total:
                 break
             run.batch_arrived()
             rate = learning_rate(recipe.train, done, run.steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            images, targets, weights = columns[:3]
-            maps = twin.forward(normalize(images))
-            loss = twin.loss(
-                maps, torch.from_numpy(targets).to(dtype), torch.from_numpy(weights).to(dtype)
+            maps = twin.forward(normalize(np.stack([sample.image_HWC for sample in samples])))
+            targets, weights = (
+                torch.from_numpy(np.stack([sample.targets[name] for sample in samples])).to(dtype)
+                for name in ("heatmaps", "weights")
             )
+            loss = twin.loss(maps, targets, weights)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -253,7 +241,7 @@ def train(
     if steps is None:
         run.finish()
     else:
-        record.write_text(output_dir / "losses.json", json.dumps(losses) + "\n")
+        write_json(output_dir / "losses.json", losses, indent=None)
 
 
 class _Run:
@@ -265,13 +253,13 @@ class _Run:
         twin: Official,
         normalize: Normalizer,
         output_dir: Path,
-        dataset_root: Path,
+        evaluator: Evaluator,
         count: int,
     ) -> None:
         self.recipe, self.twin, self.normalize = recipe, twin, normalize
         self.steps_per_epoch = -(-count // recipe.train.batch_size)
         self.folder = record.RunFolder(output_dir)
-        self.validation = people.validation_people(recipe, dataset_root)
+        self.evaluator = evaluator
         self._losses: list[float] = []
         self._scores: dict[str, float] = {}
         self._mark, self._reading, self._began = time.perf_counter(), 0.0, time.perf_counter()
@@ -312,17 +300,13 @@ class _Run:
             )
             self._losses, self._reading, self._began = [], 0.0, time.perf_counter()
         if last and ((epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs):
-            keypoints = predict(self.twin, self.normalize, self.validation.table, self.recipe)
-            self._scores = self.validation.score(keypoints)
+            poses = predict(self.twin, self.normalize, self.evaluator, self.recipe)
+            file = self.folder.root / "predictions.json"
+            self.evaluator.write(poses, file, recipe=self.recipe.name)
+            self._scores = self.evaluator.score(self.evaluator.read(file)).values
             rounded = {name: round(value, 4) for name, value in self._scores.items()}
             self.folder.metric(kind="eval", epoch=epoch, **rounded)
             tqdm.write(f"[EVAL] epoch: {epoch + 1} Mean={self._scores['Mean']:.3f}")
-            if epoch + 1 == settings.epochs:
-                table = self.validation.table
-                predictions.write_json(
-                    predictions_of(table, keypoints, recipe=self.recipe.name),
-                    self.folder.root / "predictions.json",
-                )
             self._began = time.perf_counter()
         self._mark = time.perf_counter()
 

@@ -11,7 +11,6 @@ official code step by step, as recorded or as run live from a clone; not trained
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose import configs
-from paddle_pose.errors import UserError
+from paddle_pose.files import read_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
 from reproduce import published
@@ -116,12 +115,12 @@ def _not_trained(row: PublishedRow) -> str:
 def _trained(row: PublishedRow, run: Path, root: Path) -> Verdict | None:
     """The run's score under the row's protocol, if it was scored so."""
     for file in sorted(run.glob("*.json")):
-        content = _json(file)
+        content = read_json(file)
         if "values" not in content or not content.get("benchmark"):
             continue  # another record, or scores of predictions that state no protocol
         if (
             content.get("weights_sha256")
-            not in _json(run / "record.json")["result"]["sha256"].values()
+            not in read_json(run / "record.json")["result"]["sha256"].values()
         ):
             continue
         benchmark = benchmark_of(content["benchmark"])
@@ -158,7 +157,7 @@ def shortfalls(run: Path, recipe: Recipe, weights: str) -> tuple[str, ...]:
         recipe: as published.
         weights: name of the weights it must have begun with; empty for none.
     """
-    record = _json(run / "record.json")
+    record = read_json(run / "record.json")
     if record.get("recipe") != recipe.name:
         return (f"recipe {record.get('recipe')}",)
     found = []
@@ -189,7 +188,7 @@ def rescored_values(row: PublishedRow, root: Path = ROOT) -> dict[str, float]:
     """
     if not row.predictions:
         return {}
-    scores = _json(root / "rescored" / f"{row.predictions}_curves.json")["scores"]
+    scores = read_json(root / "rescored" / f"{row.predictions}_curves.json")["scores"]
     protocol = row.protocol
     if protocol.metric != "Mean":
         names = [protocol.metric]
@@ -234,7 +233,7 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
     for name, steps in zip(_alignment_names(row), (NETWORK_STEPS, DATA_STEPS), strict=True):
         present = set()
         for file in _alignment_files(name, root):
-            judged = [entry for entry in _json(root / file) if entry["ok"] is not None]
+            judged = [entry for entry in read_json(root / file) if entry["ok"] is not None]
             for entry in judged:
                 if not entry["ok"]:
                     return f"{file}: {entry['step']} is outside its tolerance"
@@ -243,13 +242,6 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         if absent:
             return f"alignment/{name}.json: no record of {', '.join(absent)}"
     return ""
-
-
-def _json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise UserError(f"{file}: cannot be read as JSON ({error})") from error
 
 
 # --- what would settle an open row

@@ -16,10 +16,10 @@ FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 LAYERS = {
     1: "errors files geometry skeletons settings system onednn",
     2: "models weights poses synthetic",
-    3: "codecs",
-    4: "data metrics recipes",
-    5: "training inference evaluation porting drawing",
-    6: "configs",
+    3: "codecs metrics",
+    4: "data recipes",
+    5: "configs",
+    6: "training inference evaluation porting drawing",
     7: "commands",
 }
 PURE = ("skeletons", "geometry", "settings", "codecs", "poses", "metrics")
@@ -188,3 +188,10 @@ def test_readme_tree_is_complete():
     wanted += [f.name for f in ROOT.glob("*.py")]
     missing = [path for path in wanted if path not in listed and "__init__" not in path]
     assert not missing
+
+
+def test_contributing_names_the_same_layers():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d)(?: facts)? \| (.*?) \|$", text, re.MULTILINE)
+    said = {int(layer): set(re.findall(r"`(\w+)`", folders)) for layer, folders in rows}
+    assert said == {layer: set(folders.split()) for layer, folders in LAYERS.items()}

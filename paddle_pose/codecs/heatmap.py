@@ -3,25 +3,135 @@
 Followed from HRNet: the rounding of the target's centre, the empty patch that keeps weight 1, the
 quarter offset that needs both axes inside, (0, 0) for an empty map. The two decoders that mmpose
 has its own rules for (``quarter_offset_per_axis``, ``dark``) follow mmpose: -1 for an empty map.
-Not here: UDP and the integral.
+Not here: UDP and the integral. OpenCV is imported where it works: reading a recipe needs none.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
-from paddle_pose.codecs import peaks
+from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.settings import DECODERS, CodecSettings
+from paddle_pose.poses.poses import Place, Poses
+from paddle_pose.settings import DECODERS, Benchmark
+
+MAPS = ("heatmaps", "logits")
+"""What a network may put out (HeatmapCodec.maps)."""
 
 
-def heatmap_size(image_size_wh: tuple[int, int], codec: CodecSettings) -> tuple[int, int]:
-    """(width, height) of the heat maps of a crop, in cells."""
-    return image_size_wh[0] // codec.stride, image_size_wh[1] // codec.stride
+@dataclass(frozen=True)
+class HeatmapCodec:
+    """Heat-map targets: Gaussian of ``sigma_px`` heat-map cells, ``stride`` input pixels a cell.
+
+    ``maps`` says what the network puts out: ``heatmaps`` (as published) or ``logits``, whose
+    softmax over the cells is scaled so that a perfect map is the Gaussian.
+    """
+
+    sigma_px: float = 2.0
+    stride: int = 4
+    maps: str = "heatmaps"
+
+    def encode(
+        self, joints_xy: np.ndarray, visible: np.ndarray, image_size_wh: tuple[int, int]
+    ) -> dict[str, np.ndarray]:
+        """Joints (J, 2) in crop pixels -> ``heatmaps`` (J, h, w) and ``weights`` (J,), float32.
+
+        A weight is the joint's ``visible`` value, and 0 where the Gaussian lies wholly outside.
+        Quirk: one that ends exactly at the border (exclusive end 0) draws nothing and keeps its
+        weight.
+
+        Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:233
+        @6f69e46
+        """
+        width, height = image_size_wh[0] // self.stride, image_size_wh[1] // self.stride
+        cell_x_px, cell_y_px = image_size_wh[0] / width, image_size_wh[1] / height
+        heatmaps = np.zeros((len(joints_xy), height, width), np.float32)
+        weights = np.array(visible, np.float32)
+        patch = _gaussian_patch(float(self.sigma_px))
+        for joint in np.flatnonzero(weights > 0.5):
+            x, y = joints_xy[joint].tolist()
+            columns = _patch_range(int(x / cell_x_px + 0.5), self.sigma_px, width)
+            rows = _patch_range(int(y / cell_y_px + 0.5), self.sigma_px, height)
+            if columns is None or rows is None:
+                weights[joint] = 0
+                continue
+            left, right, patch_left = columns
+            top, bottom, patch_top = rows
+            heatmaps[joint, top:bottom, left:right] = patch[
+                patch_top : patch_top + bottom - top, patch_left : patch_left + right - left
+            ]
+        return {"heatmaps": heatmaps, "weights": weights}
+
+    def heatmaps(self, views: Sequence[View], flip_order: np.ndarray, *, shift: bool) -> np.ndarray:
+        """(B, J, h, w) float32, about 1 at a joint that is certain: the mean over all views.
+
+        Raises:
+            UserError: a view whose scale is not positive, or none at all.
+        """
+        scales = [view.scale for view in views]
+        if not scales or min(scales) <= 0:
+            raise UserError(f"test_scales={scales}: must be positive numbers, such as [1.0]")
+        maps = []
+        for view in views:
+            one = self._positive(view.outputs["heatmaps"])
+            if view.mirrored is not None:
+                one = merge_flip(one, self._positive(view.mirrored["heatmaps"]), flip_order, shift)
+            maps.append(rescale_maps(one, view.scale))
+        return maps[0] if len(maps) == 1 else np.mean(maps, axis=0)
+
+    def _positive(self, maps_BJHW: np.ndarray) -> np.ndarray:
+        """Maps as they left the network -> float32 heat maps.
+
+        Logits become a distribution over the cells × 2πσ², the sum of the Gaussian of peak 1.
+        """
+        maps_BJHW = _float32(maps_BJHW)
+        if self.maps == "heatmaps":
+            return maps_BJHW
+        cells_BJHW = np.exp(maps_BJHW - maps_BJHW.max((2, 3), keepdims=True))
+        gaussian_sum = np.float32(2 * math.pi * self.sigma_px**2)
+        cells_BJHW *= gaussian_sum / cells_BJHW.sum((2, 3), keepdims=True)
+        return cells_BJHW
+
+    def decode(
+        self, views: Sequence[View], place: Place, benchmark: Benchmark, flip_order: np.ndarray
+    ) -> Poses:
+        """One pose for each of the B inputs; a joint's score is its map's maximum.
+
+        Raises:
+            UserError: unknown decoder, impossible scales.
+        """
+        maps = self.heatmaps(views, flip_order, shift=benchmark.shift_heatmap)
+        cells, scores = decode(maps, benchmark.decoder, sigma_px=self.sigma_px)
+        size_wh = maps.shape[3], maps.shape[2]
+        image_xy = to_image(cells, place.center_xy, place.scale_wh, size_wh)
+        return Poses.at(place, np.concatenate([image_xy, scores[..., None]], axis=2))
+
+    def require_sound(self, image_size_wh: tuple[int, int], loss: str) -> None:
+        """Raises UserError for values that no training can have, by their keys."""
+        width, height = image_size_wh
+        if self.stride < 1 or width % self.stride or height % self.stride:
+            raise UserError(
+                f"codec.stride: must divide data.image_size_wh, {width}×{height}, got {self.stride}"
+            )
+        widest = max(width, height) / self.stride
+        if not 0 < self.sigma_px <= widest:
+            raise UserError(
+                f"codec.sigma_px: must be above 0 and at most the map's {widest:g} cells, "
+                f"got {self.sigma_px}"
+            )
+        if self.maps not in MAPS:
+            raise UserError(f"codec.maps: unknown '{self.maps}'{nearest(self.maps, MAPS)}")
+        if (self.maps == "logits") != (loss == "cell_cross_entropy"):
+            raise UserError(
+                f"codec.maps={self.maps} does not go with train.loss={loss}: "
+                "logits and cell_cross_entropy belong together"
+            )
 
 
 @lru_cache(maxsize=8)
@@ -46,39 +156,6 @@ def _patch_range(center: int, sigma_px: float, cells: int) -> tuple[int, int, in
     return max(0, begin), min(end, cells), max(0, -begin)
 
 
-def encode(
-    joints_xy: np.ndarray,
-    visible: np.ndarray,
-    image_size_wh: tuple[int, int],
-    codec: CodecSettings,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (J, 2) in crop pixels -> targets (J, H, W) float32 and loss weights (J,) float32.
-
-    A weight is the joint's ``visible`` value, and 0 where the Gaussian lies wholly outside. Quirk:
-    one that ends exactly at the border (exclusive end 0) draws nothing and keeps its weight.
-
-    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:233 @6f69e46
-    """
-    width, height = heatmap_size(image_size_wh, codec)
-    cell_x_px, cell_y_px = image_size_wh[0] / width, image_size_wh[1] / height
-    targets = np.zeros((len(joints_xy), height, width), np.float32)
-    weights = np.array(visible, np.float32)
-    patch = _gaussian_patch(float(codec.sigma_px))
-    for joint in np.flatnonzero(weights > 0.5):
-        x, y = joints_xy[joint].tolist()
-        columns = _patch_range(int(x / cell_x_px + 0.5), codec.sigma_px, width)
-        rows = _patch_range(int(y / cell_y_px + 0.5), codec.sigma_px, height)
-        if columns is None or rows is None:
-            weights[joint] = 0
-            continue
-        left, right, patch_left = columns
-        top, bottom, patch_top = rows
-        targets[joint, top:bottom, left:right] = patch[
-            patch_top : patch_top + bottom - top, patch_left : patch_left + right - left
-        ]
-    return targets, weights
-
-
 def decode(
     heatmaps_BJHW: np.ndarray, decoder: str, *, sigma_px: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -95,52 +172,17 @@ def decode(
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/inference.py:18 @6f69e46;
     open-mmlab/mmpose mmpose/codecs/utils/refinement.py:10 @759b39c
     """
-    _require_known(decoder)
-    maps = _float32(heatmaps_BJHW)
-    coords, scores = _at_peaks(peaks.find(maps), maps.shape, decoder)
-    if decoder == "dark":
-        _refine_dark(coords, scores, maps, sigma_px)
-    return coords, scores
-
-
-def decode_flipped(
-    heatmaps_BJHW: np.ndarray,
-    flipped_BJHW: np.ndarray,
-    flip_order: np.ndarray,
-    decoder: str,
-    *,
-    shift: bool,
-    sigma_px: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """``decode(merge_flip(…))``, number for number, without writing the merged maps out."""
-    if decoder == "dark":  # looks at whole maps
-        merged = merge_flip(heatmaps_BJHW, flipped_BJHW, flip_order, shift)
-        return decode(merged, decoder, sigma_px=sigma_px)
-    _require_known(decoder)
-    maps, flipped = _float32(heatmaps_BJHW), _float32(flipped_BJHW)
-    found = peaks.find_merged(maps, flipped, flip_order, shift=shift)
-    return _at_peaks(found, maps.shape, decoder)
-
-
-def _float32(maps: np.ndarray) -> np.ndarray:
-    """Maps of any precision in float32; uint16 are the bits of Paddle's bfloat16."""
-    if maps.dtype == np.uint16:
-        return (maps.astype(np.uint32) << 16).view(np.float32)
-    return np.asarray(maps, np.float32)
-
-
-def _require_known(decoder: str) -> None:
     if decoder not in DECODERS:
         raise UserError(f"unknown decoder '{decoder}'{nearest(decoder, DECODERS)}")
-
-
-def _at_peaks(
-    found: peaks.Peaks, shape_BJHW: tuple[int, ...], decoder: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (B, J, 2) and scores (B, J) of maxima, by every rule that looks no further."""
-    people, joints, height, width = shape_BJHW
-    y, x = np.divmod(found.cells, width)
-    scores, right, left, below, above = found.values
+    maps = _float32(heatmaps_BJHW)
+    people, joints, height, width = maps.shape
+    flat = maps.reshape(people * joints, height * width)
+    cells = flat.argmax(axis=1)
+    y, x = np.divmod(cells, width)
+    # The maximum, and what stands right, left, below and above: used where that is in the map.
+    around = cells + np.arange(len(flat)) * (height * width)
+    around = around + np.array([0, 1, -1, width, -width])[:, None]
+    scores, right, left, below, above = flat.take(around, mode="clip") if len(flat) else flat.T[:5]
     is_peak = scores > 0
     coords = np.stack([x, y], axis=1).astype(np.float32)
     coords[~is_peak] = 0 if decoder in ("argmax", "quarter_offset") else -1
@@ -152,7 +194,17 @@ def _at_peaks(
             inside_x, inside_y = inside_x & (y > 0), inside_y & (x > 0)
         coords[:, 0] += _quarter(right - left, inside_x & is_peak)
         coords[:, 1] += _quarter(below - above, inside_y & is_peak)
-    return coords.reshape(people, joints, 2), scores.reshape(people, joints)
+    coords, scores = coords.reshape(people, joints, 2), scores.reshape(people, joints)
+    if decoder == "dark":
+        _refine_dark(coords, scores, maps, sigma_px)
+    return coords, scores
+
+
+def _float32(maps: np.ndarray) -> np.ndarray:
+    """Maps of any precision in float32; uint16 are the bits of Paddle's bfloat16."""
+    if maps.dtype == np.uint16:
+        return (maps.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(maps, np.float32)
 
 
 def _quarter(slope: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -185,6 +237,8 @@ def _dark_step(maps: np.ndarray, y: np.ndarray, x: np.ndarray, kernel: int) -> n
     """(N, 2) Newton step from the maxima (x, y) of positive maps (N, H, W)."""
     if not len(maps):
         return np.zeros((0, 2), np.float32)
+    import cv2
+
     count, height, width = maps.shape
     # All maps below each other, kept apart by as many empty rows as the blur reaches: one call.
     tall = np.zeros((count, height + kernel // 2, width), np.float32)
@@ -212,10 +266,7 @@ def _dark_step(maps: np.ndarray, y: np.ndarray, x: np.ndarray, kernel: int) -> n
 
 
 def merge_flip(
-    heatmaps_BJHW: np.ndarray,
-    flipped_BJHW: np.ndarray,
-    flip_order: np.ndarray,
-    shift: bool,
+    heatmaps_BJHW: np.ndarray, flipped_BJHW: np.ndarray, flip_order: np.ndarray, shift: bool
 ) -> np.ndarray:
     """Mean, in float32, of the heat maps and those of the mirrored image, mirrored back.
 
@@ -224,7 +275,36 @@ def merge_flip(
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/function.py:141 @6f69e46
     """
-    return peaks.merge(_float32(heatmaps_BJHW), _float32(flipped_BJHW), flip_order, shift=shift)
+    import cv2
+
+    maps = _float32(heatmaps_BJHW)
+    swapped = _float32(flipped_BJHW).take(flip_order, axis=1).reshape(-1, maps.shape[3])
+    merged, first = np.empty_like(swapped), int(shift)
+    cv2.flip(swapped[:, first:], 1, merged[:, first:])  # NumPy's [::-1] takes ten times as long
+    if shift:
+        merged[:, 0] = swapped[:, -1]
+    merged = merged.reshape(maps.shape)
+    merged += maps
+    merged *= np.float32(0.5)
+    return merged
+
+
+def rescale_maps(maps_BJHW: np.ndarray, scale: float) -> np.ndarray:
+    """Heat maps of a crop ``scale`` times as large -> on the cells of the plain crop, bilinear.
+
+    Both crops share their centre, which lies at half the map's size (see ``to_image``).
+    """
+    if scale == 1.0:
+        return maps_BJHW
+    import cv2
+
+    people, joints, height, width = maps_BJHW.shape
+    shift_xy = 0.5 * np.array([width, height]) * (1 - 1 / scale)
+    matrix = np.column_stack([np.eye(2) / scale, shift_xy])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flat = maps_BJHW.reshape(people * joints, height, width)
+    moved = [cv2.warpAffine(one, matrix, (width, height), flags=flags) for one in flat]
+    return np.stack(moved).reshape(maps_BJHW.shape)
 
 
 def to_image(

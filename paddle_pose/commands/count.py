@@ -1,8 +1,8 @@
-"""Parameters and multiply-adds of the recipes: ``python -m paddle_pose count RECIPE … | --all``.
+"""Parameters and MACs of the recipes: ``python -m paddle_pose count RECIPE … | --all``.
 
-Columns: parameters in millions; multiply-adds of one image in 1e9 (convolutions, transposed
+Columns: parameters in millions; MACs of one image in 1e9 (convolutions, transposed
 convolutions, linear layers); and the number that HRNet's own counter prints as GFLOPs, which is
-multiply-adds / 1024³ with transposed convolutions counted four times over.
+MACs / 1024³ with transposed convolutions counted four times over.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def rows(names: Sequence[str]) -> list[tuple[str, ...]]:
     from paddle_pose.models.build import build
     from paddle_pose.models.counting import count
 
-    table = []
+    table: list[tuple[str, ...]] = []
     for name in names:
         recipe = configs.load(name)
         size_wh = recipe.data.image_size_wh
@@ -32,7 +32,7 @@ def rows(names: Sequence[str]) -> list[tuple[str, ...]]:
                 name,
                 f"{size_wh[0]}×{size_wh[1]}",
                 f"{counts.parameters / 1e6:.2f}",
-                f"{counts.multiply_adds / 1e9:.2f}",
+                f"{counts.macs / 1e9:.2f}",
                 f"{counts.hrnet_gflops:.2f}",
             )
         )

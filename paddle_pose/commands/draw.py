@@ -22,7 +22,7 @@ from paddle_pose.skeletons import COCO17, SKELETONS, Skeleton, skeleton_named
 
 
 @dataclass(frozen=True)
-class _Poses:
+class _Saved:
     """Saved poses: N image names and scores, keypoints (N, J, 3), and their joints."""
 
     names: list[str]
@@ -31,7 +31,7 @@ class _Poses:
     skeleton: Skeleton
 
 
-def read_poses(file: Path, images: Path, annotations: Path | None) -> _Poses:
+def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
     """Our ``predictions.json``, or COCO results, whose images are found by their ids.
 
     Raises:
@@ -46,7 +46,7 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Poses:
         found = predictions.read(file, None, joints=len(skeleton), skeleton=skeleton.name)
         if not found.images:
             raise UserError(f"{file}: names no images; draw a predictions.json or COCO results")
-        return _Poses(list(found.images), found.keypoints, found.scores, skeleton)
+        return _Saved(list(found.images), found.poses.keypoints, found.poses.scores, skeleton)
     results = read_results(file)
     joints = results.keypoints.shape[1]
     if annotations is None:
@@ -64,7 +64,7 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Poses:
             "check --images, or name the images with --annotations"
         )
     used = [names[i] for i in results.image_ids.tolist()]
-    return _Poses(used, results.keypoints, results.scores, skeleton)
+    return _Saved(used, results.keypoints, results.scores, skeleton)
 
 
 def _names_by_id(images: Path) -> dict[int, str]:
@@ -75,29 +75,47 @@ def _names_by_id(images: Path) -> dict[int, str]:
     return {int(match[1]): name for match, name in sorted(named, key=str) if match}
 
 
-def draw_file(arguments: argparse.Namespace) -> int:
-    """Draw the poses of a file image by image; the number of pictures written."""
-    poses = read_poses(arguments.predictions, arguments.images, arguments.annotations)
+def draw_file(
+    saved: _Saved,
+    images: Path,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    min_score: float = 0.2,
+    min_pose_score: float = 0.0,
+    show_scores: bool = False,
+) -> int:
+    """Draw poses image by image into a folder; the number of pictures written.
+
+    Args:
+        saved: what ``read_poses`` gave.
+        images: folder of the images.
+        folder: for the pictures.
+        limit: draw the first so many images only.
+        min_score: joints below are left out.
+        min_pose_score: poses below are left out.
+        show_scores: write each joint's score beside it.
+
+    Raises:
+        UserError: no pose scores enough, or an image cannot be read.
+    """
     by_image: dict[str, list[int]] = {}
-    for row in np.flatnonzero(poses.scores >= arguments.min_pose_score):
-        by_image.setdefault(poses.names[row], []).append(int(row))
+    for row in np.flatnonzero(saved.scores >= min_pose_score):
+        by_image.setdefault(saved.names[row], []).append(int(row))
     if not by_image:
-        raise UserError(
-            f"{arguments.predictions}: no pose scores {arguments.min_pose_score:g} or more; "
-            "lower --min_pose_score"
-        )
-    chosen = list(by_image.items())[: arguments.limit]
+        raise UserError(f"no pose scores {min_pose_score:g} or more; lower --min_pose_score")
+    chosen = list(by_image.items())[:limit]
     for name, rows in chosen:
-        image_rgb = read_image(arguments.images, name)
-        for row in sorted(rows, key=lambda row: poses.scores[row]):  # the best on top
+        image_rgb = read_image(images, name)
+        for row in sorted(rows, key=lambda row: saved.scores[row]):  # the best on top
             image_rgb = drawing.draw_pose(
                 image_rgb,
-                poses.keypoints[row],
-                poses.skeleton,
-                min_score=arguments.min_score,
-                show_scores=arguments.show_scores,
+                saved.keypoints[row],
+                saved.skeleton,
+                min_score=min_score,
+                show_scores=show_scores,
             )
-        drawing.write_image(arguments.save_path / f"{Path(name).with_suffix('')}.png", image_rgb)
+        drawing.write_image(folder / f"{Path(name).with_suffix('')}.png", image_rgb)
     return len(chosen)
 
 
@@ -116,5 +134,14 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit {arguments.limit}: must be at least 1")
-    count = draw_file(arguments)
+    saved = read_poses(arguments.predictions, arguments.images, arguments.annotations)
+    count = draw_file(
+        saved,
+        arguments.images,
+        arguments.save_path,
+        limit=arguments.limit,
+        min_score=arguments.min_score,
+        min_pose_score=arguments.min_pose_score,
+        show_scores=arguments.show_scores,
+    )
     print(f"=> {count} pictures in {arguments.save_path}")

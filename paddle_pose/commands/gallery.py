@@ -13,10 +13,10 @@ import numpy as np
 from paddle_pose import drawing, geometry
 from paddle_pose.data import mpii
 from paddle_pose.data.images import read_image
-from paddle_pose.data.mpii_files import sha256
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
-from paddle_pose.metrics.pckh import normalised_errors, scored_joints
+from paddle_pose.files import sha256
+from paddle_pose.metrics.pckh import scored_joints
 from paddle_pose.poses import predictions
 from paddle_pose.skeletons import MPII16, Skeleton, skeleton_named
 
@@ -25,33 +25,31 @@ PANEL_PX = 224
 
 @dataclass(frozen=True)
 class Panel:
-    """One person cut out: (P, P, 3) uint8, and (J, 3) truth and prediction in its pixels."""
+    """One person cut out: (H, W, 3) uint8, and (J, 3) truth and prediction in its pixels."""
 
     image_rgb: np.ndarray
     truth: np.ndarray
     prediction: np.ndarray
 
 
-def panel(table: PersonTable, position: int, keypoints: np.ndarray, size_px: int) -> Panel:
+def panel(
+    table: PersonTable, position: int, keypoints: np.ndarray, size_wh: tuple[int, int]
+) -> Panel:
     """The crop that the network saw, at another size; ``keypoints`` (J, 3) in image pixels."""
     person = table[position]
     image = read_image(table.image_root, person.image)
-    matrix = geometry.crop_matrix(person.center_xy, person.scale_wh, 0.0, (size_px, size_px))
-    crop = cv2.warpAffine(image, matrix, (size_px, size_px), flags=cv2.INTER_AREA)
+    matrix = geometry.crop_matrix(person.center_xy, person.scale_wh, 0.0, size_wh)
+    crop = cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_AREA)
     truth_xy = geometry.transform_points(person.joints_xy, matrix)
     predicted_xy = geometry.transform_points(keypoints[:, :2], matrix)
     # Joints that the data set does not label cannot be right or wrong: they are not drawn.
-    labelled = np.where(person.visible > 0, keypoints[:, 2], -np.inf)
-    return Panel(
-        crop,
-        np.column_stack([truth_xy, person.visible]),
-        np.column_stack([predicted_xy, np.where(np.isfinite(labelled), 1.0, 0.0)]),
-    )
+    labelled = (person.visible > 0).astype(float)
+    return Panel(crop, *(np.column_stack([xy, labelled]) for xy in (truth_xy, predicted_xy)))
 
 
 def pckh_by_person(keypoints: np.ndarray, truth: mpii.MpiiTruth, skeleton: Skeleton) -> np.ndarray:
     """(N,) PCKh@0.5 in percent of each person over the scored joints; nan without any."""
-    errors = normalised_errors(keypoints[:, :, :2] + 1, truth.joints_xy, truth.head_size_px)
+    errors = truth.errors(keypoints)
     seen = (truth.visible > 0) & scored_joints(skeleton)
     hits = ((errors <= 0.5) & seen).sum(1)
     return np.where(seen.any(1), 100.0 * hits / np.maximum(seen.sum(1), 1), np.nan)
@@ -79,7 +77,7 @@ def write_grid(
     cells: list[np.ndarray] = []
     words: list[str] = []
     for position in spread(values, people):
-        one = panel(table, int(position), keypoints[position], PANEL_PX)
+        one = panel(table, int(position), keypoints[position], (PANEL_PX, PANEL_PX))
         cells += [
             one.image_rgb,
             drawing.draw_pose(one.image_rgb, one.truth, skeleton, min_score=0.5),
@@ -107,9 +105,11 @@ def main(words: Sequence[str] | None = None) -> None:
     found = predictions.read(file, arguments.pixel_origin, joints=len(MPII16), skeleton=MPII16.name)
     digest = sha256(mpii.annotation_file(root, split))
     predictions.require_made_for(found, file, annotation_sha256=digest)
-    rows = found.rows if found.recipe else table.rows  # a foreign file holds the whole split
-    found = predictions.for_rows(found, file, rows, len(table))
+    # A foreign file holds the whole split.
+    rows = found.poses.rows if found.recipe else table.rows
+    predictions.require_whole(found, file, len(table), len(table))
+    found = predictions.one_each(found, file, rows)
     truth, table = mpii.truth(root, split).select(rows), table.select(rows)
     mpii.require_images(table)
-    write_grid(table, truth, found.keypoints, arguments.output, people=arguments.people)
+    write_grid(table, truth, found.poses.keypoints, arguments.output, people=arguments.people)
     print(f"=> {arguments.output}")

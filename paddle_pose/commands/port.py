@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--output", type=Path, help="file to write")
     command.add_argument(
-        "--trunk", action="store_true",
+        "--backbone", action="store_true",
         help="ImageNet weights: fill all but the pose head and list what was left out",
     )  # fmt: skip
     return command
@@ -63,16 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{output}: {count} tensors under the official names")
     else:
         recipe, output = _required(options)
-        _convert(options.file, recipe, output, options.trunk)
+        _convert(options.file, recipe, output, options.backbone)
 
 
 def _check_use(options: argparse.Namespace) -> None:
     """Refuse options that the chosen command would ignore."""
-    given = {name for name in ("recipe", "output", "trunk") if getattr(options, name)}
+    given = {name for name in ("recipe", "output", "backbone") if getattr(options, name)}
     if options.list and given:
         raise UserError(f"--list takes no --{sorted(given)[0]}")
-    if options.to_torch and options.trunk:
-        raise UserError("--to_torch writes the whole network; --trunk is for reading")
+    if options.to_torch and options.backbone:
+        raise UserError("--to_torch writes the whole network; --backbone is for reading")
     if options.download and given and not options.output:
         raise UserError(f"--download with --{sorted(given)[0]} needs --output FILE to convert to")
 
@@ -93,9 +93,9 @@ def _network(config: str) -> Architecture:
     return configs.load(config).model
 
 
-def _convert(file: Path, recipe: str, output: Path, trunk: bool) -> None:
+def _convert(file: Path, recipe: str, output: Path, backbone: bool) -> None:
     _check_ending(output, (".pdparams", ".safetensors"))
-    found = convert_file(file, _network(recipe), output, trunk)
+    found = convert_file(file, _network(recipe), output, backbone)
     print(f"{output}: {len(found.arrays)} tensors from {file} ({found.spelling} names)")
     for what, names in (
         ("in the file, built by the reference and never used", found.unused),
@@ -112,8 +112,8 @@ def _download(options: argparse.Namespace) -> None:
     path = download.fetch(weights)
     print(f"{path} ({weights.licence}; {weights.published or 'no published numbers'})")
     if options.output:
-        trunk = options.trunk or weights.kind == "trunk"
-        _convert(path, options.recipe or weights.recipe, options.output, trunk)
+        backbone = options.backbone or weights.kind == "backbone"
+        _convert(path, options.recipe or weights.recipe, options.output, backbone)
 
 
 def _list() -> None:

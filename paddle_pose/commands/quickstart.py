@@ -15,13 +15,13 @@ from paddle_pose import configs, drawing
 from paddle_pose.commands import gallery
 from paddle_pose.commands.record import RunFolder
 from paddle_pose.data import mpii
-from paddle_pose.data.mpii_files import sha256
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation import people
+from paddle_pose.files import sha256
 from paddle_pose.poses import predictions
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.skeletons import MPII16
 from paddle_pose.synthetic import dataset as synthetic
+from paddle_pose.system import runtime
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def call(*words: str | Path) -> str:
     last = ""
     command = [sys.executable, *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        for line in process.stdout:
+        for line in process.stdout or ():
             print(line, end="", flush=True)
             last = line.strip() if line.startswith("[EVAL]") else last
     if process.returncode:
@@ -48,7 +48,7 @@ def call(*words: str | Path) -> str:
 
 def processes(root: Path) -> list[str | Path]:
     """Two processes where there are two cores: one process of so small a network fills one core."""
-    if people.worker_count(None) < 2:
+    if runtime.worker_count(None) < 2:
         return []
     launch = ["-m", "paddle.distributed.launch", "--backend", "gloo", "--nproc_per_node", "2"]
     return [*launch, "--log_dir", root / "processes"]
@@ -91,16 +91,15 @@ def main(words: Sequence[str] | None = None) -> None:
     if same_recipe(run) and finished(run):
         print(f"=> {run.best_weights}: trained already")
     else:
-        words = ["--config", RECIPE, "--dataset_root", data, "--output_dir", run.root]
-        words += ["--device", "cpu", "--num_workers", "1"]
-        words += ["--resume"] if same_recipe(run) else []
-        call(*processes(root), ROOT / "train.py", *words)
-    words = [ROOT / "val.py", "--config", RECIPE, "--dataset_root", data]
+        training: list[str | Path] = [ROOT / "train.py", "--config", RECIPE, "--dataset_root", data]
+        training += ["--output_dir", run.root, "--device", "cpu", "--num_workers", "1"]
+        training += ["--resume"] if same_recipe(run) else []
+        call(*processes(root), *training)
+    scoring: list[str | Path] = [ROOT / "val.py", "--config", RECIPE, "--dataset_root", data]
     if evaluated(scores, run.best_weights):
-        line = call(*words, "--predictions", scores / "predictions.json")
+        line = call(*scoring, "--predictions", scores / "predictions.json")
     else:
-        weights = ["--pretrained_model", run.best_weights]
-        line = call(*words, *weights, "--output_dir", scores)
+        line = call(*scoring, "--pretrained_model", run.best_weights, "--output_dir", scores)
     draw(data, run, scores, root)
     print(f"\n=> done in {time.perf_counter() - began:.0f} s")
     print(line)
@@ -113,5 +112,5 @@ def draw(data: Path, run: RunFolder, scores: Path, root: Path) -> None:
     file = scores / "predictions.json"
     found = predictions.read(file, None, joints=len(MPII16), skeleton=MPII16.name)
     table, truth = mpii.load(data, "valid"), mpii.truth(data, "valid")
-    gallery.write_grid(table, truth, found.keypoints, root / "predictions.png")
+    gallery.write_grid(table, truth, found.poses.keypoints, root / "predictions.png")
     drawing.curves(run.metrics_file, root / "curves.png")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import platform
 import shlex
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import json_text, leftovers, write_json, write_text
 
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless", "scipy")
 THREAD_VARIABLES = (
@@ -44,7 +44,9 @@ def _git(*arguments: str) -> str | None:
 
 
 def code_state() -> dict[str, Any]:
-    """Commit, and whether tracked files were as committed; None where there is no git."""
+    """Commit, and whether tracked files were as committed; None where this code is in no clone."""
+    if not _git("ls-files", Path(__file__).name):  # another project's clone may be around
+        return {"commit": None, "clean": None}
     commit = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no")
     return {"commit": commit, "clean": None if changes is None else changes == ""}
@@ -87,20 +89,6 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; Raises UserError where that cannot be done."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot write ({error.strerror or error})") from error
-    finally:
-        if path.parent.is_dir():
-            temporary.unlink(missing_ok=True)
-
-
 class RunFolder:
     """``output/<recipe>/``: recipe.yaml, record.json, metrics.jsonl, log.txt, weights, last/."""
 
@@ -114,12 +102,18 @@ class RunFolder:
         self.log_file = root / "log.txt"
 
     def lock(self) -> None:
-        """Hold the folder for this process; Raises UserError while another one trains there."""
+        """Hold the folder for this process, without what killed writes left in it.
+
+        Raises:
+            UserError: another process trains there, or the folder cannot be written.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             # The system drops it with the process, however that ends; workers do not inherit it.
             self._lock = (self.root / ".lock").open("w")
             fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for file in leftovers(self.root):
+                file.unlink(missing_ok=True)
         except (BlockingIOError, PermissionError) as error:
             raise UserError(
                 f"{self.root}: another process is training here; wait for it, or choose "
@@ -157,8 +151,7 @@ class RunFolder:
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Replace record.json."""
-        text = json.dumps(_without_nan(record), indent=1, ensure_ascii=False)
-        write_text(self.record_file, text + "\n")
+        write_json(self.record_file, record)
 
     def read_record(self) -> dict[str, Any]:
         """What record.json says; Raises UserError if it is not there or broken."""
@@ -173,8 +166,6 @@ class RunFolder:
         self, position: Mapping[str, Any], recipe_yaml: str, changed: Mapping[str, Any]
     ) -> None:
         """Note a resumption with what it changes; drop metric lines that will be written again."""
-        for leftover in (*self.root.rglob(".*.[0-9]*"), *self.root.rglob(".tmp*")):
-            leftover.unlink(missing_ok=True)  # of a write that was killed
         written = ""
         if self.metrics_file.is_file():
             written = self.metrics_file.read_text(encoding="utf-8")
@@ -194,21 +185,12 @@ class RunFolder:
     def metric(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
         with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_without_nan(values)) + "\n")
+            file.write(json_text(values) + "\n")
 
     def log(self, line: str) -> None:
         """Append one line to log.txt, with the time."""
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(f"{now()} {line}\n")
-
-
-def _without_nan(value: Any) -> Any:
-    """The same with None for numbers that JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _is_before(line: str, epoch: int, step: int) -> bool:

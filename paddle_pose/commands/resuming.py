@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from paddle_pose.data.mpii_files import sha256
 from paddle_pose.errors import UserError
+from paddle_pose.files import sha256
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 
@@ -35,9 +35,25 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def changes(before: Recipe, now: Recipe) -> dict[str, list[Any]]:
-    """Keys that a resumption changes, old and new; UserError for one that it may not change."""
-    old, new = _flat(recipes.to_dict(before)), _flat(recipes.to_dict(now))
+def run_folder(place: Path) -> Path:
+    """The folder of a run, by its own name or by a state in it; Raises UserError for no run."""
+    folder = place
+    if place.is_file():
+        from paddle_pose.weights import checkpoint
+
+        checkpoint.require_state(place)
+        folder = place.parent.parent
+    if not (folder / "recipe.yaml").is_file():
+        raise UserError(f"--resume {place}: no run here (no recipe.yaml)")
+    return folder
+
+
+def changes(before: Path, now: Recipe) -> dict[str, list[Any]]:
+    """Keys that a resumption changes, old and new; UserError for one that it may not change.
+
+    Compared as plain data, so that a recipe may hold a network or codec of one's own.
+    """
+    old, new = _flat(recipes.read_plain(before)), _flat(recipes.to_dict(now))
     changed = {key: [old.get(key), new.get(key)] for key in sorted(old.keys() | new.keys())}
     changed = {key: values for key, values in changed.items() if values[0] != values[1]}
     for key, (was, is_now) in changed.items():
@@ -65,10 +81,11 @@ def require_same_start(
         from_the_start: whether the run starts over because it had not saved a state yet.
     """
     for part in ("train", "valid"):
-        if old["data"][part] != new["data"][part]:
+        was, now = old["data"].get(part, {}), new["data"].get(part, {})
+        if was != now:
             raise UserError(
                 f"--resume: the {part} annotations are not those of the run "
-                f"({old['data'][part]['people']} people then, {new['data'][part]['people']} now); "
+                f"({was.get('people')} people then, {now.get('people')} now); "
                 "give the same --dataset_root and --annotations"
             )
     if old["processes"] != new["processes"]:

@@ -1,54 +1,35 @@
-"""A training run from its arguments to its record: what ``train.py`` does after parsing."""
+"""A training run from a recipe to its record."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import paddle
 from tqdm import tqdm
 
-from paddle_pose import configs
-from paddle_pose.codecs import heatmap
-from paddle_pose.commands import record
+from paddle_pose.commands import predicting, record
 from paddle_pose.commands import resuming as resuming_rules
-from paddle_pose.data.loader import Batch, steps_per_epoch, training_batches
-from paddle_pose.data.mpii_files import sha256
-from paddle_pose.data.records import PersonTable
-from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.data.loader import steps_per_epoch, training_batches
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation import people
-from paddle_pose.inference import top_down as inference
+from paddle_pose.evaluation.evaluator import DataFiles, Evaluator, Scores
+from paddle_pose.evaluation.task import Task, task_for
+from paddle_pose.files import sha256
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
-from paddle_pose.recipes import checks as limits
 from paddle_pose.recipes import recipe as recipes
+from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
-from paddle_pose.training.schedules import highest_rate, learning_rate
+from paddle_pose.training.losses import Loss
+from paddle_pose.training.schedules import highest_rate, rate_by_step
 from paddle_pose.weights import checkpoint
-
-
-def recipe_from(arguments: argparse.Namespace) -> Recipe:
-    """The recipe with every override of the command line; Raises UserError."""
-    recipe = configs.load(arguments.config, arguments.image_size)
-    short = {"train.epochs": "epochs", "train.batch_size": "batch_size", "seed": "seed"}
-    given = [
-        f"{key}={getattr(arguments, name)}"
-        for key, name in short.items()
-        if getattr(arguments, name, None) is not None
-    ]
-    recipe = recipes.override(recipe, [*given, *arguments.assignments])
-    limits.require_sound(recipe)
-    return recipe
 
 
 @dataclass
@@ -58,8 +39,7 @@ class Run:
     recipe: Recipe
     folder: record.RunFolder
     trainer: training.Trainer
-    train_people: PersonTable
-    validation: people.Validation
+    task: Task
     num_workers: int
     best: dict[str, Any] = field(default_factory=dict)
     last_scores: dict[str, float] = field(default_factory=dict)
@@ -85,6 +65,7 @@ class Run:
             epoch=log.epoch,
             step=log.step,
             loss=log.loss,
+            losses=log.losses,
             lr=log.lr,
             pckh=pckh,
             reader_cost=round(log.reader_cost, 6),
@@ -95,20 +76,6 @@ class Run:
         for name, value in (("loss", log.loss), ("lr", log.lr), ("pckh", log.pckh)):
             if not math.isnan(value):
                 self._scalars.add_scalar(f"train/{name}", value, step)
-
-    def train_score(self, batch: Batch, heatmaps: np.ndarray) -> tuple[int, int]:
-        """Hits and scored joints of PCKh@0.5 in image pixels, by each person's own head size."""
-        head_px = self.train_people.head_size_px[batch.index]
-        cells, _ = heatmap.decode(heatmaps, "quarter_offset", sigma_px=self.recipe.codec.sigma_px)
-        target_cells, _ = heatmap.decode(
-            batch.targets.numpy(), "quarter_offset", sigma_px=self.recipe.codec.sigma_px
-        )
-        size_wh = (heatmaps.shape[3], heatmaps.shape[2])
-        place = (batch.center_xy, batch.scale_wh, size_wh)
-        offsets = heatmap.to_image(cells, *place) - heatmap.to_image(target_cells, *place)
-        scored = (batch.weights.numpy() > 0) & np.isfinite(head_px)[:, None]
-        hits = np.linalg.norm(offsets, axis=2) <= 0.5 * head_px[:, None]
-        return int(hits[scored].sum()), int(scored.sum())
 
     def save(self, epoch: int, step: int) -> None:
         """A state to resume from, at (epoch, next step)."""
@@ -128,32 +95,27 @@ class Run:
             self.folder.state_file, trainer.network, trainer.optimizer, position, trainer.averaged
         )
 
-    def predict(self) -> np.ndarray:
-        """(N, J, 3) key points of the validation people, each rank predicting its batches."""
-        network, table = self.trainer.evaluated(), self.validation.table
+    def validate(self) -> Scores | None:
+        """Scores of the weights as they are, by the path that ``val.py`` takes; rank 0's alone."""
+        network, evaluator = self.trainer.evaluated(), self.task.evaluator
         parallel.take_statistics_of_first(network)
-        batch_size = self.recipe.eval.batch_size
-        keypoints = inference.predict(
-            network,
-            table.select(parallel.rows(len(table), batch_size)) if parallel.ranks() > 1 else table,
-            self.recipe.data,
-            self.recipe.codec,
-            self.validation.benchmark,
-            batch_size=batch_size,
-            num_workers=self.num_workers,
-        )
-        return parallel.gather(keypoints, len(table), batch_size)
+        how = predicting.Computing(self.recipe.eval.batch_size, self.num_workers)
+        poses = predicting.poses_of(network, self.recipe, evaluator, how)
+        if not parallel.is_first():
+            return None
+        file = self.folder.root / "validation" / "predictions.json"
+        evaluator.write(poses, file, recipe=self.recipe.name, engine=str(how))
+        return evaluator.score(evaluator.read(file))
 
     def epoch_end(self, epoch: int) -> None:
         """Validate where it is due; keep the best weights."""
         settings = self.recipe.train
         if (epoch + 1) % settings.validate_every and epoch + 1 != settings.epochs:
             return
-        keypoints = self.predict()
-        if not parallel.is_first():
+        found = self.validate()
+        if found is None:
             return
-        scores = self.validation.score(keypoints)
-        self.last_scores = scores
+        scores = self.last_scores = found.values
         self.folder.metric(kind="eval", epoch=epoch, **{k: round(v, 4) for k, v in scores.items()})
         for name, value in scores.items():
             self._scalars.add_scalar(f"eval/{name}", value, epoch)
@@ -183,32 +145,11 @@ class Run:
         self.folder.write_record({**self.folder.read_record(), "result": result})
 
 
-def _folder_and_recipe(arguments: argparse.Namespace) -> tuple[record.RunFolder, Recipe, bool]:
-    """Where the run lives, what it is, and whether it goes on from a state there."""
-    if arguments.resume:
-        if arguments.output_dir is not None:
-            raise UserError("--resume DIR and --output_dir: both name the run folder; give one")
-        place = Path(arguments.resume)
-        if place.is_file():  # a state inside a run folder
-            checkpoint.require_state(place)
-            place = place.parent.parent
-        folder = record.RunFolder(place)
-        if not folder.recipe_file.is_file():
-            raise UserError(f"--resume {arguments.resume}: no run here (no recipe.yaml)")
-        if arguments.config is None and arguments.image_size is None:
-            arguments.config = str(folder.recipe_file)
-        return folder, recipe_from(arguments), folder.record_file.is_file()
-    recipe = recipe_from(arguments)
-    folder = record.RunFolder(arguments.output_dir or Path("output") / recipe.name)
-    resuming = arguments.resume is not None and folder.record_file.is_file()
-    if arguments.resume is not None and not resuming:
-        print(f"=> {folder.root}: no run to resume, starting one", flush=True)
-    return folder, recipe, resuming
-
-
-def _build(recipe: Recipe, pretrained: Path | None) -> PoseNetwork:
-    paddle.seed(recipe.seed)
-    network = build(recipe.model)
+def _started(recipe: Recipe, network: PoseNetwork | None, pretrained: Path | None) -> PoseNetwork:
+    """The network as a new run starts it."""
+    if network is None:
+        paddle.seed(recipe.seed)
+        network = build(recipe.model)
     if pretrained is not None:
         missing, unused = checkpoint.load_weights(network, pretrained, partial=True)
         loaded = len(network.state_dict()) - len(missing)
@@ -222,28 +163,64 @@ def _build(recipe: Recipe, pretrained: Path | None) -> PoseNetwork:
     return network
 
 
-def train(arguments: argparse.Namespace) -> None:
-    """Run ``train.py``'s arguments to the end; Raises UserError."""
+def train(
+    recipe: Recipe,
+    data: str | Path | DataFiles | Task,
+    output: str | Path,
+    *,
+    validation: DataFiles | None = None,
+    pretrained_model: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    num_workers: int | None = None,
+    network: PoseNetwork | None = None,
+    loss: Loss | None = None,
+) -> Path | None:
+    """Run a recipe to its end and keep the best weights.
+
+    Args:
+        recipe: what the run is.
+        data: the data set's folder, its files, or a task of one's own.
+        output: the run folder; an earlier run there is moved aside, or gone on with (``resume``).
+        validation: files to validate on, where they are others than ``data``.
+        pretrained_model: weights to start from; what does not fit is listed.
+        resume: go on from the state in ``output``, if there is one.
+        device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
+        num_workers: loader processes; one per core by default.
+        network: to train; by default the recipe's.
+        loss: ``(outputs, targets) -> {name: part}``; by default the recipe's.
+
+    Returns:
+        The file of the best weights; None where a finished run was resumed: it stays as it is.
+
+    Raises:
+        UserError: what cannot be run, before anything is lost; or a loss that is not finite.
+    """
+    require_sound(recipe)
+    if isinstance(data, Task) and validation is not None:
+        raise UserError("validation: a task of one's own has its evaluator; leave this out")
     parallel.quiet_unless_first()
-    folder, recipe, resuming = _folder_and_recipe(arguments)
+    folder = record.RunFolder(Path(output))
+    pretrained_model = None if pretrained_model is None else Path(pretrained_model)
+    resuming = resume and folder.record_file.is_file()
+    if resume and not resuming:
+        print(f"=> {folder.root}: no run to resume, starting one", flush=True)
     parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
-    if arguments.dataset_root is None:
-        raise UserError("--dataset_root: give the folder that holds annotations and images")
-    device = runtime.choose_device(arguments.device)
+    device = runtime.choose_device(device)
     precision.require_device(recipe.train, device)
-    workers = people.worker_count(arguments.num_workers)
-    train_people = people.training_people(recipe, arguments.dataset_root, arguments.annotations)
-    validation = people.validation_people(recipe, arguments.dataset_root, arguments.val_annotations)
-    recipe = people.fit_joints(recipe, train_people)
-    changed = {}
-    if resuming:
-        changed = resuming_rules.changes(recipes.read_yaml(folder.recipe_file), recipe)
+    workers = runtime.worker_count(num_workers)
+    if isinstance(data, Task):
+        task = data
+    else:
+        files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
+        task, recipe = task_for(recipe, files, validation or DataFiles(files.root))
+    changed = resuming_rules.changes(folder.recipe_file, recipe) if resuming else {}
     steps = steps_per_epoch(
-        len(train_people), recipe.train.batch_size, drop_last=recipe.train.drop_last
+        len(task.samples), recipe.train.batch_size, drop_last=recipe.train.drop_last
     )
-    network = _build(recipe, arguments.pretrained_model)
-    _require_possible(recipe, network, validation)
-    trainer = training.Trainer(network, recipe.train, recipe.data)
+    network = _started(recipe, network, pretrained_model)
+    _require_possible(recipe, network, task.evaluator)
+    trainer = training.Trainer(network, recipe.train, recipe.data, loss)
     facts = {
         "recipe": recipe.name,
         "seed": recipe.seed,
@@ -251,31 +228,28 @@ def train(arguments: argparse.Namespace) -> None:
         "num_workers": workers,
         "processes": parallel.ranks(),
         "parameters": count_parameters(network),
-        "data": {"train": _people_facts(train_people), "valid": _people_facts(validation.table)},
-        "pretrained_model": resuming_rules.pretrained_facts(arguments.pretrained_model),
+        "data": task.facts,
+        "pretrained_model": resuming_rules.pretrained_facts(pretrained_model),
     }
     if parallel.is_first():
         folder.lock()
     if not resuming and parallel.is_first():
         folder.start(recipes.dump_yaml(recipe), facts)
-    run = Run(recipe, folder, trainer, train_people, validation, workers)
+    run = Run(recipe, folder, trainer, task, workers)
     start = _restore(run, changed, facts) if resuming else (0, 0)
     if start is None:
-        return
+        return None
     run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
     if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
         run.say(
             f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "
             f"{recipe.train.batch_size} / {recipe.train.base_batch_size} people"
         )
-    hooks = training.Hooks(epoch_end=run.epoch_end, train_score=run.train_score)
+    hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
     if parallel.is_first():
         hooks = dataclasses.replace(hooks, log=run.log, save=run.save)
-    crops = PersonCrops(
-        train_people, recipe.data, recipe.codec, augment=recipe.augment, seed=recipe.seed
-    )
     batches = training_batches(
-        crops,
+        task.samples,
         batch_size=recipe.train.batch_size,
         epochs=recipe.train.epochs,
         start=start,
@@ -286,17 +260,19 @@ def train(arguments: argparse.Namespace) -> None:
     training.fit(
         trainer,
         batches,
-        people=len(train_people),
+        people=len(task.samples),
         steps_per_epoch=steps,
         start=start,
+        rate=rate_by_step(recipe, steps),
         hooks=hooks,
     )
     if parallel.is_first():
         run.finish()
     print(f"=> best weights: {folder.best_weights}")
+    return folder.best_weights
 
 
-def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.Validation) -> None:
+def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator) -> None:
     """Raises UserError for what would otherwise stop the run after hours, or its first step."""
     width, height = recipe.data.image_size_wh
     if width % network.size_multiple or height % network.size_multiple:
@@ -304,8 +280,7 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, validation: people.V
             f"data.image_size_wh: {width}×{height}, but {type(recipe.model).__name__} needs "
             f"multiples of {network.size_multiple}"
         )
-    learning_rate(recipe.train, 0, 1)
-    validation.require_metric(recipe.train.select_metric)
+    evaluator.require_score(recipe.train.select_metric)
 
 
 def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[int, int] | None:
@@ -316,7 +291,7 @@ def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[
     has_state = run.folder.state_file.is_file()
     old = run.folder.read_record()
     resuming_rules.require_same_start(old, facts, from_the_start=not has_state)
-    position = {"epoch": 0, "step": 0, "best": {}, "last_scores": {}}
+    position: dict[str, Any] = {"epoch": 0, "step": 0, "best": {}, "last_scores": {}}
     if has_state:
         trainer = run.trainer
         position = checkpoint.load_state(
@@ -343,9 +318,3 @@ def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[
         run.folder.resume(position, recipes.dump_yaml(run.recipe), changed)
     run.say(f"=> resumed at epoch {position['epoch'] + 1}, step {position['step'] + 1}")
     return position["epoch"], position["step"]
-
-
-def _people_facts(table: PersonTable) -> dict[str, Any]:
-    """How many people, and the digest of each annotation file that they came from."""
-    files = {file.name: sha256(file) for file in table.files}
-    return {"people": len(table), "files": files}

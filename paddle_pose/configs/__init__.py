@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from paddle_pose.configs import hourglass, hrnet, quickstart, simple_baseline, twins
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.recipes.recipe import Recipe, read_yaml, with_image_size
+from paddle_pose.recipes.checks import require_sound
+from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
 
 FAMILIES: dict[str, ModuleType] = {
     "hourglass": hourglass,
@@ -39,6 +40,15 @@ def load(config: str | None = None, image_size: int | None = None) -> Recipe:
                 config = f"hourglass:{sized}"
         recipe = _function(config or DEFAULT_RECIPE)()
     return with_image_size(recipe, image_size) if image_size is not None else recipe
+
+
+def chosen(
+    config: str | None = None, image_size: int | None = None, assignments: Sequence[str] = ()
+) -> Recipe:
+    """``load`` with ``KEY=VALUE`` overrides, all of whose values are sound; Raises UserError."""
+    recipe = override(load(config, image_size), assignments)
+    require_sound(recipe)
+    return recipe
 
 
 def names_in(family: str) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.models.architectures import Hourglass52, NewellHourglass
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
-    CodecSettings,
     DataSettings,
     EvalSettings,
+    OksProtocol,
     TrainSettings,
 )
 
@@ -33,7 +34,7 @@ def hourglass52_mpii_256x256() -> Recipe:
         model=Hourglass52(joints=16, stacks=1),
         data=DataSettings(dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256)),
         augment=AugmentSettings(scale_factor=0.5, rotation_deg=40.0, flip_probability=0.5),
-        codec=CodecSettings(sigma_px=2.0),
+        codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(
             epochs=210,
             batch_size=64,
@@ -98,7 +99,7 @@ def newell_hg2_mpii_256x256() -> Recipe:
         model=NewellHourglass(joints=16, stacks=2),
         data=DataSettings(rgb_mean=(0.0, 0.0, 0.0), rgb_std=(1.0, 1.0, 1.0)),
         augment=AugmentSettings(distribution="uniform", rotation_probability=1.0, color_jitter=0.2),
-        codec=CodecSettings(sigma_px=1.0),
+        codec=HeatmapCodec(sigma_px=1.0),
         train=TrainSettings(
             epochs=144,
             batch_size=16,
@@ -126,13 +127,13 @@ def newell_hg8_mpii_256x256() -> Recipe:
     Source: princeton-vl/pytorch_stacked_hourglass task/pose.py @ceedc14
     """
     base = newell_hg2_mpii_256x256()
-    return replace(base, name="newell_hg8_mpii_256x256", model=replace(base.model, stacks=8))
+    return replace(base, name="newell_hg8_mpii_256x256", model=NewellHourglass(stacks=8))
 
 
 def newell_hg1_mpii_256x256() -> Recipe:
     """Newell's hourglass, 1 stack, MPII, 256×256; no published row of this code."""
     base = newell_hg2_mpii_256x256()
-    return replace(base, name="newell_hg1_mpii_256x256", model=replace(base.model, stacks=1))
+    return replace(base, name="newell_hg1_mpii_256x256", model=NewellHourglass(stacks=1))
 
 
 def newell_hg1_lspet_128x128() -> Recipe:
@@ -151,7 +152,7 @@ def newell_hg1_lspet_128x128() -> Recipe:
         model=NewellHourglass(joints=16, stacks=1, features=80, stem=16),
         data=DataSettings(image_size_wh=(128, 128)),
         augment=AugmentSettings(scale_factor=0.2, rotation_deg=30.0),
-        codec=CodecSettings(sigma_px=1.5, maps="logits"),
+        codec=HeatmapCodec(sigma_px=1.5, maps="logits"),
         train=TrainSettings(
             epochs=14,
             batch_size=16,
@@ -183,10 +184,7 @@ def hourglass52_coco_256x256() -> Recipe:
         name="coco_val_detector",
         boxes="detector",
         decoder="quarter_offset_per_axis",
-        oks_nms=0.9,
-        rescore=True,
-        rescore_threshold=0.2,
-        box_threshold=0.0,
+        metric=OksProtocol(oks_nms=0.9, rescore=True),
         published={"AP": 0.726, "AP50": 0.896, "AP75": 0.799, "AR": 0.780, "AR50": 0.934},
         source=_MMPOSE_COCO,
     )
@@ -224,6 +222,6 @@ def hourglass52_coco_384x384() -> Recipe:
         base,
         name="hourglass52_coco_384x384",
         data=replace(base.data, image_size_wh=(384, 384)),
-        codec=CodecSettings(sigma_px=3.0),
+        codec=HeatmapCodec(sigma_px=3.0),
         benchmarks=(replace(detector, published=row), ground_truth),
     )

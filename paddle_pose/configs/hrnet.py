@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.models.architectures import HRNet
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
-    CodecSettings,
     DataSettings,
     EvalSettings,
+    OksProtocol,
     TrainSettings,
 )
 
 _README = "leoxiaobin/deep-high-resolution-net.pytorch README.md @6f69e46"
 _USERS = "leoxiaobin/deep-high-resolution-net.pytorch issue 174 (users; the shipped yaml's boxes)"
 _MMPOSE = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap @759b39c"
+
+_SCORES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+
+def _coco(*published: float) -> dict[str, float]:
+    """A row of the COCO table."""
+    return dict(zip(_SCORES, published, strict=True))
 
 
 def w32_mpii_256x256() -> Recipe:
@@ -37,7 +45,7 @@ def w32_mpii_256x256() -> Recipe:
         model=HRNet(joints=16, width=32),
         data=DataSettings(dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256)),
         augment=AugmentSettings(scale_factor=0.25, rotation_deg=30.0),
-        codec=CodecSettings(sigma_px=2.0),
+        codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(epochs=210, batch_size=128, learning_rate=1e-3, milestones=(170, 200)),
         eval=EvalSettings(batch_size=32),
         benchmarks=(
@@ -78,7 +86,7 @@ def w48_mpii_256x256() -> Recipe:
     return replace(
         base,
         name="w48_mpii_256x256",
-        model=replace(base.model, width=48),
+        model=HRNet(joints=base.model.joints, width=48),
         benchmarks=(
             replace(official, published={}, source=""),
             replace(mmpose, published={"Mean": 90.1, "Mean@0.10": 33.7}),
@@ -98,22 +106,8 @@ def w32_coco_256x192() -> Recipe:
     detector = Benchmark(
         name="coco_val_detector",
         boxes="detector",
-        oks_nms=0.9,
-        rescore=True,
-        rescore_threshold=0.2,
-        box_threshold=0.0,
-        published={
-            "AP": 0.744,
-            "AP50": 0.905,
-            "AP75": 0.819,
-            "APM": 0.708,
-            "APL": 0.810,
-            "AR": 0.798,
-            "AR50": 0.942,
-            "AR75": 0.865,
-            "ARM": 0.757,
-            "ARL": 0.858,
-        },
+        metric=OksProtocol(oks_nms=0.9, rescore=True),
+        published=_coco(0.744, 0.905, 0.819, 0.708, 0.810, 0.798, 0.942, 0.865, 0.757, 0.858),
         source=_README,
     )
     return Recipe(
@@ -132,7 +126,7 @@ def w32_coco_256x192() -> Recipe:
             half_body_probability=0.3,
             half_body_min_joints=8,
         ),
-        codec=CodecSettings(sigma_px=2.0),
+        codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(
             epochs=210,
             batch_size=128,
@@ -153,7 +147,7 @@ def w32_coco_256x192() -> Recipe:
             replace(
                 detector,
                 name="coco_val_detector_soft_nms",
-                soft_oks_nms=True,
+                metric=OksProtocol(oks_nms=0.9, soft_oks_nms=True, rescore=True),
                 published={},
                 source="",
             ),
@@ -181,22 +175,13 @@ def w32_coco_384x288() -> Recipe:
         base,
         name="w32_coco_384x288",
         data=replace(base.data, image_size_wh=(288, 384)),
-        codec=CodecSettings(sigma_px=3.0),
+        codec=HeatmapCodec(sigma_px=3.0),
         benchmarks=(
             replace(
                 detector,
-                published={
-                    "AP": 0.758,
-                    "AP50": 0.906,
-                    "AP75": 0.825,
-                    "APM": 0.720,
-                    "APL": 0.827,
-                    "AR": 0.809,
-                    "AR50": 0.943,
-                    "AR75": 0.869,
-                    "ARM": 0.767,
-                    "ARL": 0.871,
-                },
+                published=_coco(
+                    0.758, 0.906, 0.825, 0.720, 0.827, 0.809, 0.943, 0.869, 0.767, 0.871
+                ),
             ),
             replace(ground_truth, published={}, source=""),
             soft,
@@ -220,22 +205,13 @@ def w48_coco_256x192() -> Recipe:
     return replace(
         base,
         name="w48_coco_256x192",
-        model=replace(base.model, width=48),
+        model=HRNet(joints=base.model.joints, width=48),
         benchmarks=(
             replace(
                 detector,
-                published={
-                    "AP": 0.751,
-                    "AP50": 0.906,
-                    "AP75": 0.822,
-                    "APM": 0.715,
-                    "APL": 0.818,
-                    "AR": 0.804,
-                    "AR50": 0.943,
-                    "AR75": 0.867,
-                    "ARM": 0.762,
-                    "ARL": 0.864,
-                },
+                published=_coco(
+                    0.751, 0.906, 0.822, 0.715, 0.818, 0.804, 0.943, 0.867, 0.762, 0.864
+                ),
             ),
             replace(ground_truth, published={}, source=""),
             soft,
@@ -261,24 +237,15 @@ def w48_coco_384x288() -> Recipe:
         base,
         name="w48_coco_384x288",
         data=replace(base.data, image_size_wh=(288, 384)),
-        codec=CodecSettings(sigma_px=3.0),
+        codec=HeatmapCodec(sigma_px=3.0),
         train=replace(base.train, batch_size=96),
         eval=EvalSettings(batch_size=24),
         benchmarks=(
             replace(
                 detector,
-                published={
-                    "AP": 0.763,
-                    "AP50": 0.908,
-                    "AP75": 0.829,
-                    "APM": 0.723,
-                    "APL": 0.834,
-                    "AR": 0.812,
-                    "AR50": 0.942,
-                    "AR75": 0.871,
-                    "ARM": 0.767,
-                    "ARL": 0.876,
-                },
+                published=_coco(
+                    0.763, 0.908, 0.829, 0.723, 0.834, 0.812, 0.942, 0.871, 0.767, 0.876
+                ),
             ),
             ground_truth,
             soft,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
-    CodecSettings,
     DataSettings,
     EvalSettings,
     TrainSettings,
@@ -20,14 +20,14 @@ def newell_hg1_synthetic() -> Recipe:
     Narrow, without the biases that batch norm undoes, and trained to name each joint's cell
     (cross-entropy, not the paper's squared error): what learns most in six minutes on two cores.
     Cost: about six minutes on 2 CPU cores in two processes. Run: ``make quickstart``
-    Source: none; the pictures are drawn by ``paddle_pose/data/synthetic.py``.
+    Source: none; the pictures are drawn by ``paddle_pose/synthetic/``.
     """
     return Recipe(
         name="newell_hg1_synthetic",
         model=NewellHourglass(joints=16, stacks=1, features=96, stem=16, depth=3, conv_bias=False),
         data=DataSettings(image_size_wh=(96, 96)),
         augment=AugmentSettings(scale_factor=0.15, rotation_deg=20.0),
-        codec=CodecSettings(sigma_px=1.0, maps="logits"),
+        codec=HeatmapCodec(sigma_px=1.0, maps="logits"),
         train=TrainSettings(
             epochs=48,
             batch_size=16,

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.models.architectures import PoseResNet
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
-    CodecSettings,
     DataSettings,
     EvalSettings,
+    OksProtocol,
     TrainSettings,
 )
 
@@ -32,7 +33,7 @@ def _mpii(base: Recipe, name: str, layers: int, *published: float) -> Recipe:
     return replace(
         base,
         name=name,
-        model=replace(base.model, layers=layers),
+        model=PoseResNet(joints=base.model.joints, layers=layers),
         benchmarks=(replace(base.benchmarks[0], published=row),),
     )
 
@@ -44,7 +45,7 @@ def _coco(base: Recipe, name: str, layers: int, *published: float) -> Recipe:
     return replace(
         base,
         name=name,
-        model=replace(base.model, layers=layers),
+        model=PoseResNet(joints=base.model.joints, layers=layers),
         benchmarks=(replace(detector, published=row), *others),
     )
 
@@ -64,7 +65,7 @@ def res50_mpii_256x256() -> Recipe:
             dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256), channel_order="bgr"
         ),
         augment=AugmentSettings(scale_factor=0.25, rotation_deg=30.0),
-        codec=CodecSettings(sigma_px=2.0),
+        codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(epochs=140, batch_size=128, learning_rate=1e-3, milestones=(90, 120)),
         eval=EvalSettings(batch_size=32),
         benchmarks=(Benchmark(name="mpii_val", source=_README),),
@@ -106,7 +107,7 @@ def res50_mpii_384x384() -> Recipe:
     base = replace(
         small,
         data=replace(small.data, image_size_wh=(384, 384)),
-        codec=CodecSettings(sigma_px=3.0),
+        codec=HeatmapCodec(sigma_px=3.0),
     )
     row = (96.658, 95.754, 89.790, 84.614, 88.523, 84.666, 79.287, 89.066, 38.046)
     return _mpii(base, "res50_mpii_384x384", 50, *row)
@@ -146,10 +147,7 @@ def res50_coco_256x192() -> Recipe:
     detector = Benchmark(
         name="coco_val_detector",
         boxes="detector",
-        oks_nms=0.9,
-        rescore=True,
-        rescore_threshold=0.2,
-        box_threshold=0.0,
+        metric=OksProtocol(oks_nms=0.9, rescore=True),
         source=_README,
     )
     ground_truth = replace(detector, name="coco_val_ground_truth", boxes="ground_truth", source="")
@@ -165,7 +163,7 @@ def res50_coco_256x192() -> Recipe:
             val_split="val2017",
         ),
         augment=AugmentSettings(scale_factor=0.3, rotation_deg=40.0),
-        codec=CodecSettings(sigma_px=2.0),
+        codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(
             epochs=140,
             batch_size=128,
@@ -211,7 +209,7 @@ def res50_coco_384x288() -> Recipe:
     base = replace(
         small,
         data=replace(small.data, image_size_wh=(288, 384)),
-        codec=CodecSettings(sigma_px=3.0),
+        codec=HeatmapCodec(sigma_px=3.0),
     )
     row = (0.722, 0.893, 0.789, 0.681, 0.797, 0.776, 0.932, 0.838, 0.728, 0.846)
     return _coco(base, "res50_coco_384x288", 50, *row)

@@ -6,12 +6,12 @@ official PyTorch network on the recipe that ``train.py`` trains here.
 
 from __future__ import annotations
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.models.architectures import HRNet, NewellHourglass
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
-    CodecSettings,
     DataSettings,
     EvalSettings,
     TrainSettings,
@@ -32,7 +32,7 @@ def newell_hg1_lspet() -> Recipe:
         model=NewellHourglass(joints=16, stacks=1, features=128),
         data=DataSettings(image_size_wh=(128, 128), limit=3200),
         augment=AugmentSettings(scale_factor=0.2, rotation_deg=30.0),
-        codec=CodecSettings(sigma_px=1.5),
+        codec=HeatmapCodec(sigma_px=1.5),
         train=TrainSettings(
             epochs=10,
             batch_size=16,
@@ -63,7 +63,7 @@ def hrnet_w8_lspet() -> Recipe:
         model=HRNet(joints=16, width=8),
         data=DataSettings(image_size_wh=(64, 64), limit=3200),
         augment=hourglass.augment,
-        codec=CodecSettings(sigma_px=1.5),
+        codec=HeatmapCodec(sigma_px=1.5),
         train=TrainSettings(
             epochs=10,
             batch_size=16,

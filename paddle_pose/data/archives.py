@@ -200,7 +200,7 @@ def _tar_members(file: Path) -> list[Member]:
         members = []
         with tarfile.open(file, "r:") as archive:
             while (info := archive.next()) is not None:
-                archive.members.clear()  # else every header is kept
+                archive.members.clear()  # type: ignore[attr-defined]  # else every header is kept
                 name = _relative(info.name)
                 if info.isreg() and _is_image(name):
                     place = info.offset_data, info.size, info.size

@@ -9,16 +9,65 @@ aspect ratio); here the ratio is an argument.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from paddle_pose.data.records import PersonRecord
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.geometry import UNIT_PX, flip_points
+from paddle_pose.geometry import UNIT_PX, crop_matrix, flip_points, transform_points
 from paddle_pose.settings import AugmentSettings
 from paddle_pose.skeletons import Skeleton
 
 DISTRIBUTIONS = ("normal", "uniform")
+
+
+class Photo(NamedTuple):
+    """A decoded image, perhaps reduced.
+
+    Attributes:
+        pixels_HWC: uint8 RGB.
+        width_px: of the whole image.
+        reduction: 1, 2, 4 or 8; a pixel stands for a block of so many whole ones in a square.
+    """
+
+    pixels_HWC: np.ndarray
+    width_px: int
+    reduction: int
+
+    def whole_from_reduced(self, *, flip: bool) -> np.ndarray:
+        """(3, 3) matrix from these pixels to the whole image's; of both mirrored with ``flip``.
+
+        The centre of block 0 is pixel (reduction - 1) / 2. Where the last block sticks out of the
+        image, a mirrored image begins with it.
+        """
+        first_xy = np.full(2, (self.reduction - 1) / 2)
+        if flip:
+            last_block = self.reduction * (self.pixels_HWC.shape[1] - 1)
+            first_xy[0] = self.width_px - 1 - last_block - first_xy[0]
+        matrix = np.diag([self.reduction, self.reduction, 1.0])
+        matrix[:2, 2] = first_xy
+        return matrix
+
+
+class Crop(NamedTuple):
+    """What one change makes of one person's photo.
+
+    Attributes:
+        image_HWC: uint8 RGB.
+        matrix: (2, 3) from pixels of the (mirrored) image to those of the crop.
+        center_xy, scale_wh: (2,) of the crop, pixels of the (mirrored) image and units of 200.
+        joints_xy: (J, 2) float64 pixels of the crop.
+        visible: (J,).
+    """
+
+    image_HWC: np.ndarray
+    matrix: np.ndarray
+    center_xy: np.ndarray
+    scale_wh: np.ndarray
+    joints_xy: np.ndarray
+    visible: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,6 +89,27 @@ class Augmentation:
     half_body: tuple[np.ndarray, np.ndarray] | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def view(
+        self,
+        record: PersonRecord,
+        photo: Photo,
+        size_wh: tuple[int, int],
+        flip_order: np.ndarray,
+    ) -> Crop:
+        """The crop of that size, its matrix and its joints, in one visit."""
+        center, scale = record.center_xy, record.scale_wh
+        if self is not STILL:  # which keeps the record's own bits, as the reference's test crop
+            center, scale = self.crop_of(center, scale, photo.width_px)
+        matrix = from_photo = crop_matrix(center, scale, self.rotation_deg, size_wh)
+        if photo.reduction > 1:
+            from_photo = matrix @ photo.whole_from_reduced(flip=self.flip)
+        image = crop_image(photo.pixels_HWC, from_photo, size_wh, flip=self.flip)
+        joints, visible = self.joints_of(
+            record.joints_xy, record.visible, photo.width_px, flip_order
+        )
+        joints = transform_points(joints, matrix)
+        return Crop(self.colors_of(image), matrix, center, scale, joints, visible)
 
     def crop_of(
         self, center_xy: np.ndarray, scale_wh: np.ndarray, image_width_px: int
@@ -78,6 +148,21 @@ class Augmentation:
             return image_HWC
         changed = image_HWC * np.array(self.color, np.float32)
         return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+STILL = Augmentation()
+"""Changes nothing: the test crop."""
+
+
+def crop_image(
+    image_HWC: np.ndarray, matrix: np.ndarray, size_wh: tuple[int, int], *, flip: bool = False
+) -> np.ndarray:
+    """Warp by a (2, 3) matrix from image to crop pixels, bilinear, black outside.
+
+    With ``flip`` the matrix refers to the mirrored image.
+    """
+    source = cv2.flip(image_HWC, 1) if flip else image_HWC
+    return cv2.warpAffine(source, matrix, size_wh, flags=cv2.INTER_LINEAR)
 
 
 def draw(

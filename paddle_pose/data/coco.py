@@ -106,11 +106,13 @@ def load(
     content = _read(file, Path(dataset_root))
     images = _images(content, file)
     category = read_category(content, file, skeleton_name)
+    files: tuple[Path, ...] = (file,)
     if boxes == "ground_truth":
-        people, files = _annotated(content, file, images, category), (file,)
+        people = _annotated(content, file, images, category)
     elif boxes == "detector":
         source = Path(boxes_file) if boxes_file else box_file(dataset_root, split)
-        people, files = _detected(source, file, images, category, box_threshold), (file, source)
+        people = _detected(source, file, images, category, box_threshold)
+        files = (file, source)
     else:
         raise UserError(f"boxes: '{boxes}' is neither 'ground_truth' nor 'detector'")
     if not people.rows:
@@ -180,9 +182,8 @@ def _read(file: Path, dataset_root: Path) -> dict[str, Any]:
 def _compact(record: dict[str, Any]) -> dict[str, Any]:
     """An annotation or image without what is not read here: else 200,000 people take gigabytes."""
     if "image_id" in record:
-        keypoints = record.get("keypoints")
-        with contextlib.suppress(TypeError, OverflowError):  # no numbers: kept for the message
-            record["keypoints"] = array("d", keypoints)
+        with contextlib.suppress(KeyError, TypeError, OverflowError):  # kept for the message
+            record["keypoints"] = array("d", record["keypoints"])
         return {key: record[key] for key in _ANNOTATION_KEYS if key in record}
     if "file_name" in record:
         return {key: record[key] for key in _IMAGE_KEYS if key in record}

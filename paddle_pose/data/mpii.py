@@ -15,6 +15,7 @@ from paddle_pose.data import image_files
 from paddle_pose.data.mpii_files import Records, find_layout, read_records
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
+from paddle_pose.metrics.pckh import normalised_errors
 from paddle_pose.skeletons import MPII16, Skeleton
 
 HEAD_BOX_FACTOR = 0.6
@@ -47,6 +48,12 @@ class MpiiTruth:
 
     def __len__(self) -> int:
         return len(self.head_size_px)
+
+    def errors(self, keypoints: np.ndarray) -> np.ndarray:
+        """(N, J) distances in head sizes of key points (N, J, 2 or 3) in 0-based image pixels."""
+        # The one place where 0-based predictions meet 1-based truth.
+        joints_xy = np.asarray(keypoints, np.float64)[:, :, :2] + 1.0
+        return normalised_errors(joints_xy, self.joints_xy, self.head_size_px)
 
     def select(self, rows: np.ndarray) -> MpiiTruth:
         """The people of those rows of the annotation file."""
@@ -89,7 +96,7 @@ def load(
     names, index = np.unique(np.array(records.images), return_inverse=True)
     visible = records.visible
     head_size_px = np.full(people, np.nan)
-    files = (file,)
+    files: tuple[Path, ...] = (file,)
     if with_truth and has_joints:
         mat = layout.truth_file(root, split)
         if mat.is_file() or split in ("valid", "val"):

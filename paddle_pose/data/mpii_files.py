@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from array import array
@@ -89,18 +88,6 @@ def find_layout(dataset_root: Path, split: str) -> Layout:
         there = layout.splits(root)
         raise UserError(f"{file}: no such file; splits in this folder: {', '.join(there)}")
     return layout
-
-
-def sha256(file: Path) -> str:
-    """Hexadecimal digest of a file of any size; Raises UserError if it cannot be read."""
-    digest = hashlib.sha256()
-    try:
-        with Path(file).open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"{file}: cannot read this file ({error.strerror})") from error
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,25 @@ class PersonTable:
     def __iter__(self) -> Iterator[PersonRecord]:
         return (self[index] for index in range(len(self)))
 
+    def index_of(self, rows: np.ndarray) -> np.ndarray:
+        """(P,) positions of the people with these rows, which need not ascend.
+
+        Raises:
+            KeyError: nobody has a row.
+        """
+        order = np.argsort(self.rows, kind="stable")
+        place = np.minimum(np.searchsorted(self.rows[order], rows), len(order) - 1)
+        found = order[place]
+        if (self.rows[found] != rows).any():
+            raise KeyError(f"no person of row {rows[self.rows[found] != rows][0]}")
+        return found
+
     def select(self, keep: np.ndarray) -> PersonTable:
         """The rows named by an index array or a mask; image names stay as they are."""
-        names = ("image_index", "rows", "center_xy", "scale_wh", "joints_xy", "visible")
-        names += ("head_size_px", "box_score")
+        names = (
+            "image_index", "rows", "center_xy", "scale_wh", "joints_xy", "visible",
+            "head_size_px", "box_score",
+        )  # fmt: skip
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def head(self, limit: int | None) -> PersonTable:

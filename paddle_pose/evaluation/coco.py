@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,35 @@ import numpy as np
 
 from paddle_pose.data import coco
 from paddle_pose.data.coco_category import Category, read_category
+from paddle_pose.data.mpii import require_images
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
-from paddle_pose.files import read_json
+from paddle_pose.evaluation.evaluator import (
+    ANYTHING,
+    Asked,
+    DataFiles,
+    Scores,
+    TableEvaluator,
+    eval_line,
+)
+from paddle_pose.files import read_json, sha256
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.metrics.coco_ap import NAMES, coco_ap, coco_ap_with_intervals
-from paddle_pose.poses.coco_results import CocoResults, read_results
+from paddle_pose.poses import predictions
+from paddle_pose.poses.coco_results import (
+    CocoResults,
+    is_results_file,
+    read_results,
+    write_results,
+)
 from paddle_pose.poses.oks import oks_nms, rescored, soft_oks_nms
-from paddle_pose.poses.predictions import replace_file
-from paddle_pose.settings import Benchmark
-from paddle_pose.skeletons import Skeleton, skeleton_named
+from paddle_pose.poses.poses import NO_ROW, Poses
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import Benchmark, OksProtocol
+from paddle_pose.skeletons import Skeleton
+
+COCO_VAL_IMAGES = 5000
+"""Published COCO values are shown beside scores on so many images, and no others."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +84,6 @@ def results_name(split: str) -> str:
     return f"keypoints_{split}_results.json"
 
 
-def raw_results(keypoints: np.ndarray, table: PersonTable, category_id: int = 1) -> CocoResults:
-    """Poses (N, J, 3) of a table's people with their boxes' scores and padded areas."""
-    return CocoResults(
-        image_ids=table.image_ids[table.image_index],
-        keypoints=np.asarray(keypoints, np.float64),
-        scores=table.box_score,
-        areas=np.prod(table.scale_wh * UNIT_PX, axis=1),
-        category_id=category_id,
-    )
-
-
 def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> CocoResults:
     """Results as the benchmark has them: rescored, and without duplicates on an image.
 
@@ -88,14 +96,13 @@ def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> 
         UserError: the suppression needs areas and the results have none.
     """
     scores = results.scores
-    if benchmark.rescore:
-        scores = rescored(
-            results.keypoints, results.scores, min_joint_score=benchmark.rescore_threshold
-        )
+    rules = oks_rules(benchmark)
+    if rules.rescore:
+        scores = rescored(results.keypoints, scores, min_joint_score=rules.rescore_threshold)
     results = CocoResults(
         results.image_ids, results.keypoints, scores, results.areas, results.category_id
     )
-    if not benchmark.oks_nms or not len(results):
+    if not rules.oks_nms or not len(results):
         return results
     if not np.isfinite(results.areas).all():
         raise UserError(
@@ -103,15 +110,22 @@ def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> 
             "'area' or 'scale', and the results lack them; score them as they are (no --benchmark)"
         )
     sigmas = np.array(oks_sigmas(skeleton))
-    suppress = soft_oks_nms if benchmark.soft_oks_nms else oks_nms
+    suppress = soft_oks_nms if rules.soft_oks_nms else oks_nms
     _, first, image = np.unique(results.image_ids, return_index=True, return_inverse=True)
     by_image = np.split(np.argsort(image, kind="stable"), np.cumsum(np.bincount(image))[:-1])
     kept = []
     for place in np.argsort(first):
         rows = by_image[place]
         poses = (results.keypoints[rows], results.scores[rows], results.areas[rows])
-        kept.append(rows[suppress(*poses, sigmas, benchmark.oks_nms)])
+        kept.append(rows[suppress(*poses, sigmas, rules.oks_nms)])
     return results.select(np.concatenate(kept))
+
+
+def oks_rules(benchmark: Benchmark) -> OksProtocol:
+    """How a benchmark scores; Raises UserError for one that does so by PCKh."""
+    if not isinstance(benchmark.metric, OksProtocol):
+        raise UserError(f"benchmark '{benchmark.name}': COCO is scored by OKS, not by PCKh")
+    return benchmark.metric
 
 
 def oks_sigmas(skeleton: Skeleton) -> tuple[float, ...]:
@@ -138,7 +152,7 @@ def score_results(
         results.rows(),
         sigmas=oks_sigmas(truth.category.skeleton),
         category_id=truth.category.id,
-        image_ids=image_ids,
+        image_ids=None if image_ids is None else image_ids.tolist(),
     )
 
 
@@ -163,7 +177,7 @@ def score_with_intervals(
         results.rows(),
         sigmas=oks_sigmas(truth.category.skeleton),
         category_id=truth.category.id,
-        image_ids=image_ids,
+        image_ids=None if image_ids is None else image_ids.tolist(),
         resamples=resamples,
         seed=seed,
     )
@@ -172,24 +186,6 @@ def score_with_intervals(
 def _require_people(truth: CocoTruth) -> None:
     if not truth.has_people:
         raise UserError(f"{truth.file}: lists images only, so there is nothing to score against")
-
-
-def score_keypoints(
-    keypoints: np.ndarray,
-    table: PersonTable,
-    truth: CocoTruth,
-    benchmark: Benchmark,
-    *,
-    only_its_images: bool = False,
-) -> tuple[dict[str, float], CocoResults]:
-    """Scores and finished results of the poses (N, J, 3) of a table's people.
-
-    With ``only_its_images`` (a limited table) people on other images are not missed.
-    """
-    raw = raw_results(keypoints, table, truth.category.id)
-    results = finished(raw, skeleton_named(table.skeleton), benchmark)
-    images = np.unique(raw.image_ids) if only_its_images else None
-    return score_results(results, truth, image_ids=images), results
 
 
 def read_finished(file: Path, truth: CocoTruth, benchmark: Benchmark | None) -> CocoResults:
@@ -241,28 +237,162 @@ def format_table(
     return "\n".join(lines)
 
 
-def eval_line(values: Mapping[str, float]) -> str:
-    """``[EVAL] AP=… AP50=… …``: keys sorted, values in full, as for MPII."""
-    return "[EVAL] " + " ".join(f"{name}={values[name]}" for name in sorted(values))
+@dataclass(frozen=True)
+class CocoFound:
+    """Results that are ready to be scored, and where they are from.
 
-
-def write_scores(
-    values: Mapping[str, float],
-    path: Path,
-    *,
-    intervals: Mapping[str, tuple[float, float]] | None = None,
-    **facts: Any,
-) -> None:
-    """``scores.json``: values, intervals, and what ``facts`` are known about the run.
-
-    Raises:
-        UserError: the file cannot be written.
+    Attributes:
+        results: rescored and without duplicates, as the benchmark has it.
+        image_ids: images to score on; None for all of the truth.
+        recipe, benchmark, weights_sha256, engine: as in Predictions; None for a foreign file.
     """
-    content = {
-        "values": dict(values),
-        "intervals": dict(intervals or {}),
-        "protocol": {"metric": "COCO keypoints, fractions, 20 poses an image"},
-        **facts,
-    }
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    replace_file(path, (text + "\n").encode())
+
+    results: CocoResults
+    image_ids: np.ndarray | None = None
+    recipe: str = ""
+    benchmark: dict[str, Any] | None = None
+    weights_sha256: str | None = None
+    engine: str | None = None
+
+
+class CocoEvaluator(TableEvaluator):
+    """The people of a COCO split, by annotated or detected boxes, scored by AP over OKS."""
+
+    score_names = NAMES
+
+    def __init__(
+        self, recipe: Recipe, benchmark: Benchmark, files: DataFiles, *, with_images: bool = True
+    ) -> None:
+        """Read the truth; the people are read when they are asked for. Raises UserError."""
+        oks_rules(benchmark)
+        self.benchmark, self.split = benchmark, recipe.data.val_split
+        self.recipe, self._files, self._with_images = recipe, files, with_images
+        self.truth = read_truth(
+            files.root,
+            self.split,
+            skeleton_name=recipe.data.skeleton,
+            annotations=files.annotations,
+        )
+        self.skeleton = self.truth.category.skeleton
+
+    @cached_property
+    def _everyone(self) -> PersonTable:
+        recipe, files = self.recipe, self._files
+        return coco.load(
+            files.root,
+            self.split,
+            image_size_wh=recipe.data.image_size_wh,
+            skeleton_name=recipe.data.skeleton,
+            boxes=self.benchmark.boxes,
+            annotations=files.annotations,
+            boxes_file=files.boxes,
+            box_threshold=oks_rules(self.benchmark).box_threshold,
+            with_images=self._with_images,
+        )
+
+    @cached_property
+    def table(self) -> PersonTable:
+        """The people to predict, said on the terminal when they are first asked for."""
+        table = self._everyone.head(self.recipe.data.limit)
+        coco.describe(table)
+        if self._with_images:
+            require_images(table)
+        return table
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the annotation file, or of the detector's boxes, whose rows the poses have."""
+        return sha256(self.table.files[-1])
+
+    def has_truth(self) -> bool:
+        """Whether people are annotated; Raises UserError for joints without OKS constants."""
+        if self.truth.has_people:
+            oks_sigmas(self.skeleton)
+        return self.truth.has_people
+
+    def read(
+        self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
+    ) -> CocoFound:
+        """Our poses, rescored and without duplicates; or a results file."""
+        if is_results_file(file):
+            return self._foreign(file, asked, pixel_origin)
+        found = super().read(
+            file,
+            asked=replace(asked, benchmark=self.benchmark.protocol()),
+            pixel_origin=pixel_origin,
+        )
+        predictions.require_whole(found, file, len(self.table), len(self._everyone))
+        if (found.poses.rows != NO_ROW).any():
+            found = predictions.for_rows(found, file, self.table.rows)
+        return CocoFound(
+            finished(self._results(found.poses), self.skeleton, self.benchmark),
+            image_ids=self._images() if self.recipe.data.limit is not None else None,
+            recipe=found.recipe,
+            benchmark=self.benchmark.protocol(),
+            weights_sha256=found.weights_sha256,
+            engine=found.engine,
+        )
+
+    def _foreign(self, file: Path, asked: Asked, pixel_origin: int | None) -> CocoFound:
+        """A results file as it is, or under the benchmark if that was asked for by name."""
+        for name, value in (("pixel_origin", pixel_origin), ("boxes", self._files.boxes)):
+            if value is not None:
+                raise UserError(f"--{name}: has no meaning for a COCO results file")
+        benchmark = self.benchmark if asked.rescore else None
+        results = read_finished(file, self.truth, benchmark)
+        under = f"under benchmark {benchmark.name}" if benchmark else "as it is"
+        print(f"=> {file}: {len(results)} poses, scored {under}")
+        return CocoFound(results, benchmark=benchmark.protocol() if benchmark else None)
+
+    def _images(self) -> np.ndarray:
+        return np.unique(self.table.image_ids[self.table.image_index])
+
+    def _results(self, poses: Poses) -> CocoResults:
+        """Poses with the scores of their boxes, where a row asked for them, and areas."""
+        scores, areas = poses.scores.copy(), np.prod(poses.boxes_xywh[:, 2:], axis=1)
+        asked = np.flatnonzero(poses.rows != NO_ROW)
+        at = self.index_of(poses.select(asked))
+        image_ids = poses.image_ids.copy()
+        image_ids[asked] = self.table.image_ids[self.table.image_index[at]]
+        scores[asked] = self.table.box_score[at]
+        areas[asked] = np.prod(self.table.scale_wh[at] * UNIT_PX, axis=1)
+        return CocoResults(image_ids, poses.keypoints, scores, areas, self.truth.category.id)
+
+    def score(self, found: CocoFound, *, resamples: int = 0, seed: int = 0) -> Scores | None:
+        """AP and AR; None for an image list, which has no truth."""
+        if not self.truth.has_people:
+            return None
+        values, intervals = score_with_intervals(
+            found.results, self.truth, image_ids=found.image_ids, resamples=resamples, seed=seed
+        )
+        draws = {"resamples": resamples, "level": 0.95, "seed": seed, "over": "images"}
+        metric = "COCO keypoints, fractions, 20 poses an image"
+        return Scores(
+            values,
+            intervals,
+            protocol={"metric": metric, "bootstrap": draws},
+            counts={"poses": len(found.results)},
+        )
+
+    def report(self, scores: Scores, found: CocoFound) -> str:
+        """What a person reads: the table and the [EVAL] line."""
+        whole = found.image_ids is None and self.split == "val2017"
+        whole = whole and self.truth.image_count == COCO_VAL_IMAGES
+        comparable = whole and found.recipe == self.recipe.name
+        published = self.benchmark.published if comparable else None
+        table = format_table(scores.values, published, scores.intervals)
+        return f"{table}\n{eval_line(scores.values)}"
+
+    def write_files(self, folder: Path, found: CocoFound) -> str:
+        """Results for COCO's server; returns their path and count for a message."""
+        file = folder / results_name(self.split)
+        write_results(found.results, file)
+        print(f"=> {file}: {len(found.results)} poses")
+        return str(file)
+
+    def facts(self, found: CocoFound, file: Path) -> dict[str, Any]:
+        """What ``scores.json`` says besides the scores."""
+        ours = found.weights_sha256 is not None
+        read = (file, *(self.table.files if ours else (self.truth.file,)))
+        files = {path.name: sha256(path) for path in read}
+        return super().facts(found, file) | {"split": self.split, "files": files}

@@ -1,50 +1,43 @@
-"""Predictions × truth → named scores with intervals: the table, the [EVAL] line, scores.json."""
+"""MPII: people and truth → PCKh with intervals, the table, the [EVAL] line, pred.mat."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
+from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
+from paddle_pose.evaluation.evaluator import (
+    ANYTHING,
+    Asked,
+    DataFiles,
+    Scores,
+    TableEvaluator,
+    eval_line,
+)
+from paddle_pose.files import sha256
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
-from paddle_pose.poses.predictions import Predictions, replace_file
+from paddle_pose.poses import predictions
+from paddle_pose.poses.predictions import Predictions
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import Benchmark, PckhProtocol, same_protocol
 from paddle_pose.skeletons import MPII16, Skeleton
 
-THRESHOLDS = (0.5, 0.1, 0.11)
-
 LEVEL = 0.95
+
+MPII_VALID_PEOPLE = 2958
+"""Published MPII values are shown beside scores on so many people, and no others."""
 
 THRESHOLD_NOTE = (
     "Mean@0.1 is PCKh at 0.10 of the head size; the tables of HRNet and PaddleDetection print "
     "0.11 under the name Mean@0.1, which is Mean@0.11 here."
 )
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one evaluation found.
-
-    Attributes:
-        values: score name → per cent (``Mean`` is PCKh@0.5, ``Mean@0.1`` is 0.10).
-        intervals: score name → ends of the 95 % bootstrap interval; empty without resamples.
-        per_joint: joint name → PCKh@0.5 in per cent, nan where it is never labelled.
-        protocol: metric, thresholds and resampling, as plain data.
-        counts: people and labelled joints that were scored.
-    """
-
-    values: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
-    per_joint: dict[str, float]
-    protocol: dict[str, Any] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
 
 
 def threshold_name(threshold: float) -> str:
@@ -61,20 +54,147 @@ def published_value(published: Mapping[str, float], name: str) -> float | None:
     return None
 
 
+class MpiiEvaluator(TableEvaluator):
+    """The people of a split of MPII (or of a data set in its layout), scored by PCKh."""
+
+    def __init__(
+        self, recipe: Recipe, benchmark: Benchmark, files: DataFiles, *, with_images: bool = True
+    ) -> None:
+        """Read the people and their truth; Raises UserError for files that cannot be used."""
+        if not isinstance(benchmark.metric, PckhProtocol):
+            raise UserError(f"benchmark '{benchmark.name}': MPII is scored by PCKh, not by OKS")
+        if recipe.data.skeleton != MPII16.name:
+            raise UserError(
+                f"data.skeleton: mpii has '{MPII16.name}', not '{recipe.data.skeleton}'"
+            )
+        if benchmark.boxes != "ground_truth":
+            raise UserError(f"benchmark '{benchmark.name}': MPII has no '{benchmark.boxes}' boxes")
+        refuse_files(files)
+        self.thresholds = benchmark.metric.thresholds
+        self.benchmark, self.skeleton, self.split = benchmark, MPII16, recipe.data.val_split
+        self.recipe = recipe
+        everyone = mpii.load(files.root, self.split, with_truth=False)
+        self.people_in_split = len(everyone)
+        self._table = everyone.head(recipe.data.limit)
+        mpii.describe(self._table)
+        if with_images:
+            mpii.require_images(self._table)
+        self.truth_file = mpii.truth_file(files.root, self.split)
+        self.truth = None
+        if self.truth_file:
+            self.truth = mpii.truth(files.root, self.split).select(self.table.rows)
+        self._files = (*self.table.files[:1], *([self.truth_file] if self.truth_file else []))
+        self._digest = sha256(mpii.annotation_file(files.root, self.split))
+        self.score_names = score_names(self.thresholds)
+
+    @property
+    def digest(self) -> str:
+        """Of the split's annotation file."""
+        return self._digest
+
+    @property
+    def table(self) -> PersonTable:
+        """The people to predict."""
+        return self._table
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The json, and the .mat of the truth where the split has one."""
+        return self._files
+
+    def has_truth(self) -> bool:
+        """False for the test split."""
+        return self.truth is not None
+
+    def read(
+        self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
+    ) -> Predictions:
+        """One pose for each of the people, in their order."""
+        found = super().read(file, asked=asked, pixel_origin=pixel_origin)
+        predictions.require_whole(found, file, len(self.table), self.people_in_split)
+        return predictions.one_each(found, file, self.table.rows)
+
+    def score(self, found: Predictions, *, resamples: int = 0, seed: int = 0) -> Scores | None:
+        """PCKh; None for the test split."""
+        if self.truth is None:
+            return None
+        return score_mpii(
+            found.poses.keypoints,
+            self.truth,
+            resamples=resamples,
+            thresholds=self.thresholds,
+            seed=seed,
+        )
+
+    def comparable(self, found: Predictions) -> bool:
+        """Whether published values may stand beside these scores."""
+        if found.recipe != self.recipe.name or found.benchmark is None:
+            return False
+        whole = self.split in ("valid", "val") and len(self.table) == MPII_VALID_PEOPLE
+        return whole and same_protocol(found.benchmark, self.benchmark.protocol()) is None
+
+    def report(self, scores: Scores, found: Predictions) -> str:
+        """What a person reads: the table, the note on thresholds, the [EVAL] line."""
+        published = self.benchmark.published if self.comparable(found) else None
+        lines = [
+            _origin(found),
+            format_table(scores, published),
+            THRESHOLD_NOTE,
+        ]
+        if not found.origin_stated and self.truth is not None:
+            other = mean_if_other_origin(found, self.truth, self.skeleton)
+            lines.append(f"=> read as {1 - found.file_origin}-based, Mean@0.1 would be {other:.3f}")
+        return "\n".join([*lines, eval_line(scores.values, without=("AUC", "Mean16"))])
+
+    def write_files(self, folder: Path, found: Predictions) -> str:
+        """``pred.mat``, as HRNet writes it; returns its path for a message."""
+        if self.truth is None:
+            print(_origin(found))
+        predictions.write_mat(found, folder / "pred.mat")
+        return f"{folder / 'pred.mat'}"
+
+    def facts(self, found: Predictions, file: Path) -> dict[str, Any]:
+        """What ``scores.json`` says besides the scores."""
+        return super().facts(found, file) | {
+            "note": THRESHOLD_NOTE,
+            "split": self.split,
+            "pixel_origin": {"file": found.file_origin, "stated": found.origin_stated},
+            "files": {path.name: sha256(path) for path in (file, *self.files)},
+        }
+
+
+def _origin(found: Predictions) -> str:
+    stated = "" if found.origin_stated else " (assumed; --pixel_origin says it)"
+    return f"=> {len(found)} people, {found.file_origin}-based coordinates{stated}"
+
+
+def refuse_files(files: DataFiles) -> None:
+    """Raises UserError for files that only COCO has."""
+    for name in ("annotations", "boxes"):
+        if getattr(files, name) is not None:
+            raise UserError(f"--{name}: is for COCO; MPII's files are found by their names")
+
+
+def score_names(thresholds: Sequence[float]) -> tuple[str, ...]:
+    """Names of the scores of ``score_mpii``, in their order."""
+    means = (threshold_name(threshold) for threshold in _with_half(thresholds))
+    return (*MPII16.groups, *means, "AUC", "Mean16")
+
+
 def score_mpii(
-    predictions: Predictions,
+    keypoints: np.ndarray,
     truth: MpiiTruth,
     skeleton: Skeleton = MPII16,
     *,
-    resamples: int,
-    thresholds: Sequence[float] = THRESHOLDS,
+    resamples: int = 0,
+    thresholds: Sequence[float] = PckhProtocol.thresholds,
     seed: int = 0,
 ) -> Scores:
-    """PCKh of predictions against the truth of the same rows.
+    """PCKh of key points against the truth of the same people.
 
     Args:
-        predictions: N people; 1 is added to their coordinates, because MPII's truth is 1-based.
-        truth: the same people in the same order.
+        keypoints: (N, J, 2 or 3) image pixels, 0-based.
+        truth: the same N people in the same order.
         skeleton: names, groups and unscored joints.
         resamples: of the bootstrap over people; 0 for no intervals.
         thresholds: for which a mean is given; the groups are always at 0.5.
@@ -83,9 +203,9 @@ def score_mpii(
     Raises:
         UserError: the counts differ.
     """
-    if len(predictions) != len(truth):
-        raise UserError(f"{len(predictions)} predictions for {len(truth)} people")
-    errors = _errors(predictions.keypoints, truth)
+    if len(keypoints) != len(truth):
+        raise UserError(f"{len(keypoints)} predictions for {len(truth)} people")
+    errors = truth.errors(keypoints)
     values, per_joint = _values(errors, truth.visible, skeleton, thresholds)
     intervals = {}
     if resamples:
@@ -110,32 +230,11 @@ def score_mpii(
     )
 
 
-def score_keypoints(
-    keypoints: np.ndarray,
-    truth: MpiiTruth,
-    skeleton: Skeleton = MPII16,
-    *,
-    thresholds: Sequence[float] = THRESHOLDS,
-) -> dict[str, float]:
-    """The values of ``score_mpii`` for (N, J, 2 or 3) key points in 0-based image pixels."""
-    return _values(_errors(keypoints, truth), truth.visible, skeleton, thresholds)[0]
-
-
-def mean_if_other_origin(predictions: Predictions, truth: MpiiTruth, skeleton: Skeleton) -> float:
+def mean_if_other_origin(found: Predictions, truth: MpiiTruth, skeleton: Skeleton) -> float:
     """Mean@0.1 if the file's coordinates had the other pixel origin than the one assumed."""
-    shift = 1.0 if predictions.file_origin else -1.0
-    errors = _errors(predictions.keypoints[:, :, :2] + shift, truth)
+    shift = 1.0 if found.file_origin else -1.0
+    errors = truth.errors(found.poses.keypoints[:, :, :2] + shift)
     return float(pckh.pckh(errors, truth.visible, skeleton, [0.1]).mean[0])
-
-
-def eval_line(scores: Scores) -> str:
-    """``[EVAL] Ankle=… Elbow=… … Mean=… Mean@0.1=… Mean@0.11=… …``: txyugood/PaddlePose's line.
-
-    Keys are sorted, values in full. Like there, Mean@0.1 is 0.10.
-    """
-    extra = ("AUC", "Mean16")
-    items = [f"{key}={scores.values[key]}" for key in sorted(scores.values) if key not in extra]
-    return "[EVAL] " + " ".join(items)
 
 
 def format_table(scores: Scores, published: Mapping[str, float] | None = None) -> str:
@@ -158,31 +257,6 @@ def format_table(scores: Scores, published: Mapping[str, float] | None = None) -
             line += f"{reference:>12.3f}{value - reference:>+12.3f}"
         lines.append(line)
     return "\n".join(lines)
-
-
-def write_scores(scores: Scores, path: Path, **facts: Any) -> None:
-    """``scores.json``: values, intervals, protocol, counts, and ``facts`` about the run.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    content = {
-        "values": scores.values,
-        "intervals": scores.intervals,
-        "per_joint": scores.per_joint,
-        "protocol": scores.protocol,
-        "counts": scores.counts,
-        "note": THRESHOLD_NOTE,
-        **facts,
-    }
-    text = json.dumps(_without_nan(content), indent=1, ensure_ascii=False, allow_nan=False)
-    replace_file(path, (text + "\n").encode())
-
-
-def _errors(keypoints: np.ndarray, truth: MpiiTruth) -> np.ndarray:
-    # The one place where 0-based predictions meet 1-based truth.
-    joints_xy = np.asarray(keypoints, np.float64)[:, :, :2] + 1.0
-    return pckh.normalised_errors(joints_xy, truth.joints_xy, truth.head_size_px)
 
 
 def _values(
@@ -234,12 +308,3 @@ def _intervals(
     return {
         name: (float(low), float(high)) for name, (low, high) in zip(by_name, ends, strict=True)
     }
-
-
-def _without_nan(value: Any) -> Any:
-    """Plain data with None in the place of nan, which JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""Crops to heat maps, by Paddle as it runs (eager) or by a graph compiled with oneDNN.
+"""Images to a network's outputs, by Paddle as it runs (eager) or by a graph compiled with oneDNN.
 
 Paddle Inference fuses batch norms, biases, sums and ReLUs into oneDNN's convolutions. Paddle 3.3's
 new graph format cannot run resizing there (PaddlePaddle/Paddle issue 79749), so the graph is saved
@@ -25,11 +25,12 @@ from paddle import nn
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
-from paddle_pose.models.outputs import heatmaps_from
-from paddle_pose.settings import ENGINES, PRECISIONS, CodecSettings, DataSettings
+from paddle_pose.models.outputs import named
+from paddle_pose.settings import ENGINES, PRECISIONS, DataSettings
 from paddle_pose.system import runtime
 
-Forward = Callable[[np.ndarray | paddle.Tensor], np.ndarray]
+Outputs = dict[str, np.ndarray]
+Forward = Callable[[np.ndarray | paddle.Tensor], tuple[Outputs, Outputs | None]]
 
 AUTO_PEOPLE = 200
 """``auto`` compiles for so many people or more: for fewer, compiling takes longer than it saves."""
@@ -96,65 +97,69 @@ def choose(engine: str, precision: str, *, people: int) -> str:
 
 
 class _WholeNetwork(nn.Layer):
-    """uint8 (B, H, W, 3) RGB -> heat maps (B or 2B, J, h, w); the mirrored half comes second."""
+    """uint8 (B, H, W, 3) RGB -> final outputs, of leading B or 2B; the mirrored half comes second.
 
-    def __init__(
-        self, network: PoseNetwork, data: DataSettings, codec: CodecSettings, *, flip_test: bool
-    ) -> None:
+    Attributes:
+        names: of the outputs, in their order; known once the network has run.
+    """
+
+    def __init__(self, network: PoseNetwork, data: DataSettings, *, flip_test: bool) -> None:
         super().__init__()
         self.normalize = ImageNormalizer(data)
         self.network = network
-        self._codec, self._flip_test = codec, flip_test
+        self._flip_test = flip_test
+        self.names: tuple[str, ...] = ()
 
     @paddle.jit.not_to_static  # tracing alone suffices; rewriting the source takes a minute
-    def forward(self, images_BHWC: paddle.Tensor) -> paddle.Tensor:
+    def forward(self, images_BHWC: paddle.Tensor) -> list[paddle.Tensor]:
         images_BCHW = self.normalize(images_BHWC)
         if self._flip_test:
             images_BCHW = paddle.concat([images_BCHW, images_BCHW.flip([3])])
-        return heatmaps_from(self.network(images_BCHW)[-1].heatmaps_BJHW, self._codec)
+        outputs = named(self.network(images_BCHW)[-1])
+        self.names = tuple(outputs)
+        return list(outputs.values())
 
 
 def make_forward(
     network: PoseNetwork,
     data: DataSettings,
-    codec: CodecSettings,
     *,
     flip_test: bool,
     engine: str,
     precision: str = "float32",
     batch_size: int = PEOPLE_AT_A_TIME,
 ) -> Forward:
-    """A function from crops to heat maps; both halves of the flip test in one batch.
+    """A function from images to named outputs; both halves of the flip test in one batch.
 
     Args:
         network: is put into evaluation mode; a compiled graph keeps the weights of this moment.
         data: size of the crops and how pixels are normalised.
-        codec: what the network puts out.
         flip_test: also the maps of the mirrored crops.
-        engine: ``eager`` or ``onednn``; ``choose`` tells which.
+        engine: ``eager`` or ``onednn``, what ``choose`` gave.
         precision: ``float32`` or ``bfloat16``.
         batch_size: people per call; other numbers work as well.
 
     Returns:
-        uint8 (B, H, W, 3) RGB -> float32 (B, J, h, w), with the flip test (2B, J, h, w): B plain,
-        then B mirrored.
+        uint8 (B, H, W, 3) RGB -> final outputs by name, float32 of leading B; and those of the
+        mirrored images, None without the flip test.
 
     Raises:
-        UserError: see ``choose``; crops of a size that the network cannot halve; or Paddle cannot
-            compile this network.
+        UserError: images of a size that the network cannot halve; or Paddle cannot compile it.
     """
     network.require_size(data.image_size_wh)  # the compiler would name an operator instead
     network.eval()
-    whole = _WholeNetwork(network, data, codec, flip_test=flip_test)
-    if choose(engine, precision, people=batch_size) == "onednn":
+    whole = _WholeNetwork(network, data, flip_test=flip_test)
+    if engine == "onednn":
         return _Compiled(whole, data, precision, min(batch_size, PEOPLE_AT_A_TIME))
 
     @paddle.no_grad()
-    def forward(images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
+    def forward(images_BHWC: np.ndarray | paddle.Tensor) -> tuple[Outputs, Outputs | None]:
         if not isinstance(images_BHWC, paddle.Tensor):
             images_BHWC = paddle.to_tensor(images_BHWC)
-        maps_BJHW = whole(images_BHWC)
-        return maps_BJHW.numpy().astype(np.float32, copy=False)
+        found = [one.numpy().astype(np.float32, copy=False) for one in whole(images_BHWC)]
+        halves = zip(*(np.split(one, 2 if flip_test else 1) for one in found), strict=True)
+        plain, *mirrored = (dict(zip(whole.names, half, strict=True)) for half in halves)
+        return plain, (mirrored[0] if mirrored else None)
 
     return forward
 
@@ -168,11 +173,15 @@ class _Compiled:
         width, height = data.image_size_wh
         self._people = people
         self._halves = 2 if whole._flip_test else 1
+        self._names: tuple[str, ...] = ()
         shape = (people, height, width, 3)
         try:
-            self._predictor = _compile(whole, shape, precision)
+            self._predictor, self._names = _compile(whole, shape, precision)
             self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
-            self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
+            self._outputs = [
+                self._predictor.get_output_handle(name)
+                for name in self._predictor.get_output_names()
+            ]
             self._run(np.zeros(shape, np.uint8))  # what cannot run says so now
         except UserError:
             raise
@@ -182,31 +191,38 @@ class _Compiled:
                 f"{precision} ({_reason(error)}); use --engine eager --precision float32"
             ) from error
 
-    def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> np.ndarray:
+    def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> tuple[Outputs, Outputs | None]:
         images_BHWC = np.asarray(images_BHWC)
         count = len(images_BHWC)
-        maps = None
+        whole: list[np.ndarray] = []
         for first in range(0, count, self._people):
             part = images_BHWC[first : first + self._people]
             found = self._run(part)
-            if maps is None:
-                maps = np.empty((self._halves, count, *found.shape[2:]), np.float32)
-            maps[:, first : first + len(part)] = found[:, : len(part)]
-        return maps.reshape(-1, *maps.shape[2:])
+            if not whole:
+                whole = [np.empty((self._halves, count, *f.shape[2:]), np.float32) for f in found]
+            for one, values in zip(whole, found, strict=True):
+                one[:, first : first + len(part)] = values[:, : len(part)]
+        plain, *mirrored = (
+            {name: one[half] for name, one in zip(self._names, whole, strict=True)}
+            for half in range(self._halves)
+        )
+        return plain, (mirrored[0] if mirrored else None)
 
-    def _run(self, images_BHWC: np.ndarray) -> np.ndarray:
-        """(halves, B, J, h, w) of at most B crops."""
+    def _run(self, images_BHWC: np.ndarray) -> list[np.ndarray]:
+        """Each output as (halves, B, …), of at most B images."""
         lacking = self._people - len(images_BHWC)
         if lacking:
             images_BHWC = np.pad(images_BHWC, [(0, lacking), (0, 0), (0, 0), (0, 0)])
         self._input.copy_from_cpu(np.ascontiguousarray(images_BHWC))
         self._predictor.run()
-        found = self._output.copy_to_cpu()
-        return found.reshape(self._halves, self._people, *found.shape[1:])
+        found = [output.copy_to_cpu() for output in self._outputs]
+        return [f.reshape(self._halves, self._people, *f.shape[1:]) for f in found]
 
 
-def _compile(whole: _WholeNetwork, shape: tuple[int, ...], precision: str) -> Any:
-    """A predictor for crops of one shape; its files are gone when it is made."""
+def _compile(
+    whole: _WholeNetwork, shape: tuple[int, ...], precision: str
+) -> tuple[Any, tuple[str, ...]]:
+    """A predictor for images of one shape, and its outputs' names; no file of it is left."""
     whole = copy.deepcopy(whole)
     _biases_as_batch_norms(whole)
     whole.eval()
@@ -228,7 +244,7 @@ def _compile(whole: _WholeNetwork, shape: tuple[int, ...], precision: str) -> An
         config.switch_ir_optim(True)
         config.enable_memory_optim()
         with _quiet():
-            return paddle_inference.create_predictor(config)
+            return paddle_inference.create_predictor(config), whole.names
 
 
 def _reason(error: Exception) -> str:

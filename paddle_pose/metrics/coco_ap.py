@@ -210,7 +210,7 @@ def _measured(results: Sequence[dict[str, Any]], joints: int) -> list[dict[str, 
 
 
 def _say_nothing(line: str) -> None:
-    """In the place of the library's logger, which Paddle's logging set-up would make speak."""
+    """Stands in for the library's logger, which would print once Paddle has set up logging."""
 
 
 def _complete(record: dict[str, Any], row: int, joints: int) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """OKS of a data set's poses to the people of their images, all images at once.
 
-The bits of COCO's evaluation, which takes several small operations a pose; here a few large ones.
+The same bits as COCO's evaluation, by a few large operations instead of several small ones a pose.
 """
 
 from __future__ import annotations

@@ -16,9 +16,6 @@ AUC_THRESHOLDS = np.arange(51) * 0.01
 """0, 0.01, …, 0.5 as ``np.arange(0, 0.51, 0.01)`` computes them; rows 10, 11 and 50 are exactly
 0.1, 0.11 and 0.5."""
 
-CELLS = 4096
-"""Of the grid that errors are sorted into; a power of two, so that no product is rounded."""
-
 
 @dataclass(frozen=True)
 class Pckh:
@@ -44,9 +41,8 @@ def normalised_errors(
     joints_xy: np.ndarray, truth_xy: np.ndarray, head_size_px: np.ndarray
 ) -> np.ndarray:
     """(N, J) distances in head sizes; both (N, J, 2) arrays have the same pixel origin."""
-    squares = joints_xy - truth_xy
-    squares *= squares  # in place, and without linalg.norm, whose bits these are: sooner
-    return np.sqrt(squares[..., 0] + squares[..., 1]) / head_size_px[:, None]
+    x, y = np.moveaxis(joints_xy - truth_xy, -1, 0)
+    return np.sqrt(x * x + y * y) / head_size_px[:, None]
 
 
 def hits(errors: np.ndarray, visible: np.ndarray, threshold: float) -> np.ndarray:
@@ -75,7 +71,7 @@ def pckh(
     for name, joints in skeleton.groups.items():
         columns = [skeleton.index(joint) for joint in joints]
         columns = [column for column in columns if visible_count[column]] or columns
-        groups[name] = sum(per_joint[:, column] for column in columns) / len(columns)
+        groups[name] = np.sum([per_joint[:, column] for column in columns], axis=0) / len(columns)
     return Pckh(
         per_joint=per_joint,
         groups=groups,
@@ -88,40 +84,10 @@ def pckh(
 def _counts(
     errors: np.ndarray, visible: np.ndarray, thresholds: Sequence[float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(T, J) sums of ``hits`` over people, and (J,) labelled joints.
-
-    Each error is compared once: joints are tallied by the lowest threshold that they are within.
-    """
-    levels = np.asarray(thresholds, np.float64)
-    order = np.argsort(levels)
-    kinds, joints = len(levels) + 2, errors.shape[1]  # also: beyond all thresholds; not labelled
-    kind = _first_within(errors, levels[order])
-    kind[~(visible > 0)] = kinds - 1
-    kind += kinds * np.arange(joints)
-    tally = np.bincount(kind.ravel(), minlength=kinds * joints).reshape(joints, kinds)
-    within = tally[:, :-1].cumsum(axis=1).T
-    hit_count = np.empty_like(within[:-1])
-    hit_count[order] = within[:-1]
-    return hit_count, within[-1]
-
-
-def _first_within(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """``np.searchsorted(levels, errors)``, levels ascending, errors >= 0 or nan; much faster.
-
-    The cells of a fine grid say it for all errors but those that share a cell with a level.
-    """
-    errors = np.asarray(errors, np.float64)
-    held = np.bincount(_cells(np.maximum(levels, 0)), minlength=CELLS + 1)
-    before = np.where(held, -1, np.cumsum(held))
-    first = before.take(_cells(errors))
-    shared = np.flatnonzero(first < 0)
-    first.put(shared, np.searchsorted(levels, errors.take(shared)))
-    return first
-
-
-def _cells(errors: np.ndarray) -> np.ndarray:
-    """Cells of a grid from 0 to 1 head size, never falling as errors rise; nan is in the last."""
-    return np.fmin(errors * CELLS, CELLS).astype(np.int32)
+    """(T, J) sums of ``hits`` over people, and (J,) labelled joints."""
+    labelled = np.sort(np.where(visible > 0, errors, np.nan).astype(np.float64), axis=0)  # nan last
+    hit_count = [column.searchsorted(thresholds, side="right") for column in labelled.T]
+    return np.transpose(hit_count), (visible > 0).sum(0)
 
 
 def auc(errors: np.ndarray, visible: np.ndarray, skeleton: Skeleton) -> float:
@@ -133,7 +99,8 @@ def auc(errors: np.ndarray, visible: np.ndarray, skeleton: Skeleton) -> float:
 
 def count_within(errors: np.ndarray, visible: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """(N, J) how many of the ascending thresholds each labelled joint is within."""
-    return np.where(visible > 0, len(thresholds) - _first_within(errors, thresholds), 0)
+    first = np.searchsorted(thresholds, np.asarray(errors, np.float64))
+    return np.where(visible > 0, len(thresholds) - first, 0)
 
 
 def _percent(hit_count: np.ndarray, visible_count: np.ndarray) -> np.ndarray:

@@ -1,6 +1,11 @@
-"""What the networks share: the output contract, convolutions as PyTorch begins them, batch norm.
+"""What networks are made of: the output contract, and every operation on feature maps.
 
-Shape letters: B batch, C channels, H height, W width, J joints, L limb channels.
+``Features`` go from one operation to the next. They hold (B, C, H, W) values, but on a CPU not
+always in that shape: see ``onednn.layout``, which this file alone imports. So a network computes
+with the operations here (``OPERATIONS``) and nothing else, and ends in a ``Head`` or ``plain``.
+
+A name that ends in shape letters is a plain tensor: B batch, C channels, H height, W width,
+J joints, L limb channels.
 
 Sources: HRNet is leoxiaobin/deep-high-resolution-net.pytorch @6f69e46.
 """
@@ -8,7 +13,7 @@ Sources: HRNet is leoxiaobin/deep-high-resolution-net.pytorch @6f69e46.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import paddle
 from paddle import nn
@@ -16,22 +21,11 @@ from paddle.nn import functional as F
 
 from paddle_pose.errors import UserError
 from paddle_pose.models import synchronized
-from paddle_pose.onednn import (
-    layers as packed_layers,
-)
-from paddle_pose.onednn import (
-    layout as packed,
-)
-from paddle_pose.onednn import (
-    library as onednn,
-)
-from paddle_pose.onednn import (
-    norm as packed_norm,
-)
-from paddle_pose.onednn import (
-    sums as packed_sums,
-)
+from paddle_pose.onednn import check, layers, layout, norm, sums
 from paddle_pose.system import parallel
+
+Features: TypeAlias = paddle.Tensor
+"""Feature maps (B, C, H, W) on their way through a network; how they lie in memory is left open."""
 
 
 class StageOutput(NamedTuple):
@@ -98,22 +92,22 @@ class BatchNorm2D(nn.BatchNorm2D):
         super().__init__(channels, use_global_stats=use_global_stats)
         self.relu = relu
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+    def forward(self, x: Features) -> Features:
         """(B, C, H, W) -> (B, C, H, W); in training the running statistics move."""
         if not self.training or self._use_global_stats:
-            if packed.is_packed(x_BCHW):
+            if layout.is_blocked(x):
                 given = (self.weight, self.bias, (self._mean, self._variance), self._epsilon)
-                return packed_norm.batch_norm_by(x_BCHW, *given, relu=self.relu)
-            out_BCHW = nn.BatchNorm2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
+                return norm.batch_norm_by(x, *given, relu=self.relu)
+            out = nn.BatchNorm2D.forward(self, x)  # Paddle 2.6 cannot export super()
         elif self.over_all_ranks and parallel.ranks() > 1:
-            out_BCHW = packed.pack(self._over_all_ranks(packed.unpack(x_BCHW)))
-        elif packed.is_packed(x_BCHW) and self._values(x_BCHW) > 1:
-            return self._by_onednn(x_BCHW)
+            out = layout.by_paddle(self._over_all_ranks, x)
+        elif layout.is_blocked(x) and self._values(x) > 1:
+            return self._by_onednn(x)
         else:
-            out_BCHW = packed.pack(self._by_paddle(packed.unpack(x_BCHW)))
-        return relu(out_BCHW) if self.relu else out_BCHW
+            out = layout.by_paddle(self._by_paddle, x)
+        return relu(out) if self.relu else out
 
-    def _values(self, x: paddle.Tensor) -> int:
+    def _values(self, x: Features) -> int:
         """How many there are per channel."""
         return math.prod(x.shape) // self._num_features
 
@@ -131,7 +125,7 @@ class BatchNorm2D(nn.BatchNorm2D):
 
     def _by_onednn(self, x_BcHWk: paddle.Tensor) -> paddle.Tensor:
         """The ReLU included."""
-        out_BcHWk, mean, variance = packed_norm.batch_norm(
+        out_BcHWk, mean, variance = norm.batch_norm(
             x_BcHWk, self.weight, self.bias, self._epsilon, relu=self.relu
         )
         count, new = self._values(x_BcHWk), 1 - self._momentum
@@ -164,15 +158,14 @@ class BatchNorm2D(nn.BatchNorm2D):
 
 
 class Conv2D(nn.Conv2D):
-    """Convolution; oneDNN computes it where it is surrounded by zeros and has no holes."""
+    """Convolution; by oneDNN where zeros surround the input and the kernel has no holes."""
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        """(B, in, H, W) -> (B, out, H', W'), as it travels (see ``packed``)."""
-        if not onednn.usable(x_BCHW, self.weight) or not self._is_plain():
-            # Paddle 2.6 cannot export super()
-            return packed.pack(nn.Conv2D.forward(self, packed.unpack(x_BCHW)))
-        return packed_layers.convolution(
-            x_BCHW,
+    def forward(self, x: Features) -> Features:
+        """(B, in, H, W) -> (B, out, H', W')."""
+        if not check.usable(x, self.weight) or not self._is_simple():
+            return layout.by_paddle(self._by_paddle, x)
+        return layers.convolution(
+            x,
             self.weight,
             self.bias,
             stride=tuple(self._stride),
@@ -180,7 +173,10 @@ class Conv2D(nn.Conv2D):
             groups=self._groups,
         )
 
-    def _is_plain(self) -> bool:
+    def _by_paddle(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        return nn.Conv2D.forward(self, x_BCHW)  # Paddle 2.6 cannot export super()
+
+    def _is_simple(self) -> bool:
         return (
             self._padding_mode == "zeros"
             and self._padding_algorithm == "EXPLICIT"
@@ -190,53 +186,105 @@ class Conv2D(nn.Conv2D):
         )
 
 
+class Head(Conv2D):
+    """Convolution to what a network puts out: its result is plain, (B, out, H', W')."""
+
+    def forward(self, x: Features) -> paddle.Tensor:
+        """(B, in, H, W) -> (B, out, H', W')."""
+        return plain(Conv2D.forward(self, x))
+
+
 class Conv2DTranspose(nn.Conv2DTranspose):
     """Transposed convolution."""
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        """(B, in, H, W) -> (B, out, H', W'), as it travels (see ``packed``)."""
-        return packed.pack(nn.Conv2DTranspose.forward(self, packed.unpack(x_BCHW)))
+    def forward(self, x: Features) -> Features:
+        """(B, in, H, W) -> (B, out, H', W')."""
+        return layout.by_paddle(self._by_paddle, x)
+
+    def _by_paddle(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+        return nn.Conv2DTranspose.forward(self, x_BCHW)
 
 
-class Enlarge(nn.Layer):
-    """Every pixel ``factor`` times both ways: F.interpolate(mode="nearest")."""
+class Upsample(nn.Layer):
+    """``upsample`` as a layer."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
         self.factor = factor
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
+    def forward(self, x: Features) -> Features:
         """(B, C, H, W) -> (B, C, factor·H, factor·W)."""
-        return enlarge(x_BCHW, self.factor)
+        return upsample(x, self.factor)
 
 
-def enlarge(x_BCHW: paddle.Tensor, factor: int) -> paddle.Tensor:
-    """(B, C, H, W) -> (B, C, factor·H, factor·W): F.interpolate(mode="nearest")."""
-    if packed.is_packed(x_BCHW):
-        return packed_layers.enlarge(x_BCHW, factor)
-    return F.interpolate(x_BCHW, scale_factor=factor, mode="nearest")
+def upsample(x: Features, factor: int) -> Features:
+    """(B, C, H, W) -> (B, C, factor·H, factor·W): every pixel ``factor`` times both ways."""
+    return layers.upsample(x, factor)
 
 
-def max_pool(x_BCHW: paddle.Tensor, kernel: int, padding: int = 0) -> paddle.Tensor:
+def max_pool(x: Features, kernel: int, padding: int = 0) -> Features:
     """F.max_pool2d of stride 2."""
-    if packed.is_packed(x_BCHW):
-        return packed_layers.max_pool(x_BCHW, kernel, 2, padding)
-    return F.max_pool2d(x_BCHW, kernel, 2, padding)
+    return layers.max_pool(x, kernel, 2, padding)
 
 
-def relu(x_BCHW: paddle.Tensor) -> paddle.Tensor:
+def relu(x: Features) -> Features:
     """F.relu."""
-    return packed_layers.relu(x_BCHW) if packed.is_packed(x_BCHW) else F.relu(x_BCHW)
+    return layers.relu(x)
 
 
-def total(*parts_BCHW: paddle.Tensor, rectified: bool = False) -> paddle.Tensor:
-    """Sum of branches from left to right, then a ReLU if ``rectified``."""
-    if packed.is_packed(parts_BCHW[0]):
-        return packed_sums.total(*parts_BCHW, rectified=rectified)
-    out_BCHW = parts_BCHW[0]
-    for part_BCHW in parts_BCHW[1:]:
-        out_BCHW = out_BCHW + part_BCHW
-    return relu(out_BCHW) if rectified else out_BCHW
+def add(*parts: Features) -> Features:
+    """Sum from left to right."""
+    return sums.add(*parts, relu=False)
+
+
+def add_relu(*parts: Features) -> Features:
+    """Sum from left to right, then a ReLU."""
+    return sums.add(*parts, relu=True)
+
+
+def sigmoid(x: Features) -> Features:
+    """F.sigmoid."""
+    return F.sigmoid(x)
+
+
+def hard_swish(x: Features) -> Features:
+    """F.hardswish."""
+    return F.hardswish(x)
+
+
+def global_average(x: Features) -> paddle.Tensor:
+    """(B, C, H, W) -> (B, C, 1, 1), plain: the mean of each map."""
+    return plain(x.mean([2, 3], keepdim=True))
+
+
+def scale(x: Features, by: Features) -> Features:
+    """(B, C, H, W) × (B, C, 1, 1)."""
+    x, by = layout.alike(x, by)
+    return x * by
+
+
+def concat(*parts: Features) -> Features:
+    """Channels of all parts, one after the other."""
+    whole = paddle.concat(layout.alike(*parts), axis=1)
+    return layout.to_blocked(whole) if any(map(layout.is_blocked, parts)) else whole
+
+
+def pixel_shuffle(x: Features, factor: int) -> Features:
+    """(B, C·factor², H, W) -> (B, C, factor·H, factor·W): F.pixel_shuffle."""
+    return layout.by_paddle(F.pixel_shuffle, x, factor)
+
+
+def plain(x: Features) -> paddle.Tensor:
+    """A tensor of shape (B, C, H, W), for what is not in this file."""
+    return layout.to_plain(x)
+
+
+OPERATIONS = (
+    *(Conv2D, Head, Conv2DTranspose, BatchNorm2D, Upsample),
+    *(upsample, max_pool, relu, sigmoid, hard_swish, add, add_relu),
+    *(global_average, scale, concat, pixel_shuffle, plain),
+)
+"""All that takes ``Features``; tests/models/test_operations.py runs each in both layouts."""
 
 
 def uniform_by_fan_in(fan_in: int) -> paddle.ParamAttr:
@@ -277,74 +325,3 @@ def conv_bn(
     return nn.Sequential(
         conv(in_channels, out_channels, kernel, stride), BatchNorm2D(out_channels, relu=relu)
     )
-
-
-class BasicBlock(nn.Layer):
-    """ResNet's two 3×3 convolutions.
-
-    Source: HRNet lib/models/pose_hrnet.py:28 (mmpose's is the same)
-    """
-
-    expansion = 1
-
-    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = conv(in_channels, channels, 3, stride)
-        self.bn1 = BatchNorm2D(channels, relu=True)
-        self.conv2 = conv(channels, channels, 3)
-        self.bn2 = BatchNorm2D(channels)
-        self.downsample = _shortcut(in_channels, channels, stride)
-
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        """(B, in, H, W) -> (B, channels, H/stride, W/stride)."""
-        out_BCHW = self.bn1(self.conv1(x_BCHW))
-        out_BCHW = self.bn2(self.conv2(out_BCHW))
-        shortcut_BCHW = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
-        return total(out_BCHW, shortcut_BCHW, rectified=True)
-
-
-class Bottleneck(nn.Layer):
-    """ResNet's 1×1, 3×3, 1×1; the output has 4 × ``channels``, the 3×3 carries the stride.
-
-    Source: HRNet lib/models/pose_hrnet.py:60
-    """
-
-    expansion = 4
-
-    def __init__(self, in_channels: int, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv1 = conv(in_channels, channels, 1)
-        self.bn1 = BatchNorm2D(channels, relu=True)
-        self.conv2 = conv(channels, channels, 3, stride)
-        self.bn2 = BatchNorm2D(channels, relu=True)
-        self.conv3 = conv(channels, channels * self.expansion, 1)
-        self.bn3 = BatchNorm2D(channels * self.expansion)
-        self.downsample = _shortcut(in_channels, channels * self.expansion, stride)
-
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        """(B, in, H, W) -> (B, 4·channels, H/stride, W/stride)."""
-        out_BCHW = self.bn1(self.conv1(x_BCHW))
-        out_BCHW = self.bn2(self.conv2(out_BCHW))
-        out_BCHW = self.bn3(self.conv3(out_BCHW))
-        shortcut_BCHW = x_BCHW if self.downsample is None else self.downsample(x_BCHW)
-        return total(out_BCHW, shortcut_BCHW, rectified=True)
-
-
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
-    """1×1 convolution and batch norm where a residual block changes width or size."""
-    if stride == 1 and in_channels == out_channels:
-        return None
-    return conv_bn(in_channels, out_channels, 1, stride)
-
-
-def residual_layer(
-    block: type[BasicBlock] | type[Bottleneck],
-    in_channels: int,
-    channels: int,
-    blocks: int,
-    stride: int = 1,
-) -> nn.Sequential:
-    """``blocks`` residual blocks in a row; the first changes width and size."""
-    width = channels * block.expansion
-    first = block(in_channels, channels, stride)
-    return nn.Sequential(first, *(block(width, channels) for _ in range(blocks - 1)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     Architecture,
     Hourglass52,
@@ -27,5 +28,7 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
 
 
 def build(architecture: Architecture) -> PoseNetwork:
-    """The network that these numbers describe."""
+    """The network that these numbers describe; Raises UserError for numbers of another kind."""
+    if type(architecture) not in NETWORKS:
+        raise UserError(f"model: no network is known for {type(architecture).__name__}; give it")
     return NETWORKS[type(architecture)](architecture)

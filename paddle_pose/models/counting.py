@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a network, counted as the papers count them."""
+"""Parameters and MACs of a network, counted as the papers count them."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class Counts:
 
     Attributes:
         parameters: trained numbers; running statistics are not among them.
-        multiply_adds: of convolutions, transposed convolutions and linear layers; biases, batch
+        macs: of convolutions, transposed convolutions and linear layers; biases, batch
             norms and additions are left out, as the papers do.
-        hrnet_multiply_adds: the same by HRNet's counter, which multiplies a transposed
+        hrnet_macs: the same by HRNet's counter, which multiplies a transposed
             convolution's weights by its output instead of its input: four times too many.
     """
 
     parameters: int
-    multiply_adds: int
-    hrnet_multiply_adds: int
+    macs: int
+    hrnet_macs: int
 
     @property
     def hrnet_gflops(self) -> float:
-        """What HRNet prints, and its paper's table gives, as GFLOPs: multiply-adds / 1024³.
+        """What HRNet prints, and its paper's table gives, as GFLOPs: MACs / 1024³.
 
         Source: leoxiaobin/deep-high-resolution-net.pytorch lib/utils/utils.py:124,197 @6f69e46
         """
-        return self.hrnet_multiply_adds / 1024**3
+        return self.hrnet_macs / 1024**3
 
 
 def count_parameters(network: nn.Layer) -> int:

@@ -10,41 +10,29 @@ from paddle import nn
 
 from paddle_pose.models.architectures import Hourglass52
 from paddle_pose.models.blocks import (
-    BasicBlock,
     BatchNorm2D,
-    Conv2D,
+    Features,
+    Head,
     PoseNetwork,
     StageOutput,
+    add,
+    add_relu,
     conv,
-    enlarge,
-    residual_layer,
     small_normal,
-    total,
+    upsample,
 )
-from paddle_pose.onednn import layout as packed
+from paddle_pose.models.residual import BasicBlock, residual_layer
 
 CHANNELS = (256, 256, 384, 384, 384, 512)
 BLOCKS = (2, 2, 2, 2, 2, 4)
 
 
-class _ConvModule(nn.Layer):
+def _conv_module(
+    in_channels: int, out_channels: int, kernel: int, stride: int = 1, *, relu: bool = True
+) -> nn.Sequential:
     """Convolution, batch norm and, with ``relu``, a ReLU, under mmcv's names."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        *,
-        relu: bool = True,
-    ) -> None:
-        super().__init__()
-        self.conv = conv(in_channels, out_channels, kernel, stride)
-        self.bn = BatchNorm2D(out_channels, relu=relu)
-
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        return self.bn(self.conv(x_BCHW))
+    norm = BatchNorm2D(out_channels, relu=relu)
+    return nn.Sequential(("conv", conv(in_channels, out_channels, kernel, stride)), ("bn", norm))
 
 
 class _HourglassModule(nn.Layer):
@@ -68,9 +56,9 @@ class _HourglassModule(nn.Layer):
             *(BasicBlock(below, below) for _ in range(blocks[0] - 1)), BasicBlock(below, here)
         )
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        low_BChw = self.low3(self.low2(self.low1(x_BCHW)))
-        return total(self.up1(x_BCHW), enlarge(low_BChw, 2))
+    def forward(self, x: Features) -> Features:
+        low = self.low3(self.low2(self.low1(x)))
+        return add(self.up1(x), upsample(low, 2))
 
 
 class _Backbone(nn.Layer):
@@ -85,29 +73,31 @@ class _Backbone(nn.Layer):
         super().__init__()
         width = CHANNELS[0]
         self.stem = nn.Sequential(
-            _ConvModule(3, 128, 7, 2), residual_layer(BasicBlock, 128, width, 1, stride=2)
+            _conv_module(3, 128, 7, 2), residual_layer(BasicBlock, 128, width, 1, stride=2)
         )
         self.hourglass_modules = nn.LayerList(
             [_HourglassModule(CHANNELS, BLOCKS) for _ in range(stacks)]
         )
         between = range(stacks - 1)
         self.inters = nn.LayerList([BasicBlock(width, width) for _ in between])
-        self.conv1x1s = nn.LayerList([_ConvModule(width, width, 1, relu=False) for _ in between])
-        self.out_convs = nn.LayerList([_ConvModule(width, width, 3) for _ in range(stacks)])
-        self.remap_convs = nn.LayerList([_ConvModule(width, width, 1, relu=False) for _ in between])
+        self.conv1x1s = nn.LayerList([_conv_module(width, width, 1, relu=False) for _ in between])
+        self.out_convs = nn.LayerList([_conv_module(width, width, 3) for _ in range(stacks)])
+        self.remap_convs = nn.LayerList(
+            [_conv_module(width, width, 1, relu=False) for _ in between]
+        )
 
-    def forward(self, images_BCHW: paddle.Tensor) -> list[paddle.Tensor]:
-        x_BCHW = self.stem(images_BCHW)
+    def forward(self, images_BCHW: paddle.Tensor) -> list[Features]:
+        x = self.stem(images_BCHW)
         features = []
         for stack, hourglass in enumerate(self.hourglass_modules):
-            features.append(self.out_convs[stack](hourglass(x_BCHW)))
+            features.append(self.out_convs[stack](hourglass(x)))
             if stack + 1 < len(self.hourglass_modules):
-                parts = self.conv1x1s[stack](x_BCHW), self.remap_convs[stack](features[-1])
-                x_BCHW = self.inters[stack](total(*parts, rectified=True))
+                parts = self.conv1x1s[stack](x), self.remap_convs[stack](features[-1])
+                x = self.inters[stack](add_relu(*parts))
         return features
 
 
-class _Head(nn.Layer):
+class _Heads(nn.Layer):
     """One 1×1 convolution with bias per stack.
 
     Source: heads/heatmap_heads/cpm_head.py:21
@@ -116,10 +106,10 @@ class _Head(nn.Layer):
     def __init__(self, in_channels: int, joints: int, stacks: int) -> None:
         super().__init__()
         self.multi_final_layers = nn.LayerList(
-            [Conv2D(in_channels, joints, 1, weight_attr=small_normal()) for _ in range(stacks)]
+            [Head(in_channels, joints, 1, weight_attr=small_normal()) for _ in range(stacks)]
         )
 
-    def forward(self, features: list[paddle.Tensor]) -> list[paddle.Tensor]:
+    def forward(self, features: list[Features]) -> list[paddle.Tensor]:
         return [layer(features[stack]) for stack, layer in enumerate(self.multi_final_layers)]
 
 
@@ -136,12 +126,9 @@ class Hourglass52Network(PoseNetwork):
         super().__init__()
         self.config = config
         self.backbone = _Backbone(config.stacks)
-        self.keypoint_head = _Head(CHANNELS[0], config.joints, config.stacks)
+        self.keypoint_head = _Heads(CHANNELS[0], config.joints, config.stacks)
 
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 128."""
         self.check_size(images_BCHW)
-        return [
-            StageOutput(packed.unpack(maps))
-            for maps in self.keypoint_head(self.backbone(images_BCHW))
-        ]
+        return [StageOutput(maps) for maps in self.keypoint_head(self.backbone(images_BCHW))]

@@ -12,20 +12,18 @@ from paddle import nn
 
 from paddle_pose.models.architectures import HRNet
 from paddle_pose.models.blocks import (
-    BasicBlock,
     BatchNorm2D,
-    Bottleneck,
-    Conv2D,
-    Enlarge,
+    Features,
+    Head,
     PoseNetwork,
     StageOutput,
+    Upsample,
+    add_relu,
     conv,
     conv_bn,
-    residual_layer,
     small_normal,
-    total,
 )
-from paddle_pose.onednn import layout as packed
+from paddle_pose.models.residual import BasicBlock, Bottleneck, residual_layer
 
 STEM_CHANNELS = 64
 MODULES_PER_STAGE = {2: 1, 3: 4, 4: 3}
@@ -59,15 +57,15 @@ class _Module(nn.Layer):
             ]
         )
 
-    def forward(self, branches: list[paddle.Tensor]) -> list[paddle.Tensor]:
+    def forward(self, branches: list[Features]) -> list[Features]:
         branches = [layers(branches[index]) for index, layers in enumerate(self.branches)]
         fused = []
         for target, layers in enumerate(self.fuse_layers):
             parts = [
-                x_BCHW if source == target else layers[str(source)](x_BCHW)
-                for source, x_BCHW in enumerate(branches)
+                x if source == target else layers[str(source)](x)
+                for source, x in enumerate(branches)
             ]
-            fused.append(total(*parts, rectified=True))
+            fused.append(add_relu(*parts))
         return fused
 
 
@@ -80,7 +78,7 @@ def _resample(channels: Sequence[int], source: int, target: int) -> nn.Sequentia
     Source: pose_hrnet.py:187
     """
     if source > target:
-        up = Enlarge(2 ** (source - target))
+        up = Upsample(2 ** (source - target))
         return nn.Sequential(
             conv(channels[source], channels[target], 1), BatchNorm2D(channels[target]), up
         )
@@ -120,7 +118,7 @@ class HRNetNetwork(PoseNetwork):
         self.stage3 = self._stage(channels[:3])
         self.transition3 = self._new_branch(channels, 3)
         self.stage4 = self._stage(channels, last=True)
-        self.final_layer = Conv2D(channels[0], config.joints, 1, weight_attr=small_normal())
+        self.final_layer = Head(channels[0], config.joints, 1, weight_attr=small_normal())
 
     @staticmethod
     def _new_branch(channels: list[int], branch: int) -> nn.LayerDict:
@@ -139,10 +137,10 @@ class HRNetNetwork(PoseNetwork):
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 32."""
         self.check_size(images_BCHW)
-        x_BCHW = self.bn1(self.conv1(images_BCHW))
-        x_BCHW = self.bn2(self.conv2(x_BCHW))
-        x_BCHW = self.layer1(x_BCHW)
-        branches = self.stage2([self.transition1["0"](x_BCHW), self.transition1["1"](x_BCHW)])
+        x = self.bn1(self.conv1(images_BCHW))
+        x = self.bn2(self.conv2(x))
+        x = self.layer1(x)
+        branches = self.stage2([self.transition1["0"](x), self.transition1["1"](x)])
         branches = self.stage3([*branches, self.transition2["2"](branches[-1])])
         branches = self.stage4([*branches, self.transition3["3"](branches[-1])])
-        return [StageOutput(packed.unpack(self.final_layer(branches[0])))]
+        return [StageOutput(self.final_layer(branches[0]))]

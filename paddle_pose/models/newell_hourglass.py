@@ -12,18 +12,21 @@ from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.blocks import (
     BatchNorm2D,
     Conv2D,
+    Features,
+    Head,
     PoseNetwork,
     StageOutput,
-    enlarge,
+    add,
     max_pool,
-    total,
     uniform_by_fan_in,
+    upsample,
 )
-from paddle_pose.onednn import layout as packed
 
 
 class _Conv(nn.Layer):
     """Convolution, then batch norm and ReLU if ``bn_relu``; PyTorch's default weights.
+
+    ``kind`` is ``Head`` where heat maps come out.
 
     Source: models/layers.py:9
     """
@@ -37,10 +40,11 @@ class _Conv(nn.Layer):
         *,
         bias: bool = True,
         bn_relu: bool = False,
+        kind: type[Conv2D] = Conv2D,
     ) -> None:
         super().__init__()
         fan_in = in_channels * kernel * kernel
-        self.conv = Conv2D(
+        self.conv = kind(
             in_channels,
             out_channels,
             kernel,
@@ -51,9 +55,9 @@ class _Conv(nn.Layer):
         )
         self.bn = BatchNorm2D(out_channels, relu=True) if bn_relu else None
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        out_BCHW = self.conv(x_BCHW)
-        return out_BCHW if self.bn is None else self.bn(out_BCHW)
+    def forward(self, x: Features) -> Features:
+        out = self.conv(x)
+        return out if self.bn is None else self.bn(out)
 
 
 class _Residual(nn.Layer):
@@ -77,19 +81,19 @@ class _Residual(nn.Layer):
         if in_channels != out_channels:
             self.skip_layer = _Conv(in_channels, out_channels, bias=bias)
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        out_BCHW = self.conv1(self.bn1(x_BCHW))
-        out_BCHW = self.conv2(self.bn2(out_BCHW))
-        out_BCHW = self.conv3(self.bn3(out_BCHW))
-        skip_BCHW = x_BCHW if self.skip_layer is None else self.skip_layer(x_BCHW)
-        return total(out_BCHW, skip_BCHW)
+    def forward(self, x: Features) -> Features:
+        out = self.conv1(self.bn1(x))
+        out = self.conv2(self.bn2(out))
+        out = self.conv3(self.bn3(out))
+        skip = x if self.skip_layer is None else self.skip_layer(x)
+        return add(out, skip)
 
 
 class _Halve(nn.Layer):
     """Max pooling, 2×2."""
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        return max_pool(x_BCHW, 2)
+    def forward(self, x: Features) -> Features:
+        return max_pool(x, 2)
 
 
 class _Hourglass(nn.Layer):
@@ -106,24 +110,10 @@ class _Hourglass(nn.Layer):
         self.low2 = inner[0](inner[1], channels, bias)
         self.low3 = _Residual(channels, channels, bias)
 
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        low_BChw = self.low1(max_pool(x_BCHW, 2))
-        low_BChw = self.low3(self.low2(low_BChw))
-        return total(self.up1(x_BCHW), enlarge(low_BChw, 2))
-
-
-class _Merge(nn.Layer):
-    """A 1×1 convolution back into the next stack's input.
-
-    Source: models/posenet.py:10
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.conv = _Conv(in_channels, out_channels)
-
-    def forward(self, x_BCHW: paddle.Tensor) -> paddle.Tensor:
-        return self.conv(x_BCHW)
+    def forward(self, x: Features) -> Features:
+        low = self.low1(max_pool(x, 2))
+        low = self.low3(self.low2(low))
+        return add(self.up1(x), upsample(low, 2))
 
 
 class NewellHourglassNetwork(PoseNetwork):
@@ -161,20 +151,23 @@ class NewellHourglassNetwork(PoseNetwork):
                 for _ in stacks
             ]
         )
-        self.outs = nn.LayerList([_Conv(width, config.joints) for _ in stacks])
-        self.merge_features = nn.LayerList([_Merge(width, width) for _ in stacks[1:]])
-        self.merge_preds = nn.LayerList([_Merge(config.joints, width) for _ in stacks[1:]])
+        self.outs = nn.LayerList([_Conv(width, config.joints, kind=Head) for _ in stacks])
+        merges = [
+            nn.LayerList([nn.Sequential(("conv", _Conv(channels, width))) for _ in stacks[1:]])
+            for channels in (width, config.joints)
+        ]
+        self.merge_features, self.merge_preds = merges
 
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 4 × 2^depth (64 at depth 4)."""
         self.check_size(images_BCHW)
-        x_BCHW = self.pre(images_BCHW)
+        x = self.pre(images_BCHW)
         outputs = []
         for stack in range(self.config.stacks):
-            features_BCHW = self.features[stack](self.hgs[stack](x_BCHW))
-            heatmaps_BJHW = self.outs[stack](features_BCHW)
-            outputs.append(StageOutput(packed.unpack(heatmaps_BJHW)))
+            features = self.features[stack](self.hgs[stack](x))
+            heatmaps_BJHW = self.outs[stack](features)
+            outputs.append(StageOutput(heatmaps_BJHW))
             if stack + 1 < self.config.stacks:
-                merged_BCHW = self.merge_preds[stack](heatmaps_BJHW)
-                x_BCHW = total(x_BCHW, merged_BCHW, self.merge_features[stack](features_BCHW))
+                merged = self.merge_preds[stack](heatmaps_BJHW)
+                x = add(x, merged, self.merge_features[stack](features))
         return outputs

@@ -11,22 +11,19 @@ from paddle import nn
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import PoseResNet
 from paddle_pose.models.blocks import (
-    BasicBlock,
     BatchNorm2D,
-    Bottleneck,
-    Conv2D,
     Conv2DTranspose,
+    Head,
     PoseNetwork,
     StageOutput,
     conv,
     max_pool,
-    residual_layer,
     small_normal,
     uniform_by_fan_in,
 )
-from paddle_pose.onednn import layout as packed
+from paddle_pose.models.residual import BasicBlock, Bottleneck, residual_layer
 
-BLOCKS = {
+BLOCKS: dict[int, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
     34: (BasicBlock, (3, 4, 6, 3)),
     50: (Bottleneck, (3, 4, 6, 3)),
@@ -63,7 +60,7 @@ class PoseResNetNetwork(PoseNetwork):
         self.deconv_layers = nn.Sequential(
             *_double(wide), *_double(DECONV_CHANNELS), *_double(DECONV_CHANNELS)
         )
-        self.final_layer = Conv2D(
+        self.final_layer = Head(
             DECONV_CHANNELS,
             config.joints,
             1,
@@ -74,11 +71,11 @@ class PoseResNetNetwork(PoseNetwork):
     def forward(self, images_BCHW: paddle.Tensor) -> list[StageOutput]:
         """Raises UserError unless both sides are multiples of 32."""
         self.check_size(images_BCHW)
-        x_BCHW = self.bn1(self.conv1(images_BCHW))
-        x_BCHW = max_pool(x_BCHW, 3, padding=1)
-        x_BCHW = self.layer2(self.layer1(x_BCHW))
-        x_BCHW = self.layer4(self.layer3(x_BCHW))
-        return [StageOutput(packed.unpack(self.final_layer(self.deconv_layers(x_BCHW))))]
+        x = self.bn1(self.conv1(images_BCHW))
+        x = max_pool(x, 3, padding=1)
+        x = self.layer2(self.layer1(x))
+        x = self.layer4(self.layer3(x))
+        return [StageOutput(self.final_layer(self.deconv_layers(x)))]
 
 
 def _double(in_channels: int) -> tuple[nn.Layer, nn.Layer, nn.Layer]:
@@ -92,4 +89,5 @@ def _double(in_channels: int) -> tuple[nn.Layer, nn.Layer, nn.Layer]:
         weight_attr=small_normal(),
         bias_attr=False,
     )
-    return deconv, BatchNorm2D(DECONV_CHANNELS), nn.ReLU()
+    # The last one keeps the ReLU's number, for the official names count it.
+    return deconv, BatchNorm2D(DECONV_CHANNELS, relu=True), nn.Identity()

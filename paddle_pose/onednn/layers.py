@@ -1,13 +1,14 @@
-"""Convolution, ReLU, pooling and enlargement by oneDNN, forward and backward.
+"""Convolution, pooling, upsampling and ReLU by oneDNN, forward and backward.
 
-They take tensors as they travel (see ``packed``) and give them so. One set of primitives is made
-per shape and kept. Batch norm is in ``packed_norm``.
+They take both layouts (see ``layout``). The result of a convolution is blocked if its channels fill
+whole blocks; the others keep the layout of their input. The primitives of a shape are made once.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 from typing import Any
 
 import paddle
@@ -17,13 +18,15 @@ from paddle.nn import functional as F
 from paddle_pose.onednn import library as onednn
 from paddle_pose.onednn.layout import (
     Shape,
+    blocked_shape,
     by_paddle,
     empty,
+    is_blocked,
     layout,
-    logical,
+    plain_shape,
     planned,
     refuse_second_derivatives,
-    travelling,
+    to_blocked,
 )
 from paddle_pose.onednn.library import (
     BIAS,
@@ -38,6 +41,7 @@ from paddle_pose.onednn.library import (
     WEIGHTS,
     WORKSPACE,
     Handle,
+    Made,
     Primitive,
     dimensions,
 )
@@ -47,9 +51,9 @@ _POOLING_MAX, _RELU_BY_RESULT, _NEAREST = 511, 256, 196592
 
 def _describe_convolution(
     layouts: list[Handle | None], stride: tuple[int, int], padding: tuple[int, int]
-) -> tuple[Handle, Handle, Handle]:
+) -> tuple[Made, Made, Made]:
     """Forward, gradient of the input, gradient of the weight; layouts of x, weight, bias, out."""
-    calls = onednn.library()
+    calls = onednn.loaded()
     x, weight, _, out = layouts
     pads = dimensions(padding)
     window = (dimensions(stride), dimensions([0, 0]), pads, pads)
@@ -61,7 +65,7 @@ def _describe_convolution(
 
 
 class _Convolution:
-    """Primitives of a convolution at one size; the shapes of x and out may be packed."""
+    """Primitives of a convolution at one size; x may be blocked."""
 
     def __init__(
         self,
@@ -72,20 +76,20 @@ class _Convolution:
         padding: tuple[int, int],
         groups: int,
     ) -> None:
-        calls = onednn.library()
+        calls = onednn.loaded()
         channels, _, *kernel = weight_shape
-        batch, _, *sides = logical(x_shape)
+        batch, _, *sides = plain_shape(x_shape)
         sides = [
             (side + 2 * pad - size) // step + 1
             for side, pad, size, step in zip(sides, padding, kernel, stride, strict=True)
         ]
         sizes = (batch, channels, *sides)
-        self.out_shape = travelling(sizes)
+        self.out_shape = blocked_shape(sizes)
         if groups > 1:
             weight_shape = (groups, channels // groups, *weight_shape[1:])
         x, weight, out = layout(x_shape), calls.plain(weight_shape), layout(self.out_shape)
         bias = calls.plain([channels]) if has_bias else None
-        wishes = [calls.any(logical(x_shape)), calls.any(weight_shape), bias, calls.any(sizes)]
+        wishes = [calls.any(plain_shape(x_shape)), calls.any(weight_shape), bias, calls.any(sizes)]
         forward, to_x, to_weight = _describe_convolution(wishes, stride, padding)
         with_bias = {BIAS: bias} if has_bias else {}
         self.forward = Primitive(forward, {SRC: x, WEIGHTS: weight, DST: out, **with_bias}, {DST})
@@ -143,22 +147,22 @@ def convolution(
     padding: tuple[int, int],
     groups: int,
 ) -> paddle.Tensor:
-    """F.conv2d; what comes out is packed where its channels fill whole blocks."""
+    """F.conv2d; the result is blocked if its channels fill whole blocks."""
     key = (tuple(x.shape), tuple(weight.shape), bias is not None, stride, padding, groups)
     plan = _convolution(*key)
     if plan is None:
-        return by_paddle(F.conv2d, x, weight, bias, stride, padding, groups=groups)
+        return to_blocked(by_paddle(F.conv2d, x, weight, bias, stride, padding, groups=groups))
     return _ConvolutionLayer.apply(x.contiguous(), weight, bias, plan)
 
 
 class _MaxPool:
-    """Primitives of max pooling at one size; keeps which pixel was the largest."""
+    """Primitives of max pooling at one size; keeps which pixels were the largest."""
 
     def __init__(self, shape: Shape, kernel: int, stride: int, padding: int) -> None:
-        calls = onednn.library()
-        batch, channels, *sides = logical(shape)
+        calls = onednn.loaded()
+        batch, channels, *sides = plain_shape(shape)
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in sides]
-        self.out_shape = travelling((batch, channels, *sides))
+        self.out_shape = blocked_shape((batch, channels, *sides))
         x, out = layout(shape), layout(self.out_shape)
         window = [dimensions([size] * 2) for size in (stride, kernel, 0, padding, padding)]
         kind = _POOLING_MAX
@@ -169,15 +173,15 @@ class _MaxPool:
         self.backward = Primitive(back, {DIFF_DST: out, DIFF_SRC: x, WORKSPACE: None}, {DIFF_SRC})
 
 
-class _Enlargement:
-    """Primitives that repeat every pixel ``factor`` times both ways, at one size; keeps nothing."""
+class _Upsample:
+    """Primitives of nearest upsampling at one size; keeps nothing."""
 
     kept_bytes = 0
 
     def __init__(self, shape: Shape, factor: int) -> None:
-        calls = onednn.library()
-        batch, channels, height, width = logical(shape)
-        self.out_shape = travelling((batch, channels, height * factor, width * factor))
+        calls = onednn.loaded()
+        batch, channels, height, width = plain_shape(shape)
+        self.out_shape = blocked_shape((batch, channels, height * factor, width * factor))
         x, out = layout(shape), layout(self.out_shape)
         forward = calls.describe("resampling_forward", FORWARD_TRAINING, _NEAREST, None, x, out)
         back = calls.describe("resampling_backward", _NEAREST, None, x, out, forward)
@@ -191,7 +195,7 @@ class _Relu:
     kept_bytes = None
 
     def __init__(self, shape: Shape) -> None:
-        calls = onednn.library()
+        calls = onednn.loaded()
         self.out_shape = shape
         x, zero = calls.plain([math.prod(shape)]), ctypes.c_float(0)
         kind = _RELU_BY_RESULT
@@ -201,14 +205,14 @@ class _Relu:
         self.backward = Primitive(back, {DST: x, DIFF_DST: x, DIFF_SRC: x}, {DIFF_SRC})
 
 
-_max_pool, _enlargement, _relu = planned(_MaxPool), planned(_Enlargement), planned(_Relu)
+_max_pool, _upsample, _relu = planned(_MaxPool), planned(_Upsample), planned(_Relu)
 
 
 class _Pixelwise(PyLayer):
     """A layer without weights."""
 
     @staticmethod
-    def forward(ctx: Any, x: paddle.Tensor, plan: _MaxPool | _Enlargement | _Relu) -> paddle.Tensor:
+    def forward(ctx: Any, x: paddle.Tensor, plan: _MaxPool | _Upsample | _Relu) -> paddle.Tensor:
         out = empty(plan.out_shape)
         # Not the result itself: it knows the node that holds ctx, and the circle would stay in
         # memory wherever nobody runs backward.
@@ -232,23 +236,32 @@ class _Pixelwise(PyLayer):
         return d_x
 
 
+def _pixelwise(
+    plans: Callable[..., Any], paddles: Callable[..., paddle.Tensor], x: paddle.Tensor, *key: int
+) -> paddle.Tensor:
+    """By oneDNN where ``x`` is blocked and oneDNN takes it, else by Paddle's kernel."""
+    plan = plans(tuple(x.shape), *key) if is_blocked(x) else None
+    if plan is None:
+        return by_paddle(paddles, x, *key)
+    return _Pixelwise.apply(x.contiguous(), plan)
+
+
 def max_pool(x: paddle.Tensor, kernel: int, stride: int, padding: int) -> paddle.Tensor:
     """F.max_pool2d."""
-    plan = _max_pool(tuple(x.shape), kernel, stride, padding)
-    if plan is None:
-        return by_paddle(F.max_pool2d, x, kernel, stride, padding)
-    return _Pixelwise.apply(x.contiguous(), plan)
+    return _pixelwise(_max_pool, F.max_pool2d, x, kernel, stride, padding)
 
 
-def enlarge(x: paddle.Tensor, factor: int) -> paddle.Tensor:
-    """F.interpolate by ``factor``, nearest."""
-    plan = _enlargement(tuple(x.shape), factor)
-    if plan is None:
-        return by_paddle(F.interpolate, x, scale_factor=factor, mode="nearest")
-    return _Pixelwise.apply(x.contiguous(), plan)
+def upsample(x: paddle.Tensor, factor: int) -> paddle.Tensor:
+    """Every pixel ``factor`` times both ways."""
+    return _pixelwise(_upsample, _upsample_by_paddle, x, factor)
+
+
+def _upsample_by_paddle(x_BCHW: paddle.Tensor, factor: int) -> paddle.Tensor:
+    """By size: with ``scale_factor`` paddle2onnx 2.1 does not export Paddle 3.3's graphs."""
+    size = [side * factor for side in x_BCHW.shape[2:]]
+    return F.interpolate(x_BCHW, size=size, mode="nearest")
 
 
 def relu(x: paddle.Tensor) -> paddle.Tensor:
     """F.relu."""
-    plan = _relu(tuple(x.shape))
-    return F.relu(x) if plan is None else _Pixelwise.apply(x.contiguous(), plan)
+    return _pixelwise(_relu, F.relu, x)

@@ -1,20 +1,19 @@
-"""Channels packed in blocks, the layout in which oneDNN's kernels work on float32 on a CPU.
+"""Blocked layout: the memory order in which oneDNN's kernels work on float32 on a CPU.
 
-Between the layers of a network a (B, C, H, W) tensor whose channels fill whole blocks of k = 16 (8
-on CPUs without AVX-512) travels as (B, C/k, H, W, k), shape letters BcHWk. How a tensor travels
-follows from its number of channels alone, so sums of tensors agree. ``pack`` and ``unpack`` go
-between the two.
+A (B, C, H, W) tensor whose channels fill whole blocks of k = 16 (8 on CPUs without AVX-512) is held
+as (B, C/k, H, W, k), shape letters BcHWk. The others stay plain. ``to_blocked`` and ``to_plain``
+convert; both leave alone what is so already.
 
-For a fixed number of threads equal arguments give equal bits, here and in ``packed_layers``. There
-are no second derivatives, paddle.grad takes all inputs or none, and a graph goes backward once
-(Paddle ends the process at a second time, for any PyLayer): PADDLE_POSE_ONEDNN=0 for these.
-Where oneDNN refuses a shape, Paddle's kernel takes over.
+For a fixed number of threads equal arguments give equal bits, here and in ``layers``. There are no
+second derivatives, paddle.grad takes all inputs or none, and a graph goes backward once (Paddle
+ends the process at a second time, for any PyLayer): PADDLE_POSE_ONEDNN=0 for these. Where oneDNN
+refuses a shape, Paddle's kernel takes over.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import paddle
@@ -41,10 +40,10 @@ Plan = TypeVar("Plan")
 
 
 def planned(make: Callable[..., Plan]) -> Callable[..., Plan | None]:
-    """``make`` with what it made kept by its arguments; None where oneDNN refuses.
+    """``make``, whose results are kept by its arguments; None where oneDNN refuses.
 
-    Primitives are made for as many threads as OpenMP has then, and go on with so many; a process
-    here sets its number once, before Paddle is imported (``runtime``).
+    Primitives keep the number of threads that OpenMP has when they are made. A process sets that
+    number once, before Paddle is imported (``runtime``).
     """
 
     @functools.lru_cache(maxsize=PLANS)
@@ -59,53 +58,61 @@ def planned(make: Callable[..., Plan]) -> Callable[..., Plan | None]:
 
 @functools.lru_cache(maxsize=1)
 def block() -> int:
-    """Channels in a block, as oneDNN lays out a 3×3 convolution here; 0 where it does not pack."""
-    calls, sizes, ones = onednn.library(), (1, 64, 8, 8), dimensions([1, 1])
+    """Channels in a block, as oneDNN wants them for a 3×3 convolution; 0: it wants no blocks."""
+    calls, sizes, ones = onednn.loaded(), (1, 64, 8, 8), dimensions([1, 1])
     try:
         x, weight = calls.any(sizes), calls.any((64, 64, 3, 3))
         window = (ones, dimensions([0, 0]), ones, ones)
         how = (FORWARD_TRAINING, CONVOLUTION_DIRECT)
         convolution = calls.describe("convolution_forward", *how, x, weight, None, x, *window)
         layout = calls.wanted(convolution, DST)
-        return next(k for k in (16, 8) if calls.equal(layout, calls.packed(sizes, k)))
+        return next(k for k in (16, 8) if calls.equal(layout, calls.blocked(sizes, k)))
     except (onednn.Failed, StopIteration):
         return 0
 
 
-def is_packed(x: paddle.Tensor) -> bool:
+def is_blocked(x: paddle.Tensor) -> bool:
     """Whether it is a (B, C/k, H, W, k)."""
     return x.ndim == 5
 
 
-def pack(x_BCHW: paddle.Tensor) -> paddle.Tensor:
-    """(B, C, H, W) -> (B, C/k, H, W, k) where the channels fill whole blocks, else as it is."""
-    if not onednn.usable(x_BCHW) or travelling(x_BCHW.shape) == tuple(x_BCHW.shape):
-        return x_BCHW
-    return _Copy.apply(x_BCHW, travelling(x_BCHW.shape))
+def to_blocked(x: paddle.Tensor) -> paddle.Tensor:
+    """(B, C, H, W) -> (B, C/k, H, W, k) where oneDNN can and the channels fill whole blocks."""
+    if is_blocked(x) or not onednn.usable(x):
+        return x
+    shape = blocked_shape(x.shape)
+    return _Copy.apply(x, shape) if len(shape) == 5 else x
 
 
-def unpack(x: paddle.Tensor) -> paddle.Tensor:
-    """(B, C/k, H, W, k) -> (B, C, H, W); others as they are."""
-    return _Copy.apply(x, logical(x.shape)) if is_packed(x) else x
+def to_plain(x: paddle.Tensor) -> paddle.Tensor:
+    """(B, C/k, H, W, k) -> (B, C, H, W)."""
+    return _Copy.apply(x, plain_shape(x.shape)) if is_blocked(x) else x
+
+
+def alike(*tensors: paddle.Tensor) -> Sequence[paddle.Tensor]:
+    """All blocked if one is and all can be, else all plain."""
+    tried = [to_blocked(x) for x in tensors] if any(map(is_blocked, tensors)) else tensors
+    return tried if all(map(is_blocked, tried)) else [to_plain(x) for x in tensors]
 
 
 def by_paddle(
     function: Callable[..., paddle.Tensor], x: paddle.Tensor, *arguments: object, **named: object
 ) -> paddle.Tensor:
-    """``function`` of a tensor as it travels, by Paddle's kernels: of (B, C, H, W) to such."""
-    return pack(function(unpack(x), *arguments, **named))
+    """``function(to_plain(x), …)``; blocked, if it can be, where ``x`` was."""
+    out = function(to_plain(x), *arguments, **named)
+    return to_blocked(out) if is_blocked(x) else out
 
 
-def travelling(shape: Shape) -> Shape:
-    """Shape in which a (B, C, H, W) travels."""
+def blocked_shape(shape: Shape) -> Shape:
+    """(B, C, H, W) -> (B, C/k, H, W, k); as it is where channels do not fill whole blocks."""
     batch, channels, height, width = shape
     if not block() or channels % block():
         return tuple(shape)
     return (batch, channels // block(), height, width, block())
 
 
-def logical(shape: Shape) -> Shape:
-    """(B, C, H, W) of a packed or plain shape."""
+def plain_shape(shape: Shape) -> Shape:
+    """(B, C, H, W) of a blocked or plain shape."""
     if len(shape) == 4:
         return tuple(shape)
     batch, blocks, height, width, inside = shape
@@ -113,13 +120,15 @@ def logical(shape: Shape) -> Shape:
 
 
 def layout(shape: Shape) -> Handle:
-    """Description for oneDNN of a tensor of that shape, packed or plain."""
-    calls = onednn.library()
-    return calls.packed(logical(shape), shape[-1]) if len(shape) == 5 else calls.plain(shape)
+    """Description for oneDNN of a tensor of that shape, blocked or plain."""
+    calls = onednn.loaded()
+    if len(shape) == 5:
+        return calls.blocked(plain_shape(shape), shape[-1])
+    return calls.plain(shape)
 
 
 def empty(shape: Shape) -> paddle.Tensor:
-    """Memory for a float32 tensor, from what paddle.empty asks after a look at its arguments.
+    """Memory for a float32 tensor: paddle.empty without its look at the arguments.
 
     That look takes longer than the rest, and a step of HRNet asks 3,000 times.
     """
@@ -138,18 +147,17 @@ def _copying(source: Shape, target: Shape) -> Primitive:
 
 
 def _copied(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
-    """Packed or unpacked to ``shape``."""
+    """The same values in the layout of ``shape``."""
     plan = _copying(tuple(x.shape), shape)
     if plan is None:
-        return _turned(x, shape)
+        return _copied_by_paddle(x, shape)
     out = empty(shape)
     plan({SRC: x.contiguous(), DST: out})
     return out
 
 
-def _turned(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
-    """``_copied`` by Paddle's kernels."""
-    if is_packed(x):
+def _copied_by_paddle(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
+    if is_blocked(x):
         return x.transpose([0, 1, 4, 2, 3]).reshape(shape)
     batch, blocks, height, width, inside = shape
     return x.reshape([batch, blocks, inside, height, width]).transpose([0, 1, 3, 4, 2])

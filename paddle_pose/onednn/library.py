@@ -3,10 +3,10 @@
 Paddle's own CPU kernels copy every patch of a convolution to columns and multiply matrices, and run
 batch norm, ReLU and pooling on one thread. oneDNN's take a half to a third of that time. Paddle
 calls them in compiled inference only, so its library, ``paddle/libs/libdnnl``, is called here
-directly. No Python package offers these primitives. Layers of them: ``packed_layers``,
-``packed_norm``, ``packed_sums``.
+directly. No Python package offers these primitives. ``layers``, ``norm`` and ``sums`` use them.
 
-A library that does not answer as oneDNN 3 is left alone. PADDLE_POSE_ONEDNN=0 switches all off.
+A library that is not oneDNN 3 is not used, nor one whose numbers are wrong (see ``check``).
+PADDLE_POSE_ONEDNN=0 switches all off.
 
 Source of names and numbers: uxlfoundation/oneDNN include/oneapi/dnnl/dnnl_types.h; the same in
 v3.2 (Paddle 2.6) and v3.6 (Paddle 3.3).
@@ -19,7 +19,7 @@ import functools
 import os
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import paddle
@@ -40,7 +40,7 @@ _LAYOUT_QUERY = {
 """Argument of a primitive -> the query for the layout it wants (dnnl_query_t)."""
 FORWARD_TRAINING, CONVOLUTION_DIRECT = 64, 1
 _FLOAT32, _CPU, _DEFAULT_STREAM, _ANY_LAYOUT = 3, 1, 1, 1
-_PACKED = {16: 78, 8: 102}
+_BLOCKED = {16: 78, 8: 102}
 """Channels of a block -> dnnl_aBcd16b, dnnl_aBcd8b."""
 
 Handle = ctypes.c_void_p
@@ -94,7 +94,7 @@ class Library:
             raise Failed(name)
 
     def make(self, name: str, *arguments: object) -> Made:
-        """What a creating function leaves at its first argument."""
+        """What a creating function writes to its first argument."""
         made = Made()
         self.call(name, ctypes.byref(made), *arguments)
         made.kind = name.partition("_create")[0]
@@ -121,12 +121,12 @@ class Library:
             dimensions(strides),
         )
 
-    def packed(self, sizes: Sequence[int], block: int) -> Handle:
+    def blocked(self, sizes: Sequence[int], block: int) -> Handle:
         """Layout of a (B, C/block, H, W, block) tensor for the (B, C, H, W) that it holds."""
-        return self._tagged(sizes, _PACKED[block])
+        return self._tagged(sizes, _BLOCKED[block])
 
     def any(self, sizes: Sequence[int]) -> Handle:
-        """The layout that the primitive likes best."""
+        """The layout that the primitive likes best: it chooses."""
         return self._tagged(sizes, _ANY_LAYOUT)
 
     def _tagged(self, sizes: Sequence[int], tag: int) -> Handle:
@@ -179,6 +179,14 @@ def library() -> Library | None:
         return None
 
 
+def loaded() -> Library:
+    """The library, where ``usable`` has said that it is there."""
+    found = library()
+    if found is None:
+        raise RuntimeError("oneDNN is off: ask usable() first")
+    return found
+
+
 def usable(*tensors: paddle.Tensor) -> bool:
     """Whether oneDNN takes these: float32 values on a CPU in an eager network."""
     return (
@@ -218,9 +226,9 @@ class Primitive:
     """
 
     def __init__(
-        self, description: Made, layouts: dict[int, Handle | None], outputs: set[int]
+        self, description: Made, layouts: Mapping[int, Handle | None], outputs: set[int]
     ) -> None:
-        calls = library()
+        calls = loaded()
         self._kind = description.kind.removesuffix("_primitive_desc")
         self._copied_bytes, self._copies_at = 0, 0
         self._tensors: list[list] = []  # argument, memory object, where it points
@@ -258,7 +266,7 @@ class Primitive:
             ) from failure
 
     def _run(self, tensors: dict[int, paddle.Tensor]) -> None:
-        calls = library()
+        calls = loaded()
         with _lock:
             for slot in self._tensors:
                 name, memory, address = slot
@@ -280,7 +288,7 @@ def copying(source: Handle, target: Handle) -> Primitive:
 
 
 def _copy_description(source: Handle, target: Handle) -> Made:
-    calls = library()
+    calls = loaded()
     return calls.make(
         "reorder_primitive_desc_create", source, calls.engine, target, calls.engine, None
     )
@@ -291,4 +299,4 @@ def _copy(
 ) -> tuple[Handle, ctypes.Array]:
     """The primitive of a copy with its arguments."""
     arguments = (_Argument * 2)((SRC, source_memory), (DST, target_memory))
-    return library().make("primitive_create", _copy_description(source, target)), arguments
+    return loaded().make("primitive_create", _copy_description(source, target)), arguments

@@ -1,6 +1,6 @@
 """Batch norm by oneDNN with a ReLU behind it or not, forward and backward.
 
-It takes tensors as they travel (see ``packed``) and gives them so.
+It takes both layouts (see ``layout``) and keeps them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from paddle_pose.onednn.layout import (
     Shape,
     by_paddle,
     empty,
+    is_blocked,
     layout,
-    logical,
+    plain_shape,
     planned,
     refuse_second_derivatives,
 )
@@ -43,7 +44,7 @@ from paddle_pose.onednn.library import (
 _BACKWARD = 128
 _GIVEN_MOMENTS, _USE_SCALE, _USE_SHIFT, _FUSE_RELU = 1, 2, 4, 8
 _ADDED = 1024
-"""Values that are added up in float32 before float64 takes over: their sum errs by about 4e-7."""
+"""So many values are added in float32 (their sum errs by about 4e-7), the sums in float64."""
 
 
 class _Moments:
@@ -55,8 +56,8 @@ class _Moments:
     """
 
     def __init__(self, shape: Shape) -> None:
-        calls = onednn.library()
-        batch, channels, height, width = logical(shape)
+        calls = onednn.loaded()
+        batch, channels, height, width = plain_shape(shape)
         fitting = (n for n in range(height, 1, -1) if height % n == 0 and n * width <= _ADDED)
         rows = next(fitting, 1)
         self._parts = (batch, channels // shape[-1], height // rows, shape[-1])
@@ -76,7 +77,7 @@ class _Moments:
         Source: Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for
         computing sample variances"
         """
-        means, variances = empty(self._size), empty(self._size)
+        means, variances = empty(tuple(self._size)), empty(tuple(self._size))
         self._primitive({SRC: x, DST: space, MEAN: means, VARIANCE: variances})
         means, variances = (
             part.numpy().astype(np.float64).reshape(self._parts) for part in (means, variances)
@@ -102,8 +103,8 @@ class _BatchNorm:
     """
 
     def __init__(self, shape: Shape, epsilon: float, relu: bool, own: bool) -> None:
-        calls = onednn.library()
-        x, row = layout(shape), calls.plain([logical(shape)[1]])
+        calls = onednn.loaded()
+        x, row = layout(shape), calls.plain([plain_shape(shape)[1]])
         flags = _USE_SCALE | _USE_SHIFT | (_FUSE_RELU if relu else 0)
 
         def describe(flags: int) -> tuple[Made, Made]:
@@ -175,11 +176,13 @@ def batch_norm(
     x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor, epsilon: float, *, relu: bool
 ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
     """Normalised by its own moments, through a ReLU if ``relu``; mean and biased variance (C,)."""
-    shape, moments = tuple(x.shape), []
-    plan, measure = _batch_norm(shape, epsilon, relu, True), _moments(shape)
-    if plan is not None and measure is not None:
-        out = _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, measure, moments)
-        return out, *moments
+    if is_blocked(x):
+        moments: list[paddle.Tensor] = []
+        shape = tuple(x.shape)
+        plan, measure = _batch_norm(shape, epsilon, relu, True), _moments(shape)
+        if plan is not None and measure is not None:
+            out = _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, measure, moments)
+            return out, *moments
     moments = [paddle.zeros_like(weight).detach(), paddle.zeros_like(bias).detach()]
     # Without momentum the running statistics become those of x.
     named = {"training": True, "momentum": 0.0, "epsilon": epsilon}
@@ -197,7 +200,7 @@ def batch_norm_by(
     relu: bool,
 ) -> paddle.Tensor:
     """Normalised by a given mean and variance (C,), through a ReLU if ``relu``."""
-    plan = _batch_norm(tuple(x.shape), epsilon, relu, False)
+    plan = _batch_norm(tuple(x.shape), epsilon, relu, False) if is_blocked(x) else None
     if plan is not None:
         return _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, None, list(moments))
     named = {"use_global_stats": True, "epsilon": epsilon}

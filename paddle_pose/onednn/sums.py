@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import ctypes
 import math
+import operator
 from functools import reduce
-from operator import add
 from typing import Any
 
 import paddle
@@ -16,7 +16,14 @@ from paddle.autograd import PyLayer
 from paddle.nn import functional as F
 
 from paddle_pose.onednn import library as onednn
-from paddle_pose.onednn.layout import Shape, empty, planned, refuse_second_derivatives
+from paddle_pose.onednn.layout import (
+    Shape,
+    alike,
+    empty,
+    is_blocked,
+    planned,
+    refuse_second_derivatives,
+)
 from paddle_pose.onednn.library import DIFF_DST, DIFF_SRC, DST, FORWARD_TRAINING, SRC, Primitive
 
 _SRC_1, _ADD, _RELU, _RELU_BY_RESULT = 2, 131056, 32, 256
@@ -25,14 +32,14 @@ _SRC_1, _ADD, _RELU, _RELU_BY_RESULT = 2, 131056, 32, 256
 class _Sum:
     """Primitives of a sum of tensors of one size, whatever their layout."""
 
-    def __init__(self, shape: Shape, rectified: bool) -> None:
-        calls = onednn.library()
+    def __init__(self, shape: Shape, relu: bool) -> None:
+        calls = onednn.loaded()
         x, zero = calls.plain([math.prod(shape)]), ctypes.c_float(0)
         both = {SRC: x, _SRC_1: x, DST: x}
         two = calls.describe("binary", _ADD, x, x, x)
         self.add = self.add_last = Primitive(two, both, {DST})
         self.relu_backward = None
-        if rectified:
+        if relu:
             behind = calls.make("post_ops_create")
             calls.call("post_ops_append_eltwise", behind, _RELU, zero, zero)
             attributes = calls.make("primitive_attr_create")
@@ -79,10 +86,11 @@ class _SumLayer(PyLayer):
         return tuple(gradients)
 
 
-def total(*parts: paddle.Tensor, rectified: bool) -> paddle.Tensor:
-    """Sum of two or more packed tensors of one shape from left to right, then maybe a ReLU."""
-    plan = _sum(tuple(parts[0].shape), rectified)
+def add(*given: paddle.Tensor, relu: bool) -> paddle.Tensor:
+    """Sum of two or more tensors of one size from left to right, then a ReLU if ``relu``."""
+    parts = alike(*given)
+    plan = _sum(tuple(parts[0].shape), relu) if is_blocked(parts[0]) else None
     if plan is None:
-        out = reduce(add, parts)
-        return F.relu(out) if rectified else out
+        out = reduce(operator.add, parts)
+        return F.relu(out) if relu else out
     return _SumLayer.apply(plan, *(part.contiguous() for part in parts))

@@ -37,7 +37,7 @@ def network_keys(architecture: Architecture) -> NetworkKeys:
 
 
 def convert_file(
-    path: Path, architecture: Architecture, output: Path, trunk: bool = False
+    path: Path, architecture: Architecture, output: Path, backbone: bool = False
 ) -> Conversion:
     """A published file as ``.pdparams`` (or ``.safetensors``, by ``output``'s ending).
 
@@ -46,7 +46,7 @@ def convert_file(
     """
     table = table_of(architecture)
     weights = read_weights(path)
-    found = convert(weights, table, network_keys(architecture), str(path), trunk)
+    found = convert(weights, table, network_keys(architecture), str(path), backbone)
     if output.suffix == ".safetensors":
         write_safetensors(output, found.arrays)
     else:

@@ -6,7 +6,6 @@ The cache is ``$PADDLE_POSE_CACHE`` or ``~/.cache/paddle_pose``.
 from __future__ import annotations
 
 import csv
-import hashlib
 import http.client
 import json
 import os
@@ -23,6 +22,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.files import sha256, write_json
 
 TABLE = Path(__file__).with_name("published_weights.csv")
 ATTEMPTS = 5
@@ -39,11 +39,11 @@ class PublishedWeights:
 
     Attributes:
         name: what ``--download`` takes.
-        recipe: the network it is for, as ``--recipe`` takes it; of a trunk, one of several.
-        kind: ``pose``, or ``trunk`` for ImageNet weights without a pose head.
+        recipe: the network it is for, as ``--recipe`` takes it; of a backbone, one of several.
+        kind: ``pose``, or ``backbone`` for ImageNet weights without a pose head.
         home: ``direct``, or ``drive`` where a program cannot fetch it.
         url: of the file, or of the drive's folder.
-        file: how the publisher calls it.
+        file: its name at the publisher's.
         sha256_prefix: first digits of its SHA-256, as they stand in its name; empty where the
             publisher gives none.
         licence: of the publisher's repository.
@@ -121,7 +121,7 @@ def fetch(weights: PublishedWeights, folder: Path | None = None, pause_s: float 
 
 def _verify(path: Path, weights: PublishedWeights, said: str) -> None:
     """Compare the hash; the file is removed if it is wrong, so that the next attempt is clean."""
-    digest = sha256_of(path)
+    digest = sha256(path)
     if weights.sha256_prefix:
         if not digest.startswith(weights.sha256_prefix):
             path.unlink()
@@ -135,15 +135,6 @@ def _verify(path: Path, weights: PublishedWeights, said: str) -> None:
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         path.unlink()
         raise UserError(f"{said} is a web page, not {weights.file}; it was removed")
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 class _Interrupted(Exception):
@@ -188,7 +179,7 @@ def _attempt(url: str, part: Path, has_hash: bool) -> None:
             start, total = _place(response, have)
             sent = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
             strong = "" if sent.startswith("W/") else sent
-            stamp_file.write_text(json.dumps({"url": url, "validator": strong}))
+            write_json(stamp_file, {"url": url, "validator": strong})
             with part.open("r+b" if start else "wb") as file:
                 file.truncate(start)
                 file.seek(start)

@@ -62,7 +62,7 @@ class NameTable:
         spellings: told apart by their marks.
         unused: patterns of official names that the reference builds and never uses. They may be
             in a file, and have no place here.
-        head: patterns of our names that a pretrained trunk does not fill.
+        head: patterns of our names that a pretrained backbone does not fill.
     """
 
     spellings: tuple[Spelling, ...]
@@ -138,8 +138,8 @@ class Conversion:
         arrays: our names, float32.
         spelling: whose names the file had.
         unused: names in the file that the reference builds and never uses.
-        not_loaded: names in the file left out (only with a trunk).
-        not_filled: names of the network left to its initialisation (only with a trunk).
+        not_loaded: names in the file left out (only with a backbone).
+        not_filled: names of the network left to its initialisation (only with a backbone).
     """
 
     arrays: dict[str, np.ndarray]
@@ -158,7 +158,7 @@ def table_of(architecture: Architecture) -> NameTable:
 
 
 def spelling_of(names: Iterable[str], table: NameTable, source: str) -> Spelling:
-    """Whose names these are; Raises UserError if nobody's."""
+    """The spelling that these names follow; Raises UserError if none fits."""
     names = list(names)
     for spelling in table.spellings:
         if any(re.search(spelling.mark, name) for name in names):
@@ -175,7 +175,7 @@ def convert(
     table: NameTable,
     wanted: NetworkKeys,
     source: str,
-    trunk: bool = False,
+    backbone: bool = False,
 ) -> Conversion:
     """Published weights under our names, each used once and each place filled once.
 
@@ -184,7 +184,7 @@ def convert(
         table: of the network.
         wanted: its names and shapes.
         source: what errors call the file.
-        trunk: fill all but the head, and leave out what has no place (ImageNet weights).
+        backbone: fill all but the head, and leave out what has no place (ImageNet weights).
 
     Raises:
         UserError: names or shapes that do not fit, on both sides.
@@ -192,7 +192,10 @@ def convert(
     spelling = spelling_of(weights, table, source)
     arrays: dict[str, np.ndarray] = {}
     origins: dict[str, str] = {}
-    unused, without_place, twice, misshapen = [], [], [], []
+    unused: list[str] = []
+    without_place: list[str] = []
+    twice: list[str] = []
+    misshapen: list[str] = []
     for name, array in weights.items():
         ours = spelling.ours(name)
         if name.rpartition(".")[2] == _TRACKED:
@@ -201,7 +204,7 @@ def convert(
             is_unused = any(re.search(pattern, name) for pattern in table.unused)
             (unused if is_unused else without_place).append(name)
             continue
-        if trunk and any(re.search(pattern, ours) for pattern in table.head):
+        if backbone and any(re.search(pattern, ours) for pattern in table.head):
             without_place.append(name)
             continue
         if ours in arrays:
@@ -216,10 +219,10 @@ def convert(
         origins[ours] = name
     missing = [name for name in wanted.shapes if name not in arrays]
     heads = [name for name in missing if any(re.search(p, name) for p in table.head)]
-    if trunk:
+    if backbone:
         missing = [name for name in missing if name not in heads]
     problems = {
-        "in the file without a place": [] if trunk else without_place,
+        "in the file without a place": [] if backbone else without_place,
         "in the file twice": twice,
         "of another shape": misshapen,
         "missing in the file": [m for m in missing if not any(m in text for text in misshapen)],
@@ -227,8 +230,8 @@ def convert(
     if any(problems.values()):
         found = "; ".join(f"{len(p)} {what} ({_short(p)})" for what, p in problems.items() if p)
         raise UserError(f"{source} ({spelling.name} names) does not fit the network: {found}")
-    left_out = without_place if trunk else []
-    return Conversion(arrays, spelling.name, unused, left_out, heads if trunk else [])
+    left_out = without_place if backbone else []
+    return Conversion(arrays, spelling.name, unused, left_out, heads if backbone else [])
 
 
 def to_official(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_TRUNK = r"^(?:backbone\.)?"
+_BACKBONE = r"^(?:backbone\.)?"
 _PARTS = (("conv", "0", "conv"), ("norm", "1", "bn"))
 """Their part of a layer; its index in an official Sequential; its official name in a block."""
 
@@ -26,9 +26,9 @@ def hrnet_rules() -> tuple[Rule, ...]:
 
 def _stem() -> Iterator[Rule]:
     for part, index, kind in _PARTS:
-        yield rf"{_TRUNK}conv_layer1_([12])\.{part}\.", rf"{kind}\1."
+        yield rf"{_BACKBONE}conv_layer1_([12])\.{part}\.", rf"{kind}\1."
         for i in range(4):
-            block = rf"{_TRUNK}la1\.block_layer2_{i + 1}\."
+            block = rf"{_BACKBONE}la1\.block_layer2_{i + 1}\."
             yield rf"{block}conv_down\.{part}\.", f"layer1.{i}.downsample.{index}."
             yield rf"{block}conv([123])\.{part}\.", rf"layer1.{i}.{kind}\1."
 
@@ -39,7 +39,7 @@ def _transitions() -> Iterator[Rule]:
             for i in range(n + 1):
                 # The last branch is new, and there the official file nests one deeper.
                 nested = "0." if i == n else ""
-                theirs = rf"{_TRUNK}tr{n}\.transition_tr{n}_layer_{i + 1}\.{part}\."
+                theirs = rf"{_BACKBONE}tr{n}\.transition_tr{n}_layer_{i + 1}\.{part}\."
                 yield theirs, f"transition{n}.{i}.{nested}{index}."
 
 
@@ -47,7 +47,7 @@ def _stages() -> Iterator[Rule]:
     for stage, modules in _MODULES.items():
         for m in range(modules):
             name = f"st{stage}_{m + 1}"
-            module = rf"{_TRUNK}st{stage}\.stage_{name}\."
+            module = rf"{_BACKBONE}st{stage}\.stage_{name}\."
             for i in range(stage):
                 for j in range(4):
                     block = rf"{module}branches_func\.bb_{name}_branch_layer_{i + 1}_{j + 1}\."

@@ -16,8 +16,9 @@ import safetensors
 from safetensors.numpy import save
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import write_bytes
 from paddle_pose.porting import torch_format
-from paddle_pose.weights.safe_pickle import atomic_file, load_arrays
+from paddle_pose.weights.safe_pickle import load_arrays
 
 WEIGHT_ENTRIES = ("latest_state_dict", "state_dict", "best_state_dict", "model_state_dict")
 """Where a training checkpoint keeps the weights, best first.
@@ -122,5 +123,4 @@ def write_safetensors(
 ) -> None:
     """Write named arrays as ``.safetensors``, atomically."""
     plain = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in arrays.items()}
-    with atomic_file(path) as file:
-        file.write(save(plain, metadata))
+    write_bytes(path, save(plain, metadata))

@@ -130,7 +130,7 @@ class TorchFile:
         try:
             if storage.key not in self._cache:
                 self._cache[storage.key] = self._raw(storage.key)
-            array = np.ndarray(
+            array: np.ndarray = np.ndarray(
                 tensor.shape,
                 dtype,
                 self._cache[storage.key],
@@ -151,7 +151,7 @@ class TorchFile:
 
 
 def is_legacy(start: bytes) -> bool:
-    """Whether a file that starts so is torch's stream of before 1.6."""
+    """Whether a file starts as torch wrote it before 1.6: a stream of pickles."""
     magic = LEGACY_MAGIC.to_bytes(10, "little")
     return start[:1] == b"\x80" and magic in start[:32]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import read_json
-from paddle_pose.poses.predictions import replace_file
+from paddle_pose.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def write_results(results: CocoResults, path: Path) -> None:
         raise UserError(
             f"{path}: pose {int(np.flatnonzero(bad)[0])} has numbers that are not finite"
         )
-    replace_file(path, json.dumps(results.rows(), allow_nan=False).encode())
+    write_json(path, results.rows(), indent=None)
 
 
 def _checked(record: object, where: str) -> tuple[int, int, list[float], float, float]:

@@ -111,7 +111,7 @@ def soft_oks_nms(
     similarity = oks_matrix(keypoints, areas, sigmas, min_joint_score=min_joint_score)
     order = np.argsort(scores, kind="stable")[::-1]
     left_scores = np.asarray(scores, np.float64)[order]
-    kept = []
+    kept: list[np.intp] = []
     while order.size and len(kept) < most:
         best, order = order[0], order[1:]
         kept.append(best)

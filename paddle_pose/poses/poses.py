@@ -25,7 +25,8 @@ class Place(NamedTuple):
         scale_wh: (2,) float64 size of the crop in units of 200 image pixels.
         image_id: () int64, as ``Poses.image_ids``.
         row: () int64 position in the table of people, or NO_ROW for a whole image.
-        joints_xy: (J, 2) float64 true joints in pixels of the input; (0, 2) where nobody asks.
+        joints_xy: (J, 2) float64 true joints in pixels of the input, as many in every input of a
+            batch; (0, 2) where nobody asks, as for whole images.
         visible: (J,) float64, above 0 where ``joints_xy`` counts.
     """
 

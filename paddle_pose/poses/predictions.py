@@ -2,13 +2,13 @@
 
 Keypoints are in image pixels, 0-based, here and in ``predictions.json``; ``pred.mat`` is 1-based
 as HRNet writes it. Other people's files do not say what they are, so the reader is told.
+Version 1 of ``predictions.json`` (crops in place of boxes, one pose a row) is still read.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,78 +16,56 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.settings import Benchmark
+from paddle_pose.files import write_bytes, write_text
+from paddle_pose.geometry import UNIT_PX
+from paddle_pose.poses.poses import Poses
+from paddle_pose.settings import same_protocol
 
-FORMAT = "paddle_pose predictions, version 1"
+FORMAT = "paddle_pose predictions, version 2"
+VERSION_1 = "paddle_pose predictions, version 1"
 
 _ARRAY_KEY = "preds"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One row per person.
+    """Poses, and what they were made with.
 
     Attributes:
-        rows: (N,) positions in the annotation file (truth) or box file (detections).
-        images: N image names; empty in foreign files.
-        center_xy, scale_wh: (N, 2) crops, as in PersonRecord; nan in foreign files.
-        keypoints: (N, J, 3) x, y in image pixels, 0-based, and score.
-        scores: (N,) of the person.
+        poses: P of them; rows are positions in the annotation file (truth) or box file (detector).
         skeleton: name of the joint set.
+        images: P image names; empty in foreign files.
         recipe: name of the recipe they were made with; empty in foreign files, as the next four.
         benchmark: the protocol they were made under, as plain data.
         annotation_sha256: digest of the annotation file the people are from.
         weights_sha256: digest of the weights file.
         engine: what ran the network, and its precision; empty where the file does not say.
-        image_ids: (N,) as COCO counts them, or None.
         file_origin: 0 or 1, the origin of the coordinates in the file that was read.
         origin_stated: whether the file or the user said so; False where it was assumed.
     """
 
-    rows: np.ndarray
-    images: tuple[str, ...]
-    center_xy: np.ndarray
-    scale_wh: np.ndarray
-    keypoints: np.ndarray
-    scores: np.ndarray
+    poses: Poses
     skeleton: str
+    images: tuple[str, ...] = ()
     recipe: str = ""
     benchmark: dict[str, Any] | None = None
     annotation_sha256: str = ""
     weights_sha256: str = ""
     engine: str = ""
-    image_ids: np.ndarray | None = None
     file_origin: int = 0
     origin_stated: bool = True
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.poses)
 
     def select(self, keep: np.ndarray) -> Predictions:
-        """The people named by an index array."""
-        names = ("rows", "center_xy", "scale_wh", "keypoints", "scores")
-        return replace(
-            self,
-            images=tuple(self.images[i] for i in keep) if self.images else (),
-            image_ids=None if self.image_ids is None else self.image_ids[keep],
-            **{name: getattr(self, name)[keep] for name in names},
-        )
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, with its folders; Raises UserError where that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True) if path.parent.is_dir() else None
-        raise UserError(f"{path}: cannot write this file ({error.strerror})") from error
+        """The poses named by an index array."""
+        images = tuple(self.images[i] for i in keep) if self.images else ()
+        return replace(self, poses=self.poses.select(keep), images=images)
 
 
 def write_json(predictions: Predictions, path: Path) -> None:
-    """``predictions.json``: where they come from, then one line per person."""
+    """``predictions.json``: where they come from, then one line per pose."""
     head = {
         "format": FORMAT,
         "recipe": predictions.recipe,
@@ -98,20 +76,20 @@ def write_json(predictions: Predictions, path: Path) -> None:
         "engine": predictions.engine,
         "pixel_origin": 0,
     }
+    poses = predictions.poses
     columns = {
-        "row": predictions.rows.tolist(),
+        "image_id": poses.image_ids.tolist(),
         "image": predictions.images or [""] * len(predictions),
-        "center_xy": predictions.center_xy.tolist(),
-        "scale_wh": predictions.scale_wh.tolist(),
-        "score": predictions.scores.tolist(),
-        "keypoints": predictions.keypoints.tolist(),
+        "row": poses.rows.tolist(),
+        "instance": poses.instances.tolist(),
+        "score": poses.scores.tolist(),
+        "box_xywh": [None if np.isnan(box).any() else box.tolist() for box in poses.boxes_xywh],
+        "keypoints": poses.keypoints.tolist(),
     }
-    if predictions.image_ids is not None:
-        columns["image_id"] = predictions.image_ids.tolist()
-    people = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
-    text = json.dumps(head, indent=1)[:-2] + ',\n "people": [\n'
-    text += ",\n".join(json.dumps(person) for person in people) + "\n]}\n"
-    replace_file(path, text.encode())
+    lines = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    text = json.dumps(head, indent=1)[:-2] + ',\n "poses": [\n'
+    text += ",\n".join(json.dumps(line) for line in lines) + "\n]}\n"
+    write_text(path, text)
 
 
 def write_mat(predictions: Predictions, path: Path) -> None:
@@ -122,8 +100,8 @@ def write_mat(predictions: Predictions, path: Path) -> None:
     from scipy.io import savemat  # scipy.io costs more than reading a json
 
     stream = io.BytesIO()
-    savemat(stream, {_ARRAY_KEY: predictions.keypoints[:, :, :2] + 1.0, "pixel_origin": 1})
-    replace_file(path, stream.getvalue())
+    savemat(stream, {_ARRAY_KEY: predictions.poses.keypoints[:, :, :2] + 1.0, "pixel_origin": 1})
+    write_bytes(path, stream.getvalue())
 
 
 def read(path: Path, pixel_origin: int | None, *, joints: int, skeleton: str) -> Predictions:
@@ -157,12 +135,14 @@ def read(path: Path, pixel_origin: int | None, *, joints: int, skeleton: str) ->
             f"{path}: joints of skeleton '{predictions.skeleton}', expected '{skeleton}'"
         )
     _check_keypoints(path, predictions, joints)
-    keypoints = predictions.keypoints
+    poses = predictions.poses
     if origin:
+        keypoints = poses.keypoints
         keypoints = np.concatenate([keypoints[:, :, :2] - 1.0, keypoints[:, :, 2:]], 2)
+        poses = replace(poses, keypoints=keypoints)
     return replace(
         predictions,
-        keypoints=keypoints,
+        poses=poses,
         file_origin=origin,
         origin_stated=stated is not None or pixel_origin is not None,
     )
@@ -189,15 +169,14 @@ def require_made_for(
             "give that recipe with --config or leave --config out"
         )
     if benchmark is not None and predictions.benchmark:
-        for key in sorted(benchmark.keys() | predictions.benchmark.keys()):
-            has, wants = predictions.benchmark.get(key), benchmark.get(key)
-            if has != wants:
-                name = predictions.benchmark.get("name")
-                raise UserError(
-                    f"{path}: made under benchmark '{name}' with {key}={has!r}, but "
-                    f"'{benchmark.get('name')}' with {key}={wants!r} was asked for; choose it with "
-                    "--benchmark or predict again"
-                )
+        differs = same_protocol(predictions.benchmark, benchmark)
+        if differs is not None:
+            key, has, wants = differs
+            raise UserError(
+                f"{path}: made under benchmark '{predictions.benchmark.get('name')}' with "
+                f"{key}={has!r}, but '{benchmark.get('name')}' with {key}={wants!r} was asked for; "
+                "choose it with --benchmark or predict again"
+            )
     if annotation_sha256 is not None and predictions.annotation_sha256 not in (
         "",
         annotation_sha256,
@@ -209,50 +188,54 @@ def require_made_for(
         )
 
 
-def for_rows(
-    predictions: Predictions, path: Path, rows: np.ndarray, people_in_split: int
-) -> Predictions:
-    """The predictions of exactly these rows, in their order; Raises UserError where some lack."""
-    found, asked = len(predictions), len(rows)
-    if not predictions.images and found not in (asked, people_in_split):
+def require_whole(found: Predictions, path: Path, asked: int, people_in_split: int) -> None:
+    """Raises UserError for a foreign file of another number of people: its rows are places."""
+    if not found.images and len(found) not in (asked, people_in_split):
         raise UserError(
-            f"{path}: {found} people, expected all {people_in_split} of the annotation file"
+            f"{path}: {len(found)} people, expected all {people_in_split} of the annotation file"
         )
-    order = np.argsort(predictions.rows, kind="stable")
-    ordered = predictions.rows[order]
-    if (np.diff(ordered) == 0).any():
-        raise UserError(f"{path}: row {ordered[:-1][np.diff(ordered) == 0][0]} is there twice")
-    place = np.minimum(np.searchsorted(ordered, rows), found - 1)
-    lacking = ordered[place] != rows
+
+
+def for_rows(found: Predictions, path: Path, rows: np.ndarray) -> Predictions:
+    """All poses of these rows, in their order; Raises UserError where a row has none."""
+    has = found.poses.rows
+    order = np.argsort(has, kind="stable")
+    first, after = (np.searchsorted(has[order], rows, side) for side in ("left", "right"))
+    lacking = first == after
     if lacking.any():
         raise UserError(
-            f"{path}: {found} people, {asked} are asked for; row {rows[lacking][0]} is the first "
-            f"that lacks; predict again, or score fewer with --set data.limit={found}"
+            f"{path}: {len(found)} people, {len(rows)} are asked for; row "
+            f"{rows[lacking][0]} is the first that lacks; predict again, or score fewer with "
+            f"--set data.limit={len(found)}"
         )
-    return predictions.select(order[place])
+    return found.select(np.concatenate([order[a:b] for a, b in zip(first, after, strict=True)]))
+
+
+def one_each(found: Predictions, path: Path, rows: np.ndarray) -> Predictions:
+    """``for_rows`` where a row may have one pose only; Raises UserError for a second one."""
+    chosen = for_rows(found, path, rows)
+    again = chosen.poses.rows[1:][np.diff(chosen.poses.rows) == 0]
+    if again.size:
+        raise UserError(f"{path}: row {again[0]} is there twice")
+    return chosen
 
 
 def _check_keypoints(path: Path, predictions: Predictions, joints: int) -> None:
-    if not len(predictions):
+    if not len(predictions) and not predictions.recipe:  # ours may have found nobody
         raise UserError(f"{path}: holds no people")
-    if predictions.keypoints.shape[1] != joints:
-        found = predictions.keypoints.shape[1]
+    keypoints = predictions.poses.keypoints
+    if keypoints.shape[1] != joints:
+        found = keypoints.shape[1]
         raise UserError(f"{path}: {found} joints per person, expected {joints}")
-    bad = ~np.isfinite(predictions.keypoints.reshape(len(predictions), -1)).all(1)
+    flat = keypoints.reshape(len(predictions), 3 * joints)
+    bad = ~np.isfinite(np.column_stack([flat, predictions.poses.scores])).all(1)
     if bad.any():
         place = int(np.flatnonzero(bad)[0])
         image = f" ({predictions.images[place]})" if predictions.images else ""
         raise UserError(
-            f"{path}: row {predictions.rows[place]}{image} has a coordinate or score that is not "
-            f"a finite number; {int(bad.sum())} such rows"
+            f"{path}: row {predictions.poses.rows[place]}{image} has a coordinate or score that is "
+            f"not a finite number; {int(bad.sum())} such rows"
         )
-
-
-def _with_defaults(benchmark: dict[str, Any]) -> dict[str, Any]:
-    """A protocol as this version writes it: what an older one could not say has its default."""
-    if not benchmark:
-        return benchmark
-    return Benchmark(name="").protocol() | benchmark
 
 
 def _read_json(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int | None]:
@@ -262,36 +245,49 @@ def _read_json(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int
         raise UserError(f"{path}: broken JSON in line {error.lineno}: {error.msg}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot read this file ({error})") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in (FORMAT, VERSION_1):
         raise UserError(f"{path}: not a predictions.json of this project ('{FORMAT}')")
     try:
-        people = content["people"]
-        counts = {len(person["keypoints"]) for person in people}
+        lines = content["people" if content["format"] == VERSION_1 else "poses"]
+        counts = {len(line["keypoints"]) for line in lines}
         if counts - {joints}:
             raise UserError(f"{path}: {min(counts - {joints})} joints, expected {joints}")
-        ids = [person["image_id"] for person in people if "image_id" in person]
-        predictions = Predictions(
-            rows=np.array([person["row"] for person in people], np.int64),
-            images=tuple(person["image"] for person in people),
-            center_xy=np.array([person["center_xy"] for person in people], np.float64),
-            scale_wh=np.array([person["scale_wh"] for person in people], np.float64),
-            keypoints=np.array([person["keypoints"] for person in people], np.float64).reshape(
-                len(people), joints, 3
+        nowhere = [float("nan")] * 4
+        poses = Poses(
+            image_ids=np.array([line.get("image_id", -1) for line in lines], np.int64),
+            keypoints=np.array([line["keypoints"] for line in lines], np.float64).reshape(
+                len(lines), joints, 3
             ),
-            scores=np.array([person["score"] for person in people], np.float64),
+            scores=np.array([line["score"] for line in lines], np.float64),
+            boxes_xywh=np.array([_box_of(line) or nowhere for line in lines], np.float64).reshape(
+                len(lines), 4
+            ),
+            rows=np.array([line["row"] for line in lines], np.int64),
+            instances=np.array([line.get("instance", 0) for line in lines], np.int64),
+        )
+        predictions = Predictions(
+            poses,
             skeleton=content["skeleton"],
+            images=tuple(line["image"] for line in lines),
             recipe=content["recipe"],
-            benchmark=_with_defaults(content["benchmark"]),
+            benchmark=content["benchmark"],
             annotation_sha256=content["annotation_sha256"],
             weights_sha256=content["weights_sha256"],
             engine=content.get("engine", ""),
-            image_ids=np.array(ids) if ids else None,
         )
         return predictions, int(content["pixel_origin"])
     except KeyError as error:
         raise UserError(f"{path}: key {error.args[0]!r} is missing; predict again") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: not as this project writes it ({error})") from error
+
+
+def _box_of(line: dict[str, Any]) -> list[float] | None:
+    """The box of a pose; version 1 has a crop's centre and size in its place."""
+    if "box_xywh" in line:
+        return line["box_xywh"]
+    size = np.array(line["scale_wh"], np.float64) * UNIT_PX
+    return [*(np.array(line["center_xy"], np.float64) - 0.5 * size), *size]
 
 
 def _foreign(path: Path, array: Any, joints: int, skeleton: str) -> Predictions:
@@ -307,15 +303,15 @@ def _foreign(path: Path, array: Any, joints: int, skeleton: str) -> Predictions:
     preds = preds.astype(np.float64)
     people = len(preds)
     scores = preds[:, :, 2:] if preds.shape[2] == 3 else np.ones((*preds.shape[:2], 1))
-    return Predictions(
-        rows=np.arange(people),
-        images=(),
-        center_xy=np.full((people, 2), np.nan),
-        scale_wh=np.full((people, 2), np.nan),
+    poses = Poses(
+        image_ids=np.full(people, -1),
         keypoints=np.concatenate([preds[:, :, :2], scores], 2),
         scores=scores.mean((1, 2)),
-        skeleton=skeleton,
+        boxes_xywh=np.full((people, 4), np.nan),
+        rows=np.arange(people),
+        instances=np.zeros(people, np.int64),
     )
+    return Predictions(poses, skeleton=skeleton)
 
 
 def _no_array(path: Path, names: list[str]) -> UserError:

@@ -5,7 +5,9 @@ Paths are not in a recipe: they do not decide a number.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -15,16 +17,41 @@ from typing import Any
 
 import yaml
 
+from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.architectures import Architecture, Hourglass52
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
-    CodecSettings,
     DataSettings,
     EvalSettings,
+    Metric,
+    OksProtocol,
+    Optimizer,
+    PckhProtocol,
+    Stage,
     TrainSettings,
 )
+
+KINDS: dict[str, tuple[type, ...]] = {
+    "model": typing.get_args(Architecture),
+    "codec": (HeatmapCodec,),
+    "train.optimizer": typing.get_args(Optimizer),
+    "benchmarks.*.metric": typing.get_args(Metric),
+}
+"""Sections whose ``kind`` names their dataclass, and those that can be read from YAML."""
+
+
+RENAMED = {
+    "train.weight_decay": "train.optimizer.l2",
+    "benchmarks.*.thresholds": "benchmarks.N.metric.thresholds",
+    **{
+        f"benchmarks.*.{item.name}": f"benchmarks.N.metric.{item.name}"
+        for item in dataclasses.fields(OksProtocol)
+    },
+}
+"""Keys of older recipes, and where they stand now; files are upgraded when they are read."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +59,35 @@ class Recipe:
     """A run, complete: ``name`` is also its folder under ``output/``; ``seed`` decides all chance.
 
     ``benchmarks`` are the protocols its numbers are measured under; the first is the default.
+    ``stages`` say what changes on the way. Nothing but reading YAML asks ``model`` and ``codec``
+    to be of this project.
     """
 
     name: str
     model: Architecture = field(default_factory=Hourglass52)
     data: DataSettings = field(default_factory=DataSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
-    codec: CodecSettings = field(default_factory=CodecSettings)
+    codec: Codec = field(default_factory=HeatmapCodec)
     train: TrainSettings = field(default_factory=TrainSettings)
     eval: EvalSettings = field(default_factory=EvalSettings)
     benchmarks: tuple[Benchmark, ...] = (Benchmark(name="mpii_val"),)
+    stages: tuple[Stage, ...] = ()
     seed: int = 0
+
+    def at(self, epoch: int) -> Recipe:
+        """The recipe with what its stages have changed up to that epoch; Raises UserError."""
+        recipe = self
+        for number, stage in enumerate(self.stages):
+            for key, value in stage.changes.items() if stage.epoch <= epoch else ():
+                try:
+                    recipe = _set(recipe, key, key.split("."), value)
+                except UserError as error:
+                    raise UserError(f"stages.{number}.changes: {error}") from error
+        return recipe
+
+    def augment_by_epoch(self) -> dict[int, AugmentSettings]:
+        """The augmentation from each epoch on at which a stage begins."""
+        return {e: self.at(e).augment for e in (0, *(stage.epoch for stage in self.stages))}
 
     def benchmark(self, name: str | None = None) -> Benchmark:
         """The protocol of that name, the first for None; Raises UserError with the nearest."""
@@ -96,17 +141,28 @@ def _set(node: Any, key: str, parts: list[str], value: Any) -> Any:
         items = list(node)
         items[int(name)] = _set(items[int(name)], key, parts[1:], value)
         return tuple(items)
-    if not dataclasses.is_dataclass(node):
+    if not dataclasses.is_dataclass(node) or isinstance(node, type):
         raise UserError(f"unknown key '{key}'{nearest(key, [key.rpartition('.')[0]])}")
     hints = typing.get_type_hints(type(node))
     if name not in hints:
         prefix = key[: len(key) - len(".".join(parts))]
-        raise UserError(f"unknown key '{key}'{nearest(key, _keys_for(node, prefix, key))}")
+        raise UserError(f"unknown key '{key}'{_hint(key, _keys_for(node, prefix, key))}")
     if len(parts) > 1:
         return replace(node, **{name: _set(getattr(node, name), key, parts[1:], value)})
-    if dataclasses.is_dataclass(getattr(node, name)):
+    if dataclasses.is_dataclass(getattr(node, name)) and not _kinds(key):
         raise UserError(f"{key}: is a section; set one of its keys, for example {key}.…=…")
     return replace(node, **{name: _convert(value, hints[name], key)})
+
+
+def _hint(key: str, valid: Sequence[str]) -> str:
+    """Where a key stands now, or the nearest one that there is."""
+    now = RENAMED.get(re.sub(r"\.\d+(?=\.)", ".*", key))
+    if now is not None:
+        return f"; it is {now} now"
+    section = key.removesuffix(".kind")
+    if section != key and _kinds(section):
+        return f"; set the whole section, {section}={{kind: {_kinds(section)[0].__name__}}}"
+    return nearest(key, valid)
 
 
 def _keys_for(node: Any, prefix: str, key: str) -> list[str]:
@@ -122,9 +178,13 @@ def _keys_for(node: Any, prefix: str, key: str) -> list[str]:
 def _convert(value: Any, hint: Any, key: str) -> Any:
     """A YAML value as the annotated type; Raises UserError on a mismatch."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _convert_union(value, args, key)
-    if dataclasses.is_dataclass(hint):
+    if kinds := _kinds(key):
+        return _of_kind(value, kinds, key)
+    if hint is Any:
+        return tuple(_convert(v, Any, key) for v in value) if isinstance(value, list) else value
+    if origin in (types.UnionType, typing.Union):  # something or None
+        return None if value is None else _convert(value, args[0], key)
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _section(value, hint, key)
     if origin is tuple and isinstance(value, list | tuple):
         inner = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
@@ -134,13 +194,9 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
         return tuple(_convert(item, kind, f"{key}.{i}") for i, (item, kind) in enumerate(pairs))
     if origin is dict and isinstance(value, dict):
         return {_convert(k, args[0], key): _convert(v, args[1], key) for k, v in value.items()}
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
+    if hint is float and not isinstance(value, bool):  # YAML 1.1 reads 1e-3 as text
+        with contextlib.suppress(TypeError, ValueError):
             return float(value)
-        except ValueError:
-            pass
     plain = isinstance(hint, type) and isinstance(value, hint)
     if plain and not (hint is int and isinstance(value, bool)):
         return value
@@ -148,18 +204,19 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
     raise UserError(f"{key}: expected {expected}, got {value!r}")
 
 
-def _convert_union(value: Any, args: tuple, key: str) -> Any:
-    if value is None and type(None) in args:
-        return None
-    kinds = {kind.__name__: kind for kind in args if dataclasses.is_dataclass(kind)}
-    if kinds:
-        if not isinstance(value, dict) or value.get("kind") not in kinds:
-            found = value.get("kind") if isinstance(value, dict) else value
-            raise UserError(f"{key}.kind: unknown network {found!r}{nearest(str(found), kinds)}")
-        rest = {name: item for name, item in value.items() if name != "kind"}
-        return _section(rest, kinds[value["kind"]], key)
-    inner = [kind for kind in args if kind is not type(None)]
-    return _convert(value, inner[0], key)
+def _kinds(key: str) -> tuple[type, ...]:
+    """The dataclasses that the section at a key may be; none where the annotation says it."""
+    return KINDS.get(re.sub(r"\.\d+(?=\.)", ".*", key), ())
+
+
+def _of_kind(value: Any, classes: tuple[type, ...], key: str) -> Any:
+    kinds = {kind.__name__: kind for kind in classes}
+    if not isinstance(value, dict):
+        raise UserError(f"{key}: expected a section such as {{kind: {min(kinds)}}}, got {value!r}")
+    found = str(value.get("kind"))
+    if found not in kinds:
+        raise UserError(f"{key}.kind: unknown '{found}'{nearest(found, kinds)}")
+    return _section({k: v for k, v in value.items() if k != "kind"}, kinds[found], key)
 
 
 def _section(value: Any, kind: type, key: str) -> Any:
@@ -187,23 +244,59 @@ def _section(value: Any, kind: type, key: str) -> Any:
 
 
 def to_dict(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as plain data, tuples as lists; the network under ``kind``."""
+    """The recipe as plain data, tuples as lists; a section of KINDS with its ``kind``."""
 
-    def plain(value: Any) -> Any:
+    def plain(value: Any, key: str) -> Any:
         if dataclasses.is_dataclass(value):
-            items = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-            is_network = isinstance(value, typing.get_args(Architecture))
-            return {"kind": type(value).__name__, **items} if is_network else items
+            kind = {"kind": type(value).__name__} if _kinds(key) else {}
+            names, dot = [item.name for item in dataclasses.fields(value)], key and "."
+            return kind | {n: plain(getattr(value, n), f"{key}{dot}{n}") for n in names}
         if isinstance(value, tuple | list):
-            return [plain(item) for item in value]
-        return dict(value) if isinstance(value, dict) else value
+            return [plain(item, f"{key}.*") for item in value]
+        if isinstance(value, dict):
+            return {name: plain(item, f"{key}.{name}.*") for name, item in value.items()}
+        return value
 
-    return plain(recipe)
+    return plain(recipe, "")
 
 
 def from_dict(values: dict[str, Any]) -> Recipe:
-    """The inverse of ``to_dict``; Raises UserError naming the key."""
-    return _section(values, Recipe, "")
+    """The inverse of ``to_dict``, also of older forms; Raises UserError naming the key."""
+    return _section(_upgraded(values), Recipe, "")
+
+
+def _upgraded(values: Any) -> Any:
+    """Older recipes in today's form.
+
+    Codecs had no kind, Adam's ``l2`` stood in ``train``, and a benchmark had the keys of every kind
+    of score.
+    """
+    if not isinstance(values, dict):
+        return values
+    values = dict(values)
+    codec, train = values.get("codec"), values.get("train")
+    if isinstance(codec, dict):
+        values["codec"] = {"kind": "HeatmapCodec", **codec}
+    if isinstance(train, dict) and "weight_decay" in train:
+        train = dict(train)
+        adam = {"kind": "Adam", "l2": train.pop("weight_decay")}
+        values["train"] = {"optimizer": adam, **train}
+    benchmarks, data = values.get("benchmarks"), values.get("data")
+    if isinstance(benchmarks, list):
+        is_coco = isinstance(data, dict) and data.get("dataset") == "coco"
+        kind = OksProtocol if is_coco else PckhProtocol
+        values["benchmarks"] = [_with_metric(one, kind) for one in benchmarks]
+    return values
+
+
+def _with_metric(benchmark: Any, kind: type) -> Any:
+    flat = [item.name for one in (OksProtocol, PckhProtocol) for item in dataclasses.fields(one)]
+    if not isinstance(benchmark, dict) or not benchmark.keys() & set(flat):
+        return benchmark
+    names = [item.name for item in dataclasses.fields(kind)]
+    rules = {name: benchmark[name] for name in names if name in benchmark}
+    rest = {name: value for name, value in benchmark.items() if name not in flat}
+    return {**rest, "metric": {"kind": kind.__name__, **rules}}
 
 
 def dump_yaml(recipe: Recipe) -> str:
@@ -211,12 +304,29 @@ def dump_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(to_dict(recipe), sort_keys=False, allow_unicode=True)
 
 
-def read_yaml(path: Path) -> Recipe:
-    """A recipe file; Raises UserError if it cannot be read."""
+def _yaml(path: Path) -> Any:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot read this recipe file ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML ({error})") from error
-    return _section(values, Recipe, "")
+
+
+def read_yaml(path: Path) -> Recipe:
+    """A recipe file; Raises UserError if it cannot be read."""
+    return from_dict(_yaml(path))
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """A recipe file as ``to_dict`` has it, also of a network or codec of one's own.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    values = _upgraded(_yaml(path))
+    own = (values.get(name) for name in ("model", "codec") if isinstance(values, dict))
+    names = {kind.__name__ for name in ("model", "codec") for kind in KINDS[name]}
+    if any(isinstance(one, dict) and one.get("kind") not in names for one in own):
+        return values
+    return to_dict(_section(values, Recipe, ""))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 _SHIFT_BITS = 4
+_Number = float | np.floating
 
 
 def _noise(
@@ -58,7 +59,9 @@ def _fill(image: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
     cv2.fillPoly(image, [points], colour.tolist(), cv2.LINE_8, _SHIFT_BITS)
 
 
-def _box(image: np.ndarray, x: float, y: float, w: float, h: float, colour: np.ndarray) -> None:
+def _box(
+    image: np.ndarray, x: _Number, y: _Number, w: _Number, h: _Number, colour: np.ndarray
+) -> None:
     _fill(image, np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]]), colour)
 
 
@@ -109,20 +112,20 @@ def _room(rng: np.random.Generator, image: np.ndarray, horizon: int) -> None:
             for x in np.arange(step * 0.5 * (row % 2), width, step):
                 _box(image, x, y, 1.0, step * 0.5, wall * 0.8)
     vanish = np.array([width * rng.uniform(0.2, 0.8), horizon - height * 0.3])
-    for x in np.arange(-width, 2 * width, rng.uniform(25, 70)):  # floor boards
-        foot = np.array([x, height])
+    for near in np.arange(-width, 2 * width, rng.uniform(25, 70)):  # floor boards
+        foot = np.array([near, height])
         at_wall = foot + (vanish - foot) * (height - horizon) / (height - vanish[1])
         cv2.line(image, tuple(foot.astype(int).tolist()), tuple(at_wall.astype(int).tolist()),
                  (floor * 0.8).tolist(), 1, cv2.LINE_AA)  # fmt: skip
     _box(image, 0, horizon - 5, width, 5, np.clip(wall * 1.15, 0, 255))
     for _ in range(int(rng.integers(1, 6))):  # pictures, windows, cupboards
         w, h = rng.uniform(25, 110), rng.uniform(25, 110)
-        x = rng.uniform(-20, width - 20)
-        y = horizon - h if rng.random() < 0.5 else rng.uniform(0, max(1, horizon - h))
+        left = rng.uniform(-20, width - 20)
+        top = horizon - h if rng.random() < 0.5 else rng.uniform(0, max(1, horizon - h))
         frame = _colour(rng)
-        _box(image, x, y, w, h, frame)
-        _box(image, x + 4, y + 4, w - 8, h - 8, np.clip(frame * rng.uniform(0.6, 1.5), 0, 255))
-        _box(image, x + w / 2 - 1, y + 4, 2, h - 8, frame)
+        _box(image, left, top, w, h, frame)
+        _box(image, left + 4, top + 4, w - 8, h - 8, np.clip(frame * rng.uniform(0.6, 1.5), 0, 255))
+        _box(image, left + w / 2 - 1, top + 4, 2, h - 8, frame)
 
 
 def _clutter(rng: np.random.Generator, image: np.ndarray) -> None:
@@ -143,8 +146,8 @@ def _clutter(rng: np.random.Generator, image: np.ndarray) -> None:
         thick = int(rng.uniform(2, 16))
         for _ in range(2 if kind > 0.7 else 1):
             end = start + rng.normal(0, 0.25 * height, 2)
-            line = [tuple(point.astype(int).tolist()) for point in (start, end)]
-            cv2.line(image, *line, colour.tolist(), thick, cv2.LINE_AA)
+            first, last = (tuple(point.astype(int).tolist()) for point in (start, end))
+            cv2.line(image, first, last, colour.tolist(), thick, cv2.LINE_AA)
             start = end
 
 

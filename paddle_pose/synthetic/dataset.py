@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from scipy.io import savemat
 from tqdm import tqdm
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import write_json
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system.runtime import cpu_facts
 
@@ -98,7 +99,7 @@ def write_dataset(
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
     try:
         _write_into(partial, seed, (train_people, val_people), workers, progress)
-        (partial / _STAMP).write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
+        write_json(partial / _STAMP, stamp)
         partial.chmod(0o755)  # mkdtemp's folders are closed to others
         _put_in_place(partial, root, stamp)
     finally:
@@ -115,7 +116,7 @@ def _read_stamp(root: Path) -> dict | None:
 
 
 def _put_in_place(partial: Path, root: Path, stamp: dict) -> None:
-    """Rename over an empty folder or an older set; a twin that was faster wins."""
+    """Rename over an empty folder or an older set; if another process was sooner, its set stays."""
     if _read_stamp(root) is not None:
         old = partial / "replaced"
         os.replace(root, old)
@@ -172,7 +173,7 @@ def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
     return counts
 
 
-def _drawn(pictures: list[_Picture], workers: int) -> Iterator[list[Label]]:
+def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Label], None, None]:
     """The labels of each picture, in order, once it is on disk."""
     workers = min(workers, max(1, len(pictures) // 8))
     if workers == 1:

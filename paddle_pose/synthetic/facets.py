@@ -110,7 +110,7 @@ def add_ellipsoid(
 
 
 def bands(*bands: tuple[float, np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """Colours along a limb: each band ends at its fraction, the last one never."""
+    """Colours along a limb: each band ends at its fraction, the last one with the limb."""
     ends = np.array([end for end, _ in bands[:-1]])
     colours = np.array([colour for _, colour in bands])
     return lambda fraction: colours[np.searchsorted(ends, fraction)]

@@ -60,7 +60,7 @@ def _shoe(facets: Facets, ankle: np.ndarray, frame: np.ndarray, look: Look) -> N
 
 
 def _skirt(facets: Facets, figure: Figure, look: Look) -> None:
-    """A cone from the hips around both thighs; left away where the thighs point apart."""
+    """A cone from the hips around both thighs; none where the thighs point apart."""
     knees = [figure.joint(f"{name}_knee") for name in SIDES.values()]
     hips = [figure.joint(f"{name}_hip") for name in SIDES.values()]
     thighs = [(knee - hip) / figure.body.thigh for knee, hip in zip(knees, hips, strict=True)]

@@ -136,7 +136,7 @@ def _place_people(
 
 def _label(rng: np.random.Generator, placement: _Placement, size_wh: tuple[int, int]) -> Label:
     joints_xy = placement.project(placement.figure.joints)
-    inside = ((joints_xy >= 0) & (joints_xy <= np.array(size_wh) - 1)).all(1)
+    inside = np.asarray(((joints_xy >= 0) & (joints_xy <= np.array(size_wh) - 1)).all(1))
     neck, top = joints_xy[MPII16.index("upper_neck")], joints_xy[MPII16.index("head_top")]
     head_size = _HEAD_SIZE_PER_LENGTH * float(np.linalg.norm(top - neck))
     # The box is upright in the image: tall around an upright head, wide around one lying down.

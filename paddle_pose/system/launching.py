@@ -25,25 +25,27 @@ def gpu_numbers(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def launcher_words(arguments: argparse.Namespace) -> list[str]:
+def launcher_words(
+    gpus: str | None, master: str | None, nnodes: int | None, device: str | None
+) -> list[str]:
     """Options for ``paddle.distributed.launch``; empty where one process does it all.
 
     Raises:
         UserError: options that do not go together.
     """
-    nodes = 1 if arguments.nnodes is None else arguments.nnodes
+    nodes = 1 if nnodes is None else nnodes
     if nodes < 1:
         raise UserError(f"--nnodes {nodes}: must be at least 1")
-    if (nodes > 1) != (arguments.master is not None):
+    if (nodes > 1) != (master is not None):
         raise UserError("--master HOST:PORT and --nnodes N (2 or more) go together")
-    if arguments.gpus is not None and arguments.device not in (None, "auto"):
+    if gpus is not None and device not in (None, "auto"):
         raise UserError("--gpus and --device: both choose the device; give one")
-    gpus = [] if arguments.gpus is None else gpu_numbers(arguments.gpus)
-    if nodes == 1 and len(gpus) < 2:
+    numbers = [] if gpus is None else gpu_numbers(gpus)
+    if nodes == 1 and len(numbers) < 2:
         return []
-    words = ["--master", arguments.master, "--nnodes", str(nodes)] if nodes > 1 else []
-    words += ["--gpus", ",".join(_labels(gpus))] if gpus else []
-    if arguments.device == "cpu":
+    words = ["--master", str(master), "--nnodes", str(nodes)] if nodes > 1 else []
+    words += ["--gpus", ",".join(_labels(numbers))] if numbers else []
+    if device == "cpu":
         words += ["--nproc_per_node", "1"]
     return [*words, "--log_dir", os.path.join("output", "processes", str(os.getpid()))]
 
@@ -54,8 +56,14 @@ def _labels(gpus: list[int]) -> list[str]:
     return [visible[gpu] if gpu < len(visible) and visible != [""] else str(gpu) for gpu in gpus]
 
 
-def start(arguments: argparse.Namespace) -> None:
-    """Set threads and ``arguments.device``; with several ranks, become their launcher.
+def start(
+    *,
+    gpus: str | None = None,
+    master: str | None = None,
+    nnodes: int | None = None,
+    device: str | None = None,
+) -> str | None:
+    """Set threads, and with several ranks become their launcher; returns the device to use.
 
     The launcher runs this program once per rank, with the same arguments; there, and with one
     process, this returns and Paddle may be imported.
@@ -65,27 +73,28 @@ def start(arguments: argparse.Namespace) -> None:
     """
     if "PADDLE_TRAINERS_NUM" in os.environ:  # a rank: its launcher has chosen the device
         runtime.configure()
-        if arguments.gpus is not None:
-            started = os.environ.get("PADDLE_LOCAL_SIZE", "1")
-            if len(gpu_numbers(arguments.gpus)) != int(started):
-                raise UserError(
-                    f"--gpus {arguments.gpus}: paddle.distributed.launch started {started} "
-                    "processes here; give --gpus to one of the two only"
-                )
-            arguments.device = "gpu"
-        return
-    environment, words = dict(os.environ), launcher_words(arguments)
+        if gpus is None:
+            return device
+        started = os.environ.get("PADDLE_LOCAL_SIZE", "1")
+        if len(gpu_numbers(gpus)) != int(started):
+            raise UserError(
+                f"--gpus {gpus}: paddle.distributed.launch started {started} processes here; "
+                "give --gpus to one of the two only"
+            )
+        return "gpu"
+    environment, words = dict(os.environ), launcher_words(gpus, master, nnodes, device)
     runtime.configure(quiet=bool(words))
-    if arguments.gpus is not None:
-        numbers = gpu_numbers(arguments.gpus)
+    if gpus is not None:
+        numbers = gpu_numbers(gpus)
         _require_gpus(numbers)
-        arguments.device = f"gpu:{numbers[0]}"
+        device = f"gpu:{numbers[0]}"
     if words:
-        if arguments.device == "cpu":
+        if device == "cpu":
             environment["PADDLE_DISTRI_BACKEND"] = "gloo"
         sys.stdout.flush()
         launch = [sys.executable, "-m", "paddle.distributed.launch", *words, *sys.argv]
         os.execve(sys.executable, launch, environment)  # noqa: S606
+    return device
 
 
 def _require_gpus(numbers: list[int]) -> None:

@@ -35,12 +35,12 @@ def ranks() -> int:
 
 
 def is_first() -> bool:
-    """Whether this process writes, scores and speaks."""
+    """Whether this process writes, scores and prints."""
     return rank() == 0
 
 
 def quiet_unless_first() -> None:
-    """Only rank 0 speaks."""
+    """Drop what any rank but 0 prints."""
     if not is_first():
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
@@ -71,7 +71,7 @@ def part_size(people: int) -> int:
 
 
 def part(keys: list) -> list:
-    """This rank's part of a batch, in order: every key is one rank's.
+    """This rank's part of a batch, in order: no key is on two ranks.
 
     A rank without any (the last batch of an epoch may be so short) takes the batch's first key,
     so that it can keep step: ``share`` makes it count nothing in the loss, ``BatchNorm2D.counted``
@@ -148,19 +148,19 @@ def rows(people: int, batch_size: int, of_rank: int | None = None) -> np.ndarray
     return np.concatenate(own) if own else np.empty(0, np.int64)
 
 
-def gather(own_rows: np.ndarray, people: int, batch_size: int) -> np.ndarray:
-    """All rows, in order, on every rank, from what each computed for its ``rows``."""
+def gather(own: np.ndarray) -> list[np.ndarray]:
+    """Every rank's (N, K) float64 array, N as many as each has, in the order of the ranks."""
     if ranks() == 1:
-        return own_rows
+        return [own]
     import paddle
 
-    places = [rows(people, batch_size, number) for number in range(ranks())]
-    padded = np.zeros((max(map(len, places)), *own_rows.shape[1:]), own_rows.dtype)
-    padded[: len(own_rows)] = own_rows
-    parts: list[Any] = []
+    def all_of(array: np.ndarray) -> list[np.ndarray]:
+        parts: list[Any] = []
+        paddle.distributed.all_gather(parts, paddle.to_tensor(array))
+        return [part.numpy() for part in parts]
+
     wait_for_all()
-    paddle.distributed.all_gather(parts, paddle.to_tensor(padded))
-    whole = np.empty((people, *own_rows.shape[1:]), own_rows.dtype)
-    for place, found in zip(places, parts, strict=True):
-        whole[place] = found.numpy()[: len(place)]
-    return whole
+    lengths = [int(part[0]) for part in all_of(np.array([len(own)], np.int64))]
+    padded = np.zeros((max(1, *lengths), own.shape[1]), np.float64)
+    padded[: len(own)] = own
+    return [part[:n] for part, n in zip(all_of(padded), lengths, strict=True)]

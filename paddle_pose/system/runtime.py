@@ -2,7 +2,7 @@
 
 Paddle's defaults on a CPU are one thread and, on AMD, a slow path of its bundled math library.
 Every value set here gives way to one that is already in the environment.
-PADDLE_POSE_ONEDNN=0, read by ``models.onednn``, leaves a float32 network on a CPU to Paddle's
+PADDLE_POSE_ONEDNN=0, read by ``onednn``, leaves a float32 network on a CPU to Paddle's
 own kernels.
 """
 
@@ -16,12 +16,14 @@ import sys
 import warnings
 from pathlib import Path
 
+from paddle_pose.errors import UserError
+
 _chosen: dict[str, str] = {}
 
 
 def cpu_facts() -> tuple[str, frozenset[str], int]:
     """CPU vendor, its instruction flags, and the cores this process may use."""
-    vendor, flags = "unknown", frozenset()
+    vendor, flags = "unknown", frozenset[str]()
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8").splitlines():
@@ -59,6 +61,22 @@ def thread_count() -> int:
     """
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(given) if given.isdecimal() and int(given) else cpu_facts()[2]
+
+
+def worker_count(asked: int | None) -> int:
+    """Loader processes: as asked, else one per core; Raises UserError beyond sense."""
+    from paddle_pose.errors import UserError
+
+    cores = cpu_facts()[2]
+    if asked is None:
+        return cores
+    most = 16 * cores
+    if not 0 <= asked <= most:
+        raise UserError(
+            f"--num_workers {asked}: must be from 0 (no worker processes) to {most} "
+            f"(16 for each of {cores} cores)"
+        )
+    return asked
 
 
 def keep_memory() -> None:
@@ -102,10 +120,21 @@ def configure(*, quiet: bool = False) -> dict[str, str]:
 
 
 def import_paddle() -> None:
-    """Import Paddle without its advice on OMP_NUM_THREADS, which is not for its builds with MKL."""
+    """Import Paddle without its advice on OMP_NUM_THREADS, which is not for its builds with MKL.
+
+    Raises:
+        UserError: it is not installed.
+    """
     said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        import paddle  # noqa: F401
+    try:
+        with contextlib.redirect_stderr(said):
+            import paddle  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "paddle":
+            raise
+        raise UserError(
+            "Paddle is not installed: pip install paddlepaddle, or paddlepaddle-gpu for a GPU"
+        ) from error
     for line in said.getvalue().splitlines():
         if "OMP_NUM_THREADS" not in line:
             print(line, file=sys.stderr)
@@ -118,8 +147,6 @@ def choose_device(name: str = "auto") -> str:
         UserError: a GPU was asked for and this Paddle or machine has none.
     """
     import paddle
-
-    from paddle_pose.errors import UserError
 
     has_gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     if name == "auto":

@@ -14,26 +14,34 @@ from paddle import nn
 from tqdm import tqdm
 
 from paddle_pose.data.loader import Batch
-from paddle_pose.errors import UserError, nearest
-from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork, StageOutput
+from paddle_pose.errors import UserError
+from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.models.outputs import named
 from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.system import parallel
 from paddle_pose.training import losses
 from paddle_pose.training.ema import Average
+from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.training.precision import Precision
 from paddle_pose.training.schedules import learning_rate
 from paddle_pose.weights.checkpoint import exact_weights
 
+Named = dict[str, paddle.Tensor]
+
 
 @dataclass(frozen=True)
 class TrainLog:
-    """What a log line says; costs are means per step since the last line, in seconds."""
+    """What a log line says: means per step since the last line, costs in seconds.
+
+    ``loss`` is the sum of the named parts ``losses``.
+    """
 
     epoch: int
     step: int
     steps_per_epoch: int
     loss: float
+    losses: dict[str, float]
     lr: float
     reader_cost: float
     batch_cost: float
@@ -45,10 +53,14 @@ class TrainLog:
         """Paddle's standard fields, counted from 1 as people read them."""
         hours, rest = divmod(int(self.eta_seconds), 3600)
         pckh = "" if math.isnan(self.pckh) else f", train PCKh@0.5: {self.pckh:.2f}"
+        parts = ""
+        if len(self.losses) > 1:
+            parts = "".join(f", {name}: {value:.6f}" for name, value in self.losses.items())
         return (
             f"[TRAIN] epoch: {self.epoch + 1}, step: {self.step + 1}/{self.steps_per_epoch}, "
-            f"loss: {self.loss:.6f}, lr: {self.lr:.3e}, reader_cost: {self.reader_cost:.5f} sec, "
-            f"batch_cost: {self.batch_cost:.5f} sec, ips: {self.ips:.2f} images/sec, "
+            f"loss: {self.loss:.6f}{parts}, lr: {self.lr:.3e}, "
+            f"reader_cost: {self.reader_cost:.5f} sec, batch_cost: {self.batch_cost:.5f} sec, "
+            f"ips: {self.ips:.2f} images/sec, "
             f"eta: {hours}:{rest // 60:02d}:{rest % 60:02d}{pckh}"
         )
 
@@ -61,48 +73,14 @@ class Hooks:
         log: a log line is due.
         save: a resumable checkpoint is due; all losses and weights so far are finite.
         epoch_end: an epoch's last step is done; validates where it is due.
-        train_score: hits and scored joints of this rank's part of a batch, from its heat maps.
+        train_score: hits and scored joints of this rank's part of a batch, from its outputs.
     """
 
     log: Callable[[TrainLog], None] = lambda log: None
     save: Callable[[int, int], None] = lambda epoch, step: None
     epoch_end: Callable[[int], None] = lambda epoch: None
-    train_score: Callable[[Batch, np.ndarray], tuple[int, int]] = lambda batch, heatmaps: (0, 0)
-
-
-def loss_function(
-    settings: TrainSettings,
-) -> Callable[[list[StageOutput], paddle.Tensor, paddle.Tensor], paddle.Tensor]:
-    """The recipe's loss; Raises UserError for an unknown name."""
-    if settings.loss == "joints_mse":
-        if settings.use_target_weight:
-            return losses.joints_mse
-        return lambda out, target, weight: losses.joints_mse(out, target, paddle.ones_like(weight))
-    if settings.loss == "heatmap_mse":
-        return lambda out, target, weight: losses.heatmap_mse(out, target)
-    if settings.loss == "cell_cross_entropy":
-        return losses.cell_cross_entropy
-    hint = nearest(settings.loss, ["joints_mse", "heatmap_mse", "cell_cross_entropy"])
-    raise UserError(f"train.loss: unknown '{settings.loss}'{hint}")
-
-
-def make_optimizer(network: nn.Layer, settings: TrainSettings) -> paddle.optimizer.Optimizer:
-    """Adam as torch.optim.Adam: betas 0.9 and 0.999, epsilon 1e-8, weight decay as L2.
-
-    Not ``use_multi_tensor``: on a CPU it equals this to a rounding (1.5e-8 of weights near 0.1
-    after 5 steps of given gradients), not to the bit, and a network of ours was up to 1e-2 apart
-    after 5 steps; it refuses float64, in which steps are compared with the reference. It would
-    save about 1 ms of a step of 130 (the quickstart's network, batch 8).
-    """
-    clip = nn.ClipGradByGlobalNorm(settings.clip_norm) if settings.clip_norm > 0 else None
-    return paddle.optimizer.Adam(
-        learning_rate=settings.learning_rate,
-        beta1=0.9,
-        beta2=0.999,
-        epsilon=1e-8,
-        parameters=[p for p in network.parameters() if not p.stop_gradient],
-        weight_decay=settings.weight_decay or None,
-        grad_clip=clip,
+    train_score: Callable[[Batch, dict[str, np.ndarray]], tuple[int, int]] = (
+        lambda batch, outputs: (0, 0)
     )
 
 
@@ -114,6 +92,7 @@ class Trainer:
         network: trained, in place.
         settings: how.
         data: what the images are normalised by.
+        loss: ``(outputs, targets) -> {name: part}``; None for the settings' own.
         average: moving average of the weights, or None.
         precision: mixed precision, where the recipe asks for it.
     """
@@ -121,6 +100,7 @@ class Trainer:
     network: PoseNetwork
     settings: TrainSettings
     data: DataSettings
+    loss: losses.Loss | None = None
     optimizer: paddle.optimizer.Optimizer = field(init=False)
     average: Average | None = field(init=False, default=None)
     precision: Precision = field(init=False)
@@ -139,17 +119,17 @@ class Trainer:
         self.optimizer = make_optimizer(self.network, settings)
         self.precision = Precision(settings)
         self.precision.prepare(self.network, self.optimizer)
-        self._loss = loss_function(settings)
+        self._loss = self.loss or losses.loss_function(settings)
         self._several = parallel.ranks() > 1
         parallel.wait_for_all()
         self._forward = paddle.DataParallel(self.network) if self._several else self.network
         self._normalize = ImageNormalizer(self.data)
         self._exact: dict[str, paddle.Tensor] = {}
 
-    def step(
-        self, batch: Batch, rate: float, people: int | None = None
-    ) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Forward, loss, backward, update; returns loss and last heat maps, both on the device.
+    def step(self, batch: Batch, rate: float, people: int | None = None) -> tuple[Named, Named]:
+        """Forward, loss, backward, update; returns parts of the loss and final outputs by name.
+
+        Both are on the device.
 
         Args:
             batch: this rank's part.
@@ -164,52 +144,54 @@ class Trainer:
         passes = max(min(self.settings.accumulate_steps, people // parallel.ranks()), 1)
         for layer in self._synchronized:
             layer.counted = parallel.part_size(people) > 0
-        pass_losses, maps = [], []
-        for number, part in enumerate(_split(batch, passes), start=1):
-            weight = parallel.share(people) * part[0].shape[0] / rows
+        parts, outputs = [], []
+        for number, (images, targets) in enumerate(_split(batch, passes), start=1):
+            weight = parallel.share(people) * images.shape[0] / rows
             with self._without_exchange(last=number == passes):
-                loss, heatmaps = self._add_gradient(*part, weight)
-            pass_losses.append(loss)
-            maps.append(heatmaps)
+                found = self._add_gradient(images, targets, weight)
+            parts.append(found[0])
+            outputs.append(found[1])
         self.optimizer.set_lr(rate)
         self.precision.update(self.optimizer)
         # Zeros would be written, and the next gradient added to them: 4 % of a step on a CPU.
         self.optimizer.clear_grad(set_to_zero=False)
         if passes == 1:
-            return pass_losses[0], maps[0]
-        return paddle.add_n(pass_losses), paddle.concat(maps)
+            return parts[0], outputs[0]
+        return _merged(parts, paddle.add_n), _merged(outputs, paddle.concat)
 
     def _without_exchange(self, *, last: bool) -> contextlib.AbstractContextManager:
         """Gradients are exchanged in the last backward pass of an update only."""
         return self._forward.no_sync() if self._several and not last else contextlib.nullcontext()
 
     def _add_gradient(
-        self,
-        images: paddle.Tensor,
-        targets: paddle.Tensor,
-        weights: paddle.Tensor,
-        share: float,
-    ) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Add the gradient of ``share`` × the loss; returns that product, and the last maps."""
+        self, images: paddle.Tensor, targets: Named, share: float
+    ) -> tuple[Named, Named]:
+        """Add the gradient of ``share`` × the loss; returns those parts, and the last outputs."""
         with self.precision.computing():
             outputs = self._forward(self._normalize(images))
         outputs = self.precision.for_loss(outputs)
-        loss = self._loss(outputs, targets, weights)
+        parts = self._loss(outputs, targets)
         if share != 1:
-            loss = loss * share
-        self.precision.backward(loss)
-        return loss.detach(), outputs[-1].heatmaps_BJHW.detach()
+            parts = {name: part * share for name, part in parts.items()}
+        self.precision.backward(losses.total(list(parts.values())))
+        final = named(outputs[-1])
+        return (
+            {name: part.detach() for name, part in parts.items()},
+            {name: output.detach() for name, output in final.items()},
+        )
 
     def follow(self, step: int) -> None:
         """Take the weights after update ``step`` of the run (from 0) into the average."""
-        if self.settings.ema_decay:
+        if self.average is not None and self.settings.ema_decay:
             self._exact = self._exact or exact_weights(self.network, self.optimizer)
             self.average.follow(self._exact, step)
 
     @property
     def averaged(self) -> PoseNetwork | None:
         """The moving average, which a state to resume from must hold; None without one."""
-        return self.average.network if self.settings.ema_decay else None
+        if self.average is None or not self.settings.ema_decay:
+            return None
+        return self.average.network
 
     def evaluated(self) -> PoseNetwork:
         """The network that is validated and kept as best: the average, else the weights in full.
@@ -223,47 +205,56 @@ class Trainer:
         return self.average.network
 
 
-def _split(batch: Batch, passes: int) -> Iterator[tuple[paddle.Tensor, ...]]:
-    """Images, targets and weights of a batch in so many parts of (nearly) equal size."""
-    columns = (batch.images, batch.targets, batch.weights)
+def _split(batch: Batch, passes: int) -> Iterator[tuple[paddle.Tensor, Named]]:
+    """Images and targets of a batch in so many parts of (nearly) equal size."""
     if passes == 1:
-        yield columns
+        yield batch.images, batch.targets
         return
     for rows in np.array_split(np.arange(batch.images.shape[0]), passes):
-        yield tuple(column[rows[0] : rows[-1] + 1] for column in columns)
+        part = slice(rows[0], rows[-1] + 1)
+        yield batch.images[part], {name: one[part] for name, one in batch.targets.items()}
+
+
+def _merged(each: list[Named], merge: Callable[[list[paddle.Tensor]], paddle.Tensor]) -> Named:
+    return {name: merge([one[name] for one in each]) for name in each[0]}
 
 
 class _Losses:
     """Losses kept on the device; read, and averaged over ranks, when a line or a state is due."""
 
     def __init__(self) -> None:
-        self._pending: list[tuple[int, int, paddle.Tensor]] = []
-        self._sum, self._count = 0.0, 0
+        self._pending: list[tuple[int, int, Named]] = []
+        self._sums: dict[str, float] = {}
+        self._count = 0
 
-    def add(self, epoch: int, step: int, loss: paddle.Tensor) -> None:
-        self._pending.append((epoch, step, loss))
+    def add(self, epoch: int, step: int, parts: Named) -> None:
+        self._pending.append((epoch, step, parts))
 
     def check(self) -> None:
         """Raises UserError naming the first step whose loss is not finite."""
         if not self._pending:
             return
-        own = paddle.stack([loss for _, _, loss in self._pending]).numpy()
-        means = parallel.total(own) / parallel.ranks()
-        for (epoch, step, _), value in zip(self._pending, means.tolist(), strict=True):
-            if not math.isfinite(value):
+        own = paddle.stack([part for *_, parts in self._pending for part in parts.values()])
+        together = parallel.total(own.numpy()) / parallel.ranks()
+        means = together.reshape(len(self._pending), -1).tolist()
+        for (epoch, step, parts), values in zip(self._pending, means, strict=True):
+            if not math.isfinite(sum(values)):
+                named_parts = ", ".join(map("{} {}".format, parts, values))
                 raise UserError(
-                    f"loss is {value} at epoch {epoch + 1}, step {step + 1}; the checkpoint before "
-                    "it is kept: lower train.learning_rate or set train.clip_norm, then --resume"
+                    f"loss is {sum(values)} ({named_parts}) at epoch {epoch + 1}, step {step + 1}; "
+                    "the checkpoint before it is kept: lower train.learning_rate or set "
+                    "train.clip_norm, then --resume"
                 )
-            self._sum += value
+            for name, value in zip(parts, values, strict=True):
+                self._sums[name] = self._sums.get(name, 0.0) + value
             self._count += 1
         self._pending.clear()
 
-    def take_mean(self) -> float:
-        """Mean since the last call."""
-        mean = self._sum / max(self._count, 1)
-        self._sum, self._count = 0.0, 0
-        return mean
+    def take_means(self) -> dict[str, float]:
+        """Mean of each part since the last call."""
+        means = {name: value / max(self._count, 1) for name, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return means
 
 
 def require_finite(network: nn.Layer, epoch: int, step: int) -> None:
@@ -280,6 +271,9 @@ class _Clock:
     """Time spent waiting for data, and in all, since the last log line."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._start = self._mark = time.perf_counter()
         self._reading, self._images, self._steps = 0.0, 0, 0
 
@@ -301,7 +295,7 @@ class _Clock:
         spent = time.perf_counter() - self._start
         steps = max(self._steps, 1)
         result = self._reading / steps, spent / steps, self._images / max(spent, 1e-9)
-        self.__init__()
+        self._begin()
         return result
 
 
@@ -312,6 +306,7 @@ def fit(
     people: int,
     steps_per_epoch: int,
     start: tuple[int, int] = (0, 0),
+    rate: Callable[[int], float] | None = None,
     hooks: Hooks,
 ) -> None:
     """Run from position ``start`` (epoch, step) to the end of the last epoch.
@@ -322,6 +317,7 @@ def fit(
         people: in an epoch; the last batch may be short.
         steps_per_epoch: updates in an epoch.
         start: epoch and step, from 0.
+        rate: learning rate of each step of the run, from 0; None for one stage.
         hooks: what happens besides.
 
     Raises:
@@ -330,6 +326,7 @@ def fit(
     settings, recent, clock = trainer.settings, _Losses(), _Clock()
     total = settings.epochs * steps_per_epoch
     done = start[0] * steps_per_epoch + start[1]
+    rate = rate or (lambda step: learning_rate(settings, step, steps_per_epoch))
     trainer.network.train()
     apart = True
     with tqdm(
@@ -346,10 +343,10 @@ def fit(
             if apart:
                 parallel.wait_for_all()
                 apart = False
-            rate = learning_rate(settings, done, steps_per_epoch)
-            loss, heatmaps = trainer.step(batch, rate, of_all)
+            rate_now = rate(done)
+            parts, outputs = trainer.step(batch, rate_now, of_all)
             trainer.follow(done)
-            recent.add(batch.epoch, batch.step, loss)
+            recent.add(batch.epoch, batch.step, parts)
             done += 1
             last_of_epoch = batch.step + 1 == steps_per_epoch
             if done % settings.log_every == 0 or last_of_epoch:
@@ -357,14 +354,17 @@ def fit(
                 reader, cost, ips = clock.lap()
                 score = (0, 0)
                 if parallel.part_size(of_all):
-                    score = hooks.train_score(batch, heatmaps.numpy())
+                    arrays = {name: output.numpy() for name, output in outputs.items()}
+                    score = hooks.train_score(batch, arrays)
                 hits, scored = parallel.total(score)
+                means = recent.take_means()
                 log = TrainLog(
                     epoch=batch.epoch,
                     step=batch.step,
                     steps_per_epoch=steps_per_epoch,
-                    loss=recent.take_mean(),
-                    lr=rate,
+                    loss=sum(means.values()),
+                    losses=means,
+                    lr=rate_now,
                     reader_cost=reader,
                     batch_cost=cost,
                     ips=ips,
@@ -372,7 +372,8 @@ def fit(
                     pckh=100.0 * float(hits / scored) if scored else math.nan,
                 )
                 bar.set_postfix_str(
-                    f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {rate:.2e} {ips:.1f} images/s"
+                    f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {log.lr:.2e} "
+                    f"{ips:.1f} images/s"
                 )
                 hooks.log(log)
             began = time.perf_counter()

@@ -1,62 +1,67 @@
-"""Losses on heat maps. Shape letters: B batch, J joints, H height, W width (of the maps)."""
+"""Losses as named parts, whose sum is minimised.
+
+Shape letters: B batch, J joints, H height, W width (of the maps). A loss takes the stages' outputs
+and the codec's targets; those here read ``heatmaps`` (B, J, H, W) and ``weights`` (B, J).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import paddle
 from paddle.nn import functional as F
 
+from paddle_pose.errors import UserError, nearest
+
 if TYPE_CHECKING:
     from paddle_pose.models.blocks import StageOutput
+    from paddle_pose.settings import TrainSettings
+
+Targets = Mapping[str, paddle.Tensor]
+Loss = Callable[[Sequence[Any], Targets], dict[str, paddle.Tensor]]
 
 
-def joints_mse(
-    outputs: Sequence[StageOutput],
-    targets_BJHW: paddle.Tensor,
-    weights_BJ: paddle.Tensor | None = None,
-) -> paddle.Tensor:
+def joints_mse(outputs: Sequence[StageOutput], targets: Targets) -> dict[str, paddle.Tensor]:
     """Half the mean of (weight × error)², summed over the stages.
 
-    A weight (0 or 1 in practice; None for all 1) multiplies prediction and target, so it counts
-    squared, and the mean runs over the joints of weight 0 too. mmpose's loss has no half, which
-    is twice this one.
+    A weight (0 or 1 in practice; no weights for all 1) multiplies prediction and target, so it
+    counts squared, and the mean runs over the joints of weight 0 too. mmpose's loss has no half,
+    which is twice this one.
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/core/loss.py:22, lib/core/function.py:49
     @6f69e46
     """
-    weights_BJ11 = None if weights_BJ is None else weights_BJ.unsqueeze([2, 3])
+    weights_BJ = targets.get("weights")
     losses = []
     for output in outputs:
-        error_BJHW = output.heatmaps_BJHW - targets_BJHW
-        if weights_BJ11 is not None:
-            error_BJHW = error_BJHW * weights_BJ11
+        error_BJHW = _errors(output, targets)
+        if weights_BJ is not None:
+            error_BJHW = error_BJHW * weights_BJ.unsqueeze([2, 3])
         losses.append(0.5 * error_BJHW.square().mean())
-    return _sum(losses)
+    return {"heatmaps": total(losses)}
 
 
-def heatmap_mse(outputs: Sequence[StageOutput], targets_BJHW: paddle.Tensor) -> paddle.Tensor:
+def heatmap_mse(outputs: Sequence[StageOutput], targets: Targets) -> dict[str, paddle.Tensor]:
     """Mean squared error over batch, joints and pixels, averaged over the stages; no weights.
 
     Source: princeton-vl/pytorch_stacked_hourglass task/loss.py:10, task/pose.py:125 @ceedc14
     """
-    losses = [(output.heatmaps_BJHW - targets_BJHW).square().mean() for output in outputs]
-    return _sum(losses) / len(losses)
+    losses = [_errors(output, targets).square().mean() for output in outputs]
+    return {"heatmaps": total(losses) / len(losses)}
 
 
 def cell_cross_entropy(
-    outputs: Sequence[StageOutput],
-    targets_BJHW: paddle.Tensor,
-    weights_BJ: paddle.Tensor,
-) -> paddle.Tensor:
+    outputs: Sequence[StageOutput], targets: Targets
+) -> dict[str, paddle.Tensor]:
     """Cross-entropy over the cells of each map: which cell is the joint in? Summed over stages.
 
     The maps are logits, the target is the Gaussian divided by its sum; the mean runs over joints
     of weight 1 whose Gaussian is not empty. It has no counterpart in the published recipes: it
     learns in fewer steps than the squared error, because the softmax leaves no background to
-    unlearn. ``CodecSettings.maps`` must be ``logits`` for it.
+    unlearn. ``HeatmapCodec.maps`` must be ``logits`` for it.
     """
+    targets_BJHW, weights_BJ = targets["heatmaps"], targets["weights"]
     people, joints, height, width = targets_BJHW.shape
     flat = [people, joints, height * width]
     targets_BJN = targets_BJHW.reshape(flat)
@@ -66,13 +71,45 @@ def cell_cross_entropy(
     count = paddle.clip(weights_BJ.sum(), min=1.0)
     losses = []
     for output in outputs:
-        log_BJN = F.log_softmax(output.heatmaps_BJHW.reshape(flat), axis=-1)
+        log_BJN = F.log_softmax(_fitting(output, targets).reshape(flat), axis=-1)
         losses.append(-((targets_BJN * log_BJN).sum(-1) * scale_BJ).sum() / count)
-    return _sum(losses)
+    return {"heatmaps": total(losses)}
 
 
-def _sum(losses: list[paddle.Tensor]) -> paddle.Tensor:
-    total = losses[0]
+LOSSES: dict[str, Loss] = {
+    "joints_mse": joints_mse,
+    "heatmap_mse": heatmap_mse,
+    "cell_cross_entropy": cell_cross_entropy,
+}
+
+
+def loss_function(settings: TrainSettings) -> Loss:
+    """The recipe's loss; Raises UserError for an unknown name."""
+    if settings.loss not in LOSSES:
+        raise UserError(f"train.loss: unknown '{settings.loss}'{nearest(settings.loss, LOSSES)}")
+    if settings.loss == "joints_mse" and not settings.use_target_weight:
+        return lambda outputs, targets: joints_mse(outputs, {"heatmaps": targets["heatmaps"]})
+    return LOSSES[settings.loss]
+
+
+def total(losses: Sequence[paddle.Tensor]) -> paddle.Tensor:
+    """Their sum, from left to right."""
+    result = losses[0]
     for loss in losses[1:]:
-        total = total + loss
-    return total
+        result = result + loss
+    return result
+
+
+def _errors(output: StageOutput, targets: Targets) -> paddle.Tensor:
+    return _fitting(output, targets) - targets["heatmaps"]
+
+
+def _fitting(output: StageOutput, targets: Targets) -> paddle.Tensor:
+    """The stage's maps; Raises UserError if the codec's are of another size."""
+    ours, theirs = output.heatmaps_BJHW.shape, targets["heatmaps"].shape
+    if list(ours) != list(theirs):
+        raise UserError(
+            f"codec.stride: the network puts out {ours[1]} maps of {ours[3]}×{ours[2]} cells, the "
+            f"targets are {theirs[1]} of {theirs[3]}×{theirs[2]}; set the stride of the network"
+        )
+    return output.heatmaps_BJHW

@@ -9,7 +9,6 @@ import paddle
 from paddle import nn
 
 from paddle_pose.errors import UserError
-from paddle_pose.models.blocks import StageOutput
 from paddle_pose.settings import TrainSettings
 
 
@@ -46,11 +45,11 @@ class Precision:
             return contextlib.nullcontext()
         return paddle.amp.auto_cast(level=self._level, dtype=self._dtype)
 
-    def for_loss(self, outputs: list[StageOutput]) -> list[StageOutput]:
-        """The outputs in float32."""
+    def for_loss(self, outputs: list[Any]) -> list[Any]:
+        """The stages' tuples of tensors in float32."""
         if not self.on:
             return outputs
-        return [one._replace(heatmaps_BJHW=one.heatmaps_BJHW.astype("float32")) for one in outputs]
+        return [one._make(x if x is None else x.astype("float32") for x in one) for one in outputs]
 
     def backward(self, loss: paddle.Tensor) -> None:
         """Gradients of the loss, scaled up in float16."""

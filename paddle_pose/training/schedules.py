@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import TrainSettings
 
 ONE_CYCLE_RISE = 0.3
@@ -65,4 +68,22 @@ def learning_rate(settings: TrainSettings, step: int, steps_per_epoch: int) -> f
     if step < settings.warmup_steps:
         missing = (1 - step / settings.warmup_steps) * (1 - settings.warmup_factor)
         rate *= 1 - missing
+    return rate
+
+
+def rate_by_step(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
+    """The learning rate of each step of a run (from 0), through all its stages.
+
+    After a restart steps and epochs are counted from there; only the epochs left are then the run.
+    """
+    stages, begins = [(0, 0, recipe.train)], 0
+    for stage in recipe.stages:
+        begins = stage.epoch if stage.restart else begins
+        settings = recipe.at(stage.epoch).train
+        stages.append((stage.epoch, begins, replace(settings, epochs=settings.epochs - begins)))
+
+    def rate(step: int) -> float:
+        _, first, settings = next(s for s in reversed(stages) if s[0] <= step // steps_per_epoch)
+        return learning_rate(settings, step - first * steps_per_epoch, steps_per_epoch)
+
     return rate

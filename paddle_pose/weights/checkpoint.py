@@ -7,7 +7,6 @@ one ``checkpoint.safetensors``: every tensor, and the position as JSON in its he
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +18,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import atomic
 from paddle_pose.weights.safe_pickle import load_arrays, save_arrays
 
-STATE_FILE = "checkpoint.safetensors"
 STATE_FORMAT = "paddle_pose training state 1"
 
 
@@ -75,7 +74,7 @@ def load_weights(network: nn.Layer, path: Path, *, partial: bool = False) -> Loa
     Args:
         network: filled in place.
         path: ``.pdparams`` or ``.safetensors``.
-        partial: take what fits in name and shape (a pretrained trunk) and return the rest.
+        partial: take what fits in name and shape (a pretrained backbone) and return the rest.
 
     Raises:
         UserError: unreadable or unsafe file; missing, unexpected or misshapen weights unless
@@ -149,19 +148,12 @@ def save_state(
         arrays |= {f"average/{name}": value.numpy() for name, value in average.state_dict().items()}
     for name, array in _optimizer_arrays(network, optimizer).items():
         arrays[f"optimizer/{name}"] = np.ascontiguousarray(array)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     metadata = {"format": STATE_FORMAT, "position": json.dumps(position)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(arrays, str(temporary), metadata=metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot write ({reason})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with atomic(path) as file:
+            save_file(arrays, file.name, metadata=metadata)
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot write this file ({error})") from error
 
 
 def require_state(path: Path) -> None:

@@ -17,7 +17,7 @@ import re
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class Global:
 class Window:
     """A file as ``pickletools`` wants it, whose reads never ask for more than there is."""
 
-    def __init__(self, file: BinaryIO, size: int) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         self.file, self.size = file, size
 
     def tell(self) -> int:
@@ -129,7 +129,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, window: Window) -> Any:
-        for opcode, argument, _ in pickletools.genops(window):
+        for opcode, argument, _ in pickletools.genops(window):  # type: ignore[arg-type]
             if opcode.name == "STOP":
                 if len(self.stack) != 1 or self.marks:
                     raise ValueError("unbalanced pickle")
@@ -310,7 +310,7 @@ def _array(state: tuple) -> np.ndarray:
 
 
 def read_pickle(
-    file: BinaryIO,
+    file: IO[bytes],
     size: int,
     source: str,
     names: Mapping[str, Reduce] = PLAIN_NAMES,

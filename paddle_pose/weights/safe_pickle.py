@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import atomic
 from paddle_pose.weights.pickle_machine import read_pickle
 
 STRUCTURED_NAMES = "StructuredToParameterName@@"
@@ -57,37 +56,9 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-@contextlib.contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that stands under its name only when it is complete and on disk.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp's 0600 would hide it from the group
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
 def save_data(path: Path, data: Any) -> None:
     """Write plain nested data and arrays for ``load_data``, atomically."""
-    with atomic_file(path) as file:
+    with atomic(path) as file:
         pickle.dump(data, file, protocol=4)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from paddle_pose.codecs import heatmap
-from paddle_pose.settings import CodecSettings
 from paddle_pose.skeletons import COCO17, MPII16
 from reproduce.aligning.networks import HRNET, MMPOSE, PARITY
 from reproduce.aligning.rows import Reference, Row
@@ -110,9 +109,10 @@ def target_rows(data_set: str, shared: Path | None) -> list[Row]:
     square = [case for case in cases if case["image_size_wh"][0] == case["image_size_wh"][1]]
     chosen = square if data_set == "mpii" else [case for case in cases if case not in square]
     for case in chosen:
-        codec = CodecSettings(sigma_px=case["sigma"], stride=4)
+        codec = heatmap.HeatmapCodec(sigma_px=case["sigma"], stride=4)
         size_wh = tuple(case["image_size_wh"])
-        targets, weights = heatmap.encode(edges["joints"], edges["vis"], size_wh, codec)
+        encoded = codec.encode(edges["joints"], edges["vis"], size_wh)
+        targets, weights = encoded["heatmaps"], encoded["weights"]
         both.append((targets.ravel(), edges[f"{case['tag']}/target"].ravel()))
         targets_off = max(targets_off, _off(targets, edges[f"{case['tag']}/target"]))
         weights_off = max(weights_off, _off(weights, edges[f"{case['tag']}/target_weight"][:, 0]))
@@ -127,9 +127,9 @@ def target_rows(data_set: str, shared: Path | None) -> list[Row]:
     encode = recorded_file("decode/mmpose_encode.npz", shared)
     if data_set == "mpii" and encode is not None:
         arrays = np.load(encode)
-        targets, _ = heatmap.encode(
-            arrays["keypoints"][0], arrays["visible"][0], (256, 256), CodecSettings()
+        targets = heatmap.HeatmapCodec().encode(
+            arrays["keypoints"][0], arrays["visible"][0], (256, 256)
         )
-        off = _off(targets, arrays["msra_heatmaps"])
+        off = _off(targets["heatmaps"], arrays["msra_heatmaps"])
         rows.append(Row(*row, "mmpose's targets (256_s2)", off, EXP_ULP, EXP_REASON, _ENCODE))
     return rows

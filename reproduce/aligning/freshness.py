@@ -1,149 +1,150 @@
 """Which of the project's code a row judges, as a digest: a row made by other code is stale.
 
-The digest is of the files below and all that they import, without comments, docstrings and layout,
-and of the network's numbers. Not in it are the comparing code (this folder), the versions of Paddle
+The digest is of the definitions in ROOTS with all that they need (``definitions``), and of the
+numbers that they are given. Not in it are the comparing code (this folder), the versions of Paddle
 and other packages, and the machine.
 """
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
-from reproduce.aligning.networks import NETWORKS, ROOT
+from paddle_pose.models import build
+from reproduce.aligning import training
+from reproduce.aligning.definitions import Definition, Package
+from reproduce.aligning.networks import DATA_SETS, NETWORKS, ROOT
 from reproduce.aligning.rows import STEPS, read
 
-ARCHITECTURE = "paddle_pose/models/architectures.py"
-NETWORK_FILES = {
-    "hourglass52": "paddle_pose/models/hourglass52.py",
-    "newell_hg2": "paddle_pose/models/newell_hourglass.py",
-    "hrnet_w32": "paddle_pose/models/hrnet.py",
-    "hrnet_w48": "paddle_pose/models/hrnet.py",
-    "pose_resnet50": "paddle_pose/models/pose_resnet.py",
-}
-DATA = ("paddle_pose/data/top_down.py", "paddle_pose/codecs/heatmap.py")
-STEP_FILES = {
+LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
+SAMPLES = (
+    "paddle_pose.data.images.read_rgb",
+    "paddle_pose.data.top_down.PersonCrops",
+    "paddle_pose.codecs.heatmap.HeatmapCodec",
+)
+ROOTS = {
     "forward": (),
     "initialisation": (),
     "batch norm": (),
-    "loss": ("paddle_pose/training/losses.py",),
-    "backward": ("paddle_pose/training/losses.py",),
-    "optimiser": ("paddle_pose/training/losses.py",),
-    "learning rate": ("paddle_pose/training/schedules.py",),
-    "decode": ("paddle_pose/codecs/heatmap.py", "paddle_pose/skeletons.py"),
-    "mpii data": ("paddle_pose/data/mpii.py", *DATA),
-    "coco data": ("paddle_pose/data/coco.py", *DATA),
-    "mpii metric": ("paddle_pose/evaluation/mpii.py",),
-    "coco metric": ("paddle_pose/evaluation/coco.py",),
+    "loss": LOSSES,
+    "backward": LOSSES,
+    "optimiser": (*LOSSES, "paddle_pose.training.optimizers.make_optimizer"),
+    "learning rate": ("paddle_pose.training.schedules.learning_rate",),
+    "decode": (
+        "paddle_pose.codecs.heatmap.decode",
+        "paddle_pose.codecs.heatmap.merge_flip",
+        "paddle_pose.codecs.heatmap.to_image",
+    ),
+    "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
+    "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
+    "mpii metric": (
+        "paddle_pose.data.mpii.truth",
+        "paddle_pose.poses.predictions.read",
+        "paddle_pose.evaluation.mpii.score_mpii",
+    ),
+    "coco metric": (
+        "paddle_pose.evaluation.coco.read_truth",
+        "paddle_pose.evaluation.coco.score_coco_file",
+        "paddle_pose.poses.oks.oks_matrix",
+        "paddle_pose.poses.oks.oks_nms",
+        "paddle_pose.poses.oks.soft_oks_nms",
+    ),
 }
-"""What a step judges besides the network: a step, or one of a data set."""
-MOVES_NOTHING = (
-    "paddle_pose/errors.py",
-    "paddle_pose/system/parallel.py",
-    "paddle_pose/models/synchronized.py",
-    "paddle_pose/system/runtime.py",
+"""What a step judges, or a step of one data set, as an import names it; besides the class of the
+network, and the joints of the data set."""
+JOINTS = {"mpii": "paddle_pose.skeletons.MPII16", "coco": "paddle_pose.skeletons.COCO17"}
+WITHOUT = (
+    # What an error says, and what the machine is; several processes, where rows are made in one.
+    "paddle_pose.errors",
+    "paddle_pose.system",
+    "paddle_pose.models.synchronized",
+    # Where recipes come from: their numbers are in the digest.
+    "paddle_pose.configs",
+    "paddle_pose.recipes",
+    # Tables of everything that there is: what a row takes of them is a root.
+    "paddle_pose.models.build",
+    "paddle_pose.skeletons.SKELETONS",
 )
-"""Messages; several processes, where rows are made in one; what the machine is."""
+"""Modules and definitions that move no row, or that a row knows otherwise."""
+
+
+def package(folder: Path = ROOT) -> Package:
+    """The project's package in a checkout."""
+    return Package(folder, "paddle_pose", without=WITHOUT)
+
+
+OURS = package()
+
+
+def pairs() -> Iterator[tuple[str, str]]:
+    """Every (network or data set, step) that rows can have."""
+    for name in (*NETWORKS, *DATA_SETS):
+        for step in STEPS:
+            if (step in ("data", "metric", "decode")) == (name in DATA_SETS):
+                yield name, step
+
+
+def roots(network: str, step: str) -> tuple[str, ...]:
+    """The definitions that a row of that step judges; what they need is not named."""
+    named = ROOTS.get(step, ()) + ROOTS.get(f"{network} {step}", ())
+    if network in DATA_SETS:
+        return (*named, JOINTS[network])
+    if step == "learning rate":
+        return named
+    made_by = build.NETWORKS[type(NETWORKS[network].load().model)]
+    return (*named, f"{made_by.__module__}.{made_by.__qualname__}")
+
+
+@functools.lru_cache(maxsize=256)
+def reached(network: str, step: str, code: Package = OURS) -> frozenset[Definition]:
+    """All definitions that a row of that step judges."""
+    return code.reached(roots(network, step))
+
+
+@functools.lru_cache(maxsize=256)
+def digest(network: str, step: str, code: Package = OURS) -> str:
+    """Twelve hexadecimal digits of the code and the numbers that a row of that step judges."""
+    judged = reached(network, step, code)
+    given = [numbers(values, code.attributes(judged)) for values in settings(network, step)]
+    return hashlib.sha256(f"{code.digest(judged)} {given}".encode()).hexdigest()[:12]
+
+
+def settings(network: str, step: str) -> list[Any]:
+    """The dataclasses that this project's code is given while a row of that step is made."""
+    if network in DATA_SETS:
+        return []
+    recipe = NETWORKS[network].load()
+    if step == "learning rate":
+        return [recipe.train]
+    return [recipe.model, training.OPTIMIZER] if step == "optimiser" else [recipe.model]
+
+
+def numbers(values: Any, asked: set[str]) -> Any:
+    """The fields of a dataclass that code asks for, by name: a new one changes nothing."""
+    if not is_dataclass(values):
+        return values
+    names = sorted(field.name for field in fields(values) if field.name in asked)
+    return {name: numbers(getattr(values, name), asked) for name in names}
 
 
 def stale(folder: Path, evidence: str) -> list[str]:
     """A line for every file with rows of other code: which steps, and the command to renew it."""
     lines = []
     for file in sorted(folder.glob("*.json")):
-        old = [row for row in read(file) if row.code != digest(row.network, row.step)]
-        steps = sorted({row.step for row in old if row.evidence == evidence}, key=STEPS.index)
+        rows = [row for row in read(file) if row.evidence == evidence]
+        old = [row for row in rows if row.code != digest(row.network, row.step)]
+        steps = sorted({row.step for row in old}, key=STEPS.index)
         if steps:
             line = (
                 f"{file.name}: other code made its rows of {', '.join(steps)}; renew them by "
-                f"OMP_NUM_THREADS=1 python -m reproduce.align --only {old[0].network}"
+                f"OMP_NUM_THREADS=1 python -m reproduce.align --renew --only {old[0].network}"
             )
             if evidence == "live":
                 clones = " and of ".join(sorted({row.reference.repository for row in old}))
                 line += f" --reference DIR --torch_python PATH, DIR being a clone of {clones}"
             lines.append(line)
     return lines
-
-
-@functools.lru_cache(maxsize=256)
-def digest(network: str, step: str) -> str:
-    """Twelve hexadecimal digits of the code that a row of that step judges."""
-    found = hashlib.sha256()
-    for file in sorted(files(network, step)):
-        found.update(f"{file}\n{_tree_digest(ROOT / file)}\n".encode())
-    if network in NETWORKS and step != "learning rate":
-        found.update(repr(NETWORKS[network].load().model).encode())
-    return found.hexdigest()[:12]
-
-
-def files(network: str, step: str) -> set[str]:
-    """The code that a row of that step judges, relative to the repository."""
-    first = {*STEP_FILES.get(step, ()), *STEP_FILES.get(f"{network} {step}", ())}
-    whole = set()
-    if network in NETWORKS and step != "learning rate":
-        first.add(NETWORK_FILES[network])
-        whole.add(ARCHITECTURE)  # alone: it imports every network
-    waiting = sorted(first)
-    while waiting:
-        file = waiting.pop()
-        if file not in whole and file not in MOVES_NOTHING:
-            whole.add(file)
-            waiting += imports(ROOT / file)
-    return whole
-
-
-@functools.lru_cache(maxsize=256)
-def imports(file: Path) -> tuple[str, ...]:
-    """Files of the project that one imports to run, wherever in it."""
-    found = set()
-    for node in _running(ast.parse(file.read_bytes())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        paths = (name.replace(".", "/") + ".py" for name in names if name.startswith("paddle_pose"))
-        found |= {path for path in paths if (ROOT / path).is_file()}
-    return tuple(sorted(found))
-
-
-def _running(node: ast.AST) -> Iterator[ast.AST]:
-    """``ast.walk`` without what only type checkers read."""
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _running(child)
-
-
-@functools.lru_cache(maxsize=256)
-def _tree_digest(file: Path) -> str:
-    return hashlib.sha256(tree(file.read_text(encoding="utf-8")).encode()).hexdigest()
-
-
-def tree(source: str) -> str:
-    """The code as Python understands it, without docstrings; equal under every version of Python.
-
-    ``ast.dump`` is not: newer versions add fields, which are empty in older code.
-    """
-    return _dump(ast.parse(source))
-
-
-def _dump(node: object) -> str:
-    if isinstance(node, list):
-        return f"[{','.join(_dump(child) for child in node if not _is_text_alone(child))}]"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = ((name, value) for name, value in ast.iter_fields(node) if value not in (None, []))
-    return f"{type(node).__name__}({','.join(f'{name}={_dump(v)}' for name, v in fields)})"
-
-
-def _is_text_alone(node: object) -> bool:
-    """A docstring, of a constant too."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

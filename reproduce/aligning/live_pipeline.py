@@ -12,7 +12,6 @@ from paddle_pose.codecs import heatmap
 from paddle_pose.geometry import crop_matrix
 from paddle_pose.metrics import pckh
 from paddle_pose.poses.oks import oks_nms
-from paddle_pose.settings import CodecSettings
 from paddle_pose.skeletons import COCO17, MPII16
 from reproduce.aligning.rows import Reference, Row
 
@@ -96,13 +95,13 @@ def rows(
     because = "the same float32 points in the same solver, entries up to 1e3 × condition × 1e-16"
     add("data", "float64", text, matrices, "matrices", 1e-9, because)
     drawn = [
-        heatmap.encode(j[:, :2], v[:, 0], SIZE_WH, CodecSettings())
+        heatmap.HeatmapCodec().encode(j[:, :2], v[:, 0], SIZE_WH)
         for j, v in zip(inputs["joints"], inputs["visible"], strict=True)
     ]
     because = "float32 exp may differ by one step (6e-8)"
     text = f"targets of {count} random people"
-    add("data", "float32", text, [d for d, _ in drawn], "targets", 1e-7, because)
-    weights = [w[:, None] for _, w in drawn]
+    add("data", "float32", text, [one["heatmaps"] for one in drawn], "targets", 1e-7, because)
+    weights = [one["weights"][:, None] for one in drawn]
     add("data", "float32", f"loss weights of {count}", weights, "target_weights", 0.0, "0 or 1")
     maps, flipped = inputs["maps"], inputs["flipped"]
     coords, scores = heatmap.decode(maps, "argmax", sigma_px=2)
@@ -133,8 +132,8 @@ def rows(
     their_kept = np.zeros(40, bool)
     their_kept[theirs["kept"]] = True
     theirs = {**theirs, "kept": their_kept.astype(float)}
-    text = f"poses of 40 that OKS-NMS keeps ({kept.sum()})"
-    add("metric", "float64", text, kept, "kept", 0.0, "a choice")
+    because = f"a choice: {kept.sum()} of them"
+    add("metric", "float64", "poses of 40 that OKS-NMS keeps", kept, "kept", 0.0, because)
     return made
 
 

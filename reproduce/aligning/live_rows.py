@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import paddle
 
 from paddle_pose.models.build import build
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.training.loop import make_optimizer
 from paddle_pose.training.losses import heatmap_mse, joints_mse
 from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import name_seeded
@@ -18,7 +20,7 @@ from reproduce.aligning.initialisation import KOLMOGOROV, KOLMOGOROV_REASON, two
 from reproduce.aligning.networks import precision
 from reproduce.aligning.rates import CLOSED_FORM, CLOSED_REASON
 from reproduce.aligning.rows import Reference, Row
-from reproduce.aligning.training import FOLLOWED, ROUNDING
+from reproduce.aligning.training import FOLLOWED, LEARNING_RATE, OPTIMIZER, ROUNDING
 
 EPSILON = 2.5e-13
 """What Paddle's float32 epsilon of batch norm changes in a variance of 0.5 … 1.5, halved by the
@@ -55,12 +57,12 @@ def our_answers(
             for index, out in enumerate(network(images)):
                 answers[f"forward/{index}"] = out.heatmaps_BJHW.numpy()
         network.train()
-        adam = paddle.optimizer.Adam(1e-3, parameters=network.parameters())
+        adam = make_optimizer(network, replace(OPTIMIZER, learning_rate=LEARNING_RATE))
         losses = []
         for step in range(steps):
             outputs = network(batch)
-            hrnets = joints_mse(outputs, targets, seen)
-            loss = heatmap_mse(outputs, targets) if own_loss else hrnets
+            named = {"heatmaps": targets, "weights": seen}
+            loss = (heatmap_mse if own_loss else joints_mse)(outputs, named)["heatmaps"]
             loss.backward()
             losses.append(float(loss))
             if step == 0:
@@ -171,7 +173,7 @@ class Comparison:
             float(np.abs(ours[f"after/{n}"] - base[f"after/{n}"]).max()) for n in self._real
         )
         measures["optimiser", f"parameters after one Adam step, {VALUES}, in learning rates"] = (
-            moved / 1e-3
+            moved / LEARNING_RATE
         )
         steps = len(base["losses"])
         off = np.abs(ours["losses"] / base["losses"] - 1).max()

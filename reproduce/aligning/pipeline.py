@@ -11,14 +11,15 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data import coco, mpii
 from paddle_pose.data import top_down as datasets
 from paddle_pose.data.augment import Augmentation, half_body
 from paddle_pose.data.images import read_rgb
 from paddle_pose.data.records import PersonTable
-from paddle_pose.data.top_down import Sample
+from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import crop_matrix, transform_points
-from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
+from paddle_pose.settings import AugmentSettings, DataSettings
 from paddle_pose.skeletons import COCO17, MPII16, Skeleton
 from reproduce.aligning.networks import HRNET, PARITY
 from reproduce.aligning.rows import Reference, Row
@@ -106,7 +107,7 @@ def _sample(
         box_score=np.ones(1),
     )
     augment = None if change is None else AugmentSettings()
-    data, codec = DataSettings(image_size_wh=tuple(item["size"])), CodecSettings(item["sigma"])
+    data, codec = DataSettings(image_size_wh=tuple(item["size"])), HeatmapCodec(item["sigma"])
     with patch.object(datasets, "draw", lambda *_: change):
         return datasets.PersonCrops(table, data, codec, augment=augment)[0]
 
@@ -136,8 +137,8 @@ def _crops(
         yield (
             _off(sample.image_HWC, expected),
             _off(moved[seen], arrays[f"{key}/joints_out"][seen]),
-            _off(sample.targets_JHW, arrays[f"{key}/target"]),
-            _off(sample.weights_J, arrays[f"{key}/target_weight"][:, 0]),
+            _off(sample.targets["heatmaps"], arrays[f"{key}/target"]),
+            _off(sample.targets["weights"], arrays[f"{key}/target_weight"][:, 0]),
         )
 
 

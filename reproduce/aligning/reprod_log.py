@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.commands.record import write_text
+from paddle_pose.files import atomic, write_text
 from reproduce.aligning.rows import Row
 
 FILES = {
@@ -41,7 +41,8 @@ def write(rows: Sequence[Row], folder: Path) -> list[Path]:
         for side, suffix in enumerate(("paddle", "ref")):
             files.append(folder / f"{what}_{suffix}.npy")
             arrays = {name: np.asarray(pair[side]) for name, pair in named.items()}
-            np.save(files[-1], np.array(arrays, dtype=object), allow_pickle=True)
+            with atomic(files[-1]) as file:
+                np.save(file, np.array(arrays, dtype=object), allow_pickle=True)
         files.append(folder / f"{what}_diff.log")
         write_text(files[-1], _report(named, threshold))
     return files

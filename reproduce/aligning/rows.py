@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from paddle_pose.commands.record import write_text
 from paddle_pose.errors import UserError
+from paddle_pose.files import json_text, write_text
 
 STEPS = (
     "forward",
@@ -118,27 +118,74 @@ def read(file: Path) -> list[Row]:
         raise UserError(f"{file}: not a list of alignment rows ({error}); delete it") from error
 
 
-def write(
-    rows: Iterable[Row], folder: Path, keep: Callable[[Row], bool] = lambda row: False
-) -> list[Path]:
-    """Rows into ``<network>.json`` (live ones into ``live_<network>.json``); returns the files.
+def same(old: Row, new: Row) -> bool:
+    """Whether a row says what it said: of the same code, and all but the difference alike.
 
-    Rows that stand in a file already are replaced by those of their key, and otherwise stay where
+    The difference moves by rounding, with the threads and the machine. A live row draws numbers of
+    its own each time, and with them some tolerances: there the same commit and verdict will do.
+    """
+    if (old.key, old.code, old.ok, old.evidence) != (new.key, new.code, new.ok, new.evidence):
+        return False
+    if new.evidence == "live":
+        return old.reference.commit == new.reference.commit
+    facts = [
+        replace(row, difference=0.0, tolerance=to_json(row)["tolerance"]) for row in (old, new)
+    ]
+    return facts[0] == facts[1]
+
+
+def renewed(
+    rows: Iterable[Row], folder: Path, keep: Callable[[Row], bool] = lambda row: False
+) -> dict[Path, list[Row]]:
+    """What ``<network>.json`` (``live_<network>.json`` for live rows) becomes with these rows.
+
+    A row that stands there and says the ``same`` stays as it is. One that was not made stays where
     ``keep`` says so: a run that cannot make them all leaves the others.
     """
     files: dict[Path, dict[tuple, Row]] = {}
     for row in rows:
         prefix = "live_" if row.evidence == "live" else ""
-        file = folder / f"{prefix}{row.network}.json"
-        if file not in files:
-            files[file] = {old.key: old for old in read(file) if keep(old)}
-        files[file][row.key] = row
-    for file, kept in files.items():
-        ordered = sorted(kept.values(), key=lambda row: (STEPS.index(row.step), row.key))
-        text = ",\n".join(json.dumps(to_json(row), ensure_ascii=False) for row in ordered)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(file, f"[\n{text}\n]\n")
-    return sorted(files)
+        files.setdefault(folder / f"{prefix}{row.network}.json", {})[row.key] = row
+    for file, made in files.items():
+        for old in read(file):
+            new = made.get(old.key)
+            if same(old, new) if new else keep(old):
+                made[old.key] = old
+    return {
+        file: sorted(kept.values(), key=lambda row: (STEPS.index(row.step), row.key))
+        for file, kept in sorted(files.items())
+    }
+
+
+def write(files: dict[Path, list[Row]]) -> None:
+    """The rows of each file, where it says anything else."""
+    for file, rows in files.items():
+        lines = ",\n".join(json_text(to_json(row)) for row in rows)
+        text = f"[\n{lines}\n]\n"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            write_text(file, text)
+
+
+def news(files: dict[Path, list[Row]]) -> list[str]:
+    """A line for whatever ``write`` would change."""
+    lines = []
+    for file, rows in files.items():
+        before, now = ({row.key: row for row in some} for some in (read(file), rows))
+        other_code = set()
+        for key in sorted(before.keys() | now.keys(), key=lambda key: (STEPS.index(key[0]), key)):
+            old, new = before.get(key), now.get(key)
+            what = f"{file.name}: {key[0]}, {key[1]}, {key[2]}"
+            if old is None or new is None:
+                lines.append(f"{what}: {'not recorded' if new else 'recorded and no longer made'}")
+            elif old.code != new.code:
+                other_code.add(key[0])
+            elif old != new:
+                lines.append(f"{what}: recorded with another verdict, tolerance or reference")
+        if other_code:
+            steps = ", ".join(sorted(other_code, key=STEPS.index))
+            lines.append(f"{file.name}: other code made its rows of {steps}")
+    return lines
 
 
 HEADER = ("network", "step", "precision", "quantity", "difference", "tolerance", "ok", "because")

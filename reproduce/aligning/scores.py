@@ -37,7 +37,7 @@ def pckh_rows(shared: Path) -> list[Row]:
         for convention, expected in conventions.items():
             origin = 1 if convention.startswith("as_stored") else 0
             found = predictions.read(root / "preds" / file, origin, joints=16, skeleton="mpii16")
-            scores = evaluation.score_mpii(found, truth, resamples=0)
+            scores = evaluation.score_mpii(found.poses.keypoints, truth)
             at_11 = "PCKh@0.11 (row 11; HRNet prints it as Mean@0.1)"
             wanted = {
                 **expected["PCKh@0.5"],

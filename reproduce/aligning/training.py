@@ -15,6 +15,8 @@ import numpy as np
 import paddle
 
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.settings import TrainSettings
+from paddle_pose.training.loop import make_optimizer
 from paddle_pose.training.losses import heatmap_mse, joints_mse
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
@@ -28,6 +30,8 @@ from reproduce.aligning.networks import (
 from reproduce.aligning.rows import Reference, Row
 
 LEARNING_RATE = 1e-3
+OPTIMIZER = TrainSettings()
+"""Adam without weight decay and clipping, as the records were made."""
 ROUNDING = 1e-8
 """Relative. Float64 alone keeps 1e-13 (loss) to 1e-10 (gradients): the records say what a change of
 1e-13 in the images does. Paddle holds batch norm's epsilon in float32, 2.5e-8 of it off, which is
@@ -138,12 +142,12 @@ def train(
     Yields:
         ``("backward", step, loss)`` while gradients stand, ``("updated", step, loss)`` after.
     """
-    adam = paddle.optimizer.Adam(rate, parameters=network.parameters())
+    adam = make_optimizer(network, replace(OPTIMIZER, learning_rate=rate))
     images, targets, weights = batch(people, dtype)
     for step in range(steps):
         outputs = network(images)
-        hrnets = joints_mse(outputs, targets, weights)
-        loss = heatmap_mse(outputs, targets) if own_loss else hrnets
+        named = {"heatmaps": targets, "weights": weights}
+        loss = (heatmap_mse if own_loss else joints_mse)(outputs, named)["heatmaps"]
         loss.backward()
         yield "backward", step, float(loss)
         adam.step()

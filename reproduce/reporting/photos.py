@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from paddle_pose.files import read_json
 from reproduce.reporting.content import Picture, Section, Strip, Strips, Text, absent
 from reproduce.reporting.records import ROOT
 
@@ -18,7 +18,7 @@ def section(folder: str = FOLDER) -> Section:
     file = ROOT / folder / "gallery.json"
     if not file.is_file():
         return Section("gallery", title, [absent("the gallery of rendered people")])
-    record = json.loads(file.read_text(encoding="utf-8"))
+    record = read_json(file)
     where = f"[record]({folder}/gallery.json)" if folder == FOLDER else "photos of your own"
     words = (
         f"All {record['people_in_all']:,} validation people of `{record['recipe']}` "

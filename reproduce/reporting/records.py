@@ -8,13 +8,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from paddle_pose import files as json_files
+
 ROOT = Path(__file__).parent.parent.parent
 
 
 def read_json(path: str) -> Any | None:
     """A record by its path from the repository's root."""
     file = ROOT / path
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return json_files.read_json(file) if file.is_file() else None
 
 
 def read_lines(path: str) -> list[dict[str, Any]]:

@@ -367,7 +367,7 @@ def test_without_clones_networks_are_measured_beside_layers_of_equal_shapes():
 def test_equal_layers_are_the_networks_own():
     listed = equal_layers.layers("quickstart:newell_hg1_synthetic", 128, 128)
     recipe = configs.load("quickstart:newell_hg1_synthetic")
-    exact = count(build(recipe.model), (128, 128)).multiply_adds
+    exact = count(build(recipe.model), (128, 128)).macs
     counted = 0
     for one in (one for one in listed if one["kind"] == "convolution"):
         margin = 2 * one["padding"] - one["kernel"]

@@ -12,10 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from places import PARITY
 
-from paddle_pose.codecs import heatmap, peaks
+from paddle_pose.codecs import heatmap
+from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import crop_matrix, transform_points
-from paddle_pose.settings import DECODERS, CodecSettings
+from paddle_pose.poses.poses import Place
+from paddle_pose.settings import DECODERS, Benchmark
 from paddle_pose.skeletons import COCO17, MPII16
 
 EDGES = np.load(PARITY / "pipeline" / "target_edges.npz")
@@ -35,6 +38,12 @@ def recorded(request: pytest.FixtureRequest) -> tuple[dict, np.ndarray, float]:
     for name in ("heatmaps", "heatmaps_flipped_out"):
         arrays[name] = arrays[name].astype(np.float32)
     return arrays, skeleton.flip_order, sigma_px
+
+
+def encode(codec: HeatmapCodec, *person) -> tuple[np.ndarray, np.ndarray]:
+    targets = codec.encode(*person)
+    assert list(targets) == ["heatmaps", "weights"]
+    return targets["heatmaps"], targets["weights"]
 
 
 def to_image(arrays: dict, coords: np.ndarray) -> np.ndarray:
@@ -171,10 +180,8 @@ def test_no_people_is_no_error() -> None:
 
 @pytest.mark.parametrize("case", EDGE_CASES, ids=lambda case: case["tag"])
 def test_targets_at_the_borders_are_hrnets(case: dict) -> None:
-    codec = CodecSettings(sigma_px=case["sigma"], stride=4)
-    targets, weights = heatmap.encode(
-        EDGES["joints"], EDGES["vis"], tuple(case["image_size_wh"]), codec
-    )
+    codec = HeatmapCodec(sigma_px=case["sigma"], stride=4)
+    targets, weights = encode(codec, EDGES["joints"], EDGES["vis"], tuple(case["image_size_wh"]))
     # exp in float32 may differ by one step (6e-8) between libraries.
     np.testing.assert_allclose(targets, EDGES[f"{case['tag']}/target"], rtol=0, atol=1e-7)
     np.testing.assert_array_equal(weights, EDGES[f"{case['tag']}/target_weight"][:, 0])
@@ -184,27 +191,25 @@ def test_targets_at_the_borders_are_hrnets(case: dict) -> None:
 
 def test_targets_are_mmposes_too(reference_data: Path) -> None:
     arrays = np.load(reference_data / "parity" / "decode" / "mmpose_encode.npz")
-    targets, _ = heatmap.encode(
-        arrays["keypoints"][0], arrays["visible"][0], (256, 256), CodecSettings()
-    )
+    targets, _ = encode(HeatmapCodec(), arrays["keypoints"][0], arrays["visible"][0], (256, 256))
     np.testing.assert_allclose(targets, arrays["msra_heatmaps"], rtol=0, atol=1e-7)
 
 
 def test_invisible_joints_draw_nothing() -> None:
     joints = np.array([[100.0, 100.0], [np.nan, np.nan], [100.0, 100.0]])
-    targets, weights = heatmap.encode(joints, np.array([1, 0, 0]), (256, 256), CodecSettings())
+    targets, weights = encode(HeatmapCodec(), joints, np.array([1, 0, 0]), (256, 256))
     assert weights.tolist() == [1, 0, 0]
     assert targets.max(axis=(1, 2)).tolist() == [1, 0, 0]
     targets[0] = 7  # a caller may write into the targets without spoiling the next ones
-    again, _ = heatmap.encode(joints, np.array([1, 0, 0]), (256, 256), CodecSettings())
+    again, _ = encode(HeatmapCodec(), joints, np.array([1, 0, 0]), (256, 256))
     assert again[0].max() == 1
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0, 189), st.floats(0, 253), st.sampled_from([1.0, 2.0, 3.0]))
 def test_round_trip(x: float, y: float, sigma_px: float) -> None:
-    codec = CodecSettings(sigma_px=sigma_px)
-    targets, weights = heatmap.encode(np.array([[x, y]]), np.ones(1), (192, 256), codec)
+    codec = HeatmapCodec(sigma_px=sigma_px)
+    targets, weights = encode(codec, np.array([[x, y]]), np.ones(1), (192, 256))
     assert weights[0] == 1
     coords, scores = heatmap.decode(targets[None], "quarter_offset", sigma_px=sigma_px)
     # The centre is rounded to a cell (half of 4 px) and lies inside the map up to 189.99 × 253.99;
@@ -216,7 +221,7 @@ def test_round_trip(x: float, y: float, sigma_px: float) -> None:
 def test_targets_of_a_symmetric_person_are_symmetric() -> None:
     """Encoding mirrors as the flip test does: cell c of the mirrored map is W - 1 - c, one off."""
     joints = np.array([[80.0, 40.0], [176.0, 40.0]])
-    targets, _ = heatmap.encode(joints, np.ones(2), (256, 256), CodecSettings())
+    targets, _ = encode(HeatmapCodec(), joints, np.ones(2), (256, 256))
     # 80 = 256 - 176: mirrored in continuous pixels, hence one cell apart after mirroring the map;
     # this is what the shift of merge_flip undoes.
     merged = heatmap.merge_flip(targets[None, :1], targets[None, 1:], np.array([0]), True)
@@ -254,30 +259,95 @@ def test_blur_border_is_zero_as_in_mmpose() -> None:
 
 
 @pytest.mark.parametrize("shift", [False, True])
-@pytest.mark.parametrize("decoder", DECODERS)
-@pytest.mark.parametrize("threads", [1, 3])
-def test_lazy_merging_is_merging(decoder: str, shift: bool, threads: int, monkeypatch) -> None:
-    """Bit for bit, over chunks, threads, ties, empty maps and maps that are no copies."""
-    monkeypatch.setattr(peaks, "CHUNK_CELLS", 4 * 17 * 10 * 8)
-    monkeypatch.setattr(peaks, "thread_count", lambda: threads)
+def test_merging_and_searching_to_the_bit(shift: bool) -> None:
+    """Ties, empty maps and maps that are no copies: the mean, and its first maximum."""
     rng = np.random.default_rng(5)
     # Steps of an eighth make equal maxima, which must go to the first cell.
     maps = rng.integers(-8, 9, (2, 11, 17, 10, 8)).astype(np.float32) / 8
     maps[:, 3, :5] = 0
     one, other = maps[0], maps[1].swapaxes(2, 3).copy().swapaxes(2, 3)
+    before = other.copy()
     back = other[:, COCO17.flip_order, :, ::-1]
     if shift:
         back = np.concatenate([back[..., :1], back[..., :-1]], axis=3)
     plain = (one + back) * np.float32(0.5)
-    merged = heatmap.merge_flip(one, other, COCO17.flip_order, shift)
-    np.testing.assert_array_equal(merged, plain)
-    expected = heatmap.decode(plain, decoder, sigma_px=2)
-    got = heatmap.decode_flipped(one, other, COCO17.flip_order, decoder, shift=shift, sigma_px=2)
-    np.testing.assert_array_equal(got[0], expected[0])
-    np.testing.assert_array_equal(got[1], expected[1])
-    cells = plain.reshape(11, 17, 80).argmax(axis=2)
-    np.testing.assert_array_equal(peaks.find(plain).cells, cells.reshape(-1))
-    assert expected[0].dtype == expected[1].dtype == np.float32
+    np.testing.assert_array_equal(heatmap.merge_flip(one, other, COCO17.flip_order, shift), plain)
+    np.testing.assert_array_equal(other, before)
+    coords, scores = heatmap.decode(plain, "argmax", sigma_px=2)
+    flat = plain.reshape(11, 17, 80)
+    y, x = np.divmod(flat.argmax(axis=2), 8)
+    np.testing.assert_array_equal(coords, np.where(scores > 0, (x, y), 0).transpose(1, 2, 0))
+    np.testing.assert_array_equal(scores, flat.max(axis=2))
+    assert coords.dtype == scores.dtype == np.float32
+
+
+def place_of(people: int) -> Place:
+    rng = np.random.default_rng(7)
+    return Place(
+        center_xy=rng.uniform(100, 900, (people, 2)),
+        scale_wh=rng.uniform(0.5, 4, (people, 2)),
+        image_id=np.arange(people) + 40,
+        row=np.arange(people) + 3,
+        joints_xy=np.empty((people, 0, 2)),
+        visible=np.empty((people, 0)),
+    )
+
+
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_poses_are_the_decoded_mean_of_all_views(decoder: str, shift: bool) -> None:
+    rng = np.random.default_rng(8)
+    maps = rng.random((4, 5, 17, 16, 12), np.float32)
+    place, codec = place_of(5), HeatmapCodec(sigma_px=1.5)
+    views = [
+        View({"heatmaps": maps[0]}, {"heatmaps": maps[1]}),
+        View({"heatmaps": maps[2]}, {"heatmaps": maps[3]}, scale=1.25),
+    ]
+    benchmark = Benchmark(name="x", decoder=decoder, shift_heatmap=shift)
+    poses = codec.decode(views, place, benchmark, COCO17.flip_order)
+    merged = [heatmap.merge_flip(*pair, COCO17.flip_order, shift) for pair in (maps[:2], maps[2:])]
+    mean = (merged[0] + heatmap.rescale_maps(merged[1], 1.25)) / 2
+    cells, scores = heatmap.decode(mean, decoder, sigma_px=1.5)
+    image_xy = heatmap.to_image(cells, place.center_xy, place.scale_wh, (12, 16))
+    np.testing.assert_array_equal(poses.keypoints[..., :2], image_xy)
+    np.testing.assert_array_equal(poses.keypoints[..., 2], scores)
+    np.testing.assert_array_equal(poses.rows, place.row)
+    np.testing.assert_array_equal(poses.image_ids, place.image_id)
+    single = codec.decode(views[:1], place, benchmark, COCO17.flip_order)
+    cells, _ = heatmap.decode(merged[0], decoder, sigma_px=1.5)
+    image_xy = heatmap.to_image(cells, place.center_xy, place.scale_wh, (12, 16))
+    np.testing.assert_array_equal(single.keypoints[..., :2], image_xy)
+    for impossible in ([], [View({"heatmaps": maps[0]}, scale=0.0)]):
+        with pytest.raises(UserError, match="test_scales"):
+            codec.decode(impossible, place, benchmark, COCO17.flip_order)
+
+
+def test_logits_of_a_gaussian_give_the_gaussian() -> None:
+    cells = np.arange(16)
+    squares = (cells[:, None] - 8) ** 2 + (cells[None] - 7) ** 2
+    logits = (-squares / 2.0 + 3.0)[None, None].astype(np.float32)
+    codec = HeatmapCodec(sigma_px=1.0, maps="logits")
+    maps = codec.heatmaps([View({"heatmaps": logits})], np.arange(1), shift=True)
+    # The sum of a Gaussian of σ = 1 over whole cells is 2π to 1e-8; float32 does the rest.
+    np.testing.assert_allclose(maps[0, 0], np.exp(-squares / 2.0), atol=1e-6)
+    plain = HeatmapCodec().heatmaps([View({"heatmaps": logits})], np.arange(1), shift=True)
+    np.testing.assert_array_equal(plain, logits)
+
+
+def test_stride_is_the_codecs() -> None:
+    """Twice the stride, half the map; decoding lands where it did."""
+    joints = np.array([[64.0, 128.0]])
+    place = place_of(1)
+    found = []
+    for stride in (4, 8):
+        codec = HeatmapCodec(stride=stride)
+        targets, _ = encode(codec, joints, np.ones(1), (128, 256))
+        assert targets.shape == (1, 256 // stride, 128 // stride)
+        view = View({"heatmaps": targets[None]})
+        found.append(codec.decode([view], place, Benchmark(name="x"), np.arange(1)).keypoints)
+    # (64, 128) is a whole cell of both, and the middle: both maps hold the crop's centre exactly.
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(found[0][0, 0, :2], place.center_xy[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -289,57 +359,12 @@ def test_maps_of_other_precisions_are_read_in_float32(decoder: str, dtype: str) 
     if dtype == "bfloat16":
         maps = (values.view(np.uint32) >> 16).astype(np.uint16)
         values = (maps.astype(np.uint32) << 16).view(np.float32)
-    order, how = COCO17.flip_order, {"shift": True, "sigma_px": 2}
-    for got, expected in (
-        (
-            heatmap.decode(maps[0], decoder, sigma_px=2),
-            heatmap.decode(values[0], decoder, sigma_px=2),
-        ),
-        (
-            heatmap.decode_flipped(*maps, order, decoder, **how),
-            heatmap.decode_flipped(*values, order, decoder, **how),
-        ),
-    ):
-        np.testing.assert_array_equal(got[0], expected[0])
-        np.testing.assert_array_equal(got[1], expected[1])
-        assert got[1].dtype == np.float32
+    order = COCO17.flip_order
+    got = heatmap.decode(maps[0], decoder, sigma_px=2)
+    expected = heatmap.decode(values[0], decoder, sigma_px=2)
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_array_equal(got[1], expected[1])
+    assert got[1].dtype == np.float32
     merged = heatmap.merge_flip(*maps, order, True)
     np.testing.assert_array_equal(merged, heatmap.merge_flip(*values, order, True))
     assert merged.dtype == np.float32
-
-
-@given(
-    st.integers(0, 2**32 - 1),
-    st.sampled_from([(8, 8), (16, 12), (24, 5), (9, 7), (64, 48)]),
-    st.sampled_from(["noise", "ties", "bumps", "nan"]),
-    st.booleans(),
-)
-@settings(max_examples=60, deadline=None)
-def test_bounds_lose_no_maximum(
-    seed: int, size_hw: tuple[int, int], kind: str, shift: bool
-) -> None:
-    """Over every cell of the merged maps: the same first maximum, its value and its neighbours."""
-    rng, shape = np.random.default_rng(seed), (2, 17, *size_hw)
-    maps = rng.normal(0, 0.1 if kind == "bumps" else 1, (2, *shape)).astype(np.float32)
-    if kind == "ties":
-        maps = np.rint(maps)
-    elif kind == "bumps":
-        for flat in maps.reshape(-1, size_hw[0] * size_hw[1]):
-            flat[rng.integers(len(flat))] += 1
-    elif kind == "nan":
-        maps[rng.random(maps.shape) < 0.01] = np.nan
-    order, width = COCO17.flip_order, size_hw[1]
-    merged = peaks.merge(maps[0], maps[1], order, shift=shift)
-    found = peaks.find_merged(maps[0], maps[1], order, shift=shift)
-    flat = merged.reshape(34, -1)
-    np.testing.assert_array_equal(found.cells, flat.argmax(axis=1))
-    np.testing.assert_array_equal(found.values[0], flat[np.arange(34), found.cells])
-    around = np.pad(merged.reshape(34, *size_hw), ((0, 0), (1, 1), (1, 1)))
-    y, x = np.divmod(found.cells, width)
-    for value, (down, right) in zip(
-        found.values[1:], ((0, 1), (0, -1), (1, 0), (-1, 0)), strict=True
-    ):
-        row, column = y + down, x + right
-        inside = (row >= 0) & (row < size_hw[0]) & (column >= 0) & (column < width)
-        expected = around[np.arange(34), row + 1, column + 1]
-        np.testing.assert_array_equal(value[inside], expected[inside])

@@ -16,6 +16,7 @@ from paddle_pose import drawing
 from paddle_pose.commands import draw
 from paddle_pose.errors import UserError
 from paddle_pose.poses import predictions
+from paddle_pose.poses.poses import Poses
 from paddle_pose.skeletons import COCO17, MPII16
 
 
@@ -71,15 +72,15 @@ def test_door_draws_our_predictions(tmp_path: Path, capsys: pytest.CaptureFixtur
     photos = _photos(tmp_path / "photos", "a.png", "b.png")
     keypoints = np.zeros((2, 16, 3))
     keypoints[:, MPII16.index("head_top")] = [30, 20, 0.9]
-    made = predictions.Predictions(
-        rows=np.arange(2),
-        images=("a.png", "b.png"),
-        center_xy=np.zeros((2, 2)),
-        scale_wh=np.ones((2, 2)),
+    poses = Poses(
+        image_ids=np.arange(2),
         keypoints=keypoints,
         scores=np.array([0.1, 0.2]),
-        skeleton="mpii16",
+        boxes_xywh=np.ones((2, 4)),
+        rows=np.arange(2),
+        instances=np.zeros(2, np.int64),
     )
+    made = predictions.Predictions(poses, "mpii16", ("a.png", "b.png"))
     predictions.write_json(made, tmp_path / "predictions.json")
     asked = ["--predictions", tmp_path / "predictions.json", "--images", photos, "--limit", "1"]
     draw.main([*map(str, asked), "--save_path", str(tmp_path / "out")])

@@ -14,8 +14,12 @@ import pytest
 from places import ROOT
 from scipy.io import loadmat, savemat
 
-from paddle_pose.commands import evaluate as scoring
+from paddle_pose.commands import predicting
 from paddle_pose.data import mpii
+from paddle_pose.evaluation.mpii import MpiiEvaluator
+from paddle_pose.models import build
+from paddle_pose.poses.poses import Poses
+from paddle_pose.weights import checkpoint
 
 
 @pytest.fixture
@@ -94,20 +98,31 @@ def test_one_pixel_shows_at_a_tenth_of_a_head(run, mpii_root: Path) -> None:
     assert "would be" not in shifted
 
 
-def predict_truth(val: ModuleType, monkeypatch: pytest.MonkeyPatch, shift_px: float = 0) -> None:
+def predict_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts the table's own joints in the network's place."""
 
-    def predict(arguments: object, recipe: object, benchmark: object, table) -> tuple:
-        ones = np.ones((len(table), 16, 1))
-        return np.concatenate([table.joints_xy + shift_px, ones], 2), "eager float32"
+    def poses_of(network: object, recipe: object, evaluator: MpiiEvaluator, how: object) -> Poses:
+        table = evaluator.table
+        poses = Poses(
+            image_ids=table.image_ids[table.image_index],
+            keypoints=np.concatenate([table.joints_xy, np.ones((len(table), 16, 1))], 2),
+            scores=np.ones(len(table)),
+            boxes_xywh=np.full((len(table), 4), np.nan),
+            rows=table.rows,
+            instances=np.zeros(len(table), np.int64),
+        )
+        return evaluator.finish(poses)
 
-    monkeypatch.setattr(scoring, "predict", predict)
+    monkeypatch.setattr(predicting, "poses_of", poses_of)
+    monkeypatch.setattr(predicting, "choose", lambda *_: "eager")
+    monkeypatch.setattr(build, "build", lambda _: None)
+    monkeypatch.setattr(checkpoint, "load_weights", lambda *_: None)
 
 
 def test_predicts_to_disk_and_scores_from_there(
-    run, val: ModuleType, monkeypatch, lspet_root: Path, tmp_path: Path
+    run, monkeypatch, lspet_root: Path, tmp_path: Path
 ) -> None:
-    predict_truth(val, monkeypatch)
+    predict_truth(monkeypatch)
     weights, out = tmp_path / "w.pdparams", tmp_path / "out"
     weights.write_bytes(b"weights")
     data = ("--dataset_root", lspet_root)
@@ -142,9 +157,9 @@ def test_predicts_to_disk_and_scores_from_there(
 
 
 def test_refuses_predictions_of_something_else(
-    run, val: ModuleType, monkeypatch, lspet_root: Path, mpii_root: Path, tmp_path: Path
+    run, monkeypatch, lspet_root: Path, mpii_root: Path, tmp_path: Path
 ) -> None:
-    predict_truth(val, monkeypatch)
+    predict_truth(monkeypatch)
     weights, out = tmp_path / "w.pdparams", tmp_path / "out"
     weights.write_bytes(b"weights")
     made = ("--pretrained_model", weights, "--output_dir", out, "--set", "data.limit=7")
@@ -171,9 +186,9 @@ def test_refuses_predictions_of_something_else(
 
 
 def test_published_values_stand_beside_the_same_protocol_only(
-    run, val: ModuleType, monkeypatch, mpii_root: Path, tmp_path: Path
+    run, monkeypatch, mpii_root: Path, tmp_path: Path
 ) -> None:
-    predict_truth(val, monkeypatch)
+    predict_truth(monkeypatch)
     monkeypatch.setattr(mpii, "require_images", lambda table: None)  # five images are here
     weights, out = tmp_path / "w.pdparams", tmp_path / "out"
     weights.write_bytes(b"weights")

@@ -9,8 +9,8 @@ from paddle_pose.commands import gallery
 from paddle_pose.data import mpii
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation.people import predictions_of
 from paddle_pose.poses import predictions
+from paddle_pose.poses.poses import Poses
 from paddle_pose.skeletons import MPII16
 
 
@@ -30,7 +30,7 @@ def test_truth_as_prediction_scores_everybody_full(small_people):
 def test_a_panel_shows_what_it_draws(small_people):
     """The panel's centre pixel is the image's pixel at the crop centre, within interpolation."""
     table, _, keypoints = people(small_people)
-    one = gallery.panel(table, 0, keypoints[0], 200)
+    one = gallery.panel(table, 0, keypoints[0], (200, 200))
     np.testing.assert_allclose(one.truth[:, :2], one.prediction[:, :2])
     seen = table.visible[0] > 0
     offsets = (one.truth[seen, :2] - 100) * (table.scale_wh[0, 0] * 200 / 200)
@@ -46,7 +46,7 @@ def test_unlabelled_joints_are_not_drawn(small_people):
     missing = np.argwhere(table.visible == 0)
     assert len(missing)
     person, joint = missing[0]
-    one = gallery.panel(table, int(person), keypoints[person], 64)
+    one = gallery.panel(table, int(person), keypoints[person], (64, 64))
     assert one.prediction[joint, 2] == 0
 
 
@@ -66,8 +66,17 @@ def test_grid_is_written(small_people, tmp_path):
 def test_door_refuses_other_people(small_people, tmp_path):
     """Predictions of another annotation file, or of another number of people, are not drawn."""
     table, _, keypoints = people(small_people)
-    made = predictions_of(
-        table, keypoints, recipe="x", benchmark={}, annotation_sha256="0" * 64, weights_sha256=""
+    poses = Poses(
+        image_ids=table.image_ids[table.image_index],
+        keypoints=keypoints,
+        scores=np.ones(len(table)),
+        boxes_xywh=np.full((len(table), 4), np.nan),
+        rows=table.rows,
+        instances=np.zeros(len(table), np.int64),
+    )
+    images = tuple(table.image_names[i] for i in table.image_index)
+    made = predictions.Predictions(
+        poses, "mpii16", images, recipe="x", benchmark={}, annotation_sha256="0" * 64
     )
     predictions.write_json(made, tmp_path / "predictions.json")
     predictions.write_mat(made.select(np.arange(3)), tmp_path / "pred.mat")

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
+from places import ROOT
 
+from paddle_pose import files
 from paddle_pose.commands import record
 from paddle_pose.errors import UserError
+from paddle_pose.weights.safe_pickle import load_arrays
 
 
 def test_resume_drops_what_will_be_written_again(tmp_path, monkeypatch):
@@ -46,10 +52,43 @@ def test_broken_record_is_one_line(tmp_path):
         folder.read_record()
 
 
-def test_a_failed_write_leaves_the_old_file(tmp_path):
-    file = tmp_path / "x.json"
-    record.write_text(file, "old")
-    with pytest.raises(UserError, match="cannot write"):
-        record.write_text(file / "below", "new")
-    assert file.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [file]
+WRITER = """
+import sys
+from pathlib import Path
+import numpy as np
+from paddle_pose.commands.record import RunFolder
+from paddle_pose.weights.safe_pickle import save_arrays
+
+folder = RunFolder(Path(sys.argv[1]))
+folder.lock()
+if not folder.record_file.exists():
+    folder.start("a: 1", {})
+weights = {"w": np.zeros(1_000_000, np.float32)}
+print("writing", flush=True)
+while True:
+    save_arrays(folder.best_weights, weights)
+    folder.write_record({**folder.read_record(), "padding": "x" * 100_000})
+"""
+
+
+def test_a_resumed_run_holds_no_file_of_a_killed_write(tmp_path):
+    """Killed by ``kill -9`` at many moments: what was whole stays whole, what was not goes."""
+    root = tmp_path / "run"
+    folder = record.RunFolder(root)
+    torn = set()
+    for moment in range(12):
+        with subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(root)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout.readline() == "writing\n"
+            time.sleep(0.02 + 0.0031 * moment)
+            process.kill()
+        torn |= set(files.leftovers(root))
+        folder.read_record()
+        if folder.best_weights.exists():
+            assert load_arrays(folder.best_weights)["w"].size == 1_000_000
+        folder.lock()
+        folder.resume({"epoch": 0, "step": 0}, "a: 1", {})
+        folder._lock.close()
+        assert not [file for file in root.rglob(".*") if file.name != ".lock"]
+    assert torn, "no kill came in the middle of a write"

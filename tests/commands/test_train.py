@@ -17,6 +17,7 @@ from places import ROOT, TINY
 from safetensors.numpy import load_file
 
 from paddle_pose.commands.record import RunFolder
+from paddle_pose.files import leftovers
 from paddle_pose.weights.safe_pickle import load_arrays
 
 RECIPE = "quickstart:newell_hg1_synthetic"
@@ -100,6 +101,7 @@ def test_killed_three_times_equals_uninterrupted(small_people, uninterrupted, tm
         (uninterrupted / "record.json").read_text()
     )["result"]["best"]  # fmt: skip
     assert len(record["resumed"]) == 3
+    assert not leftovers(output)
 
 
 def test_run_folder_holds_everything(uninterrupted):
@@ -167,22 +169,25 @@ def test_more_epochs_resume_and_say_so(small_people, tmp_path):
 
 
 def test_bad_loss_stops_names_the_step_and_keeps_the_state(small_people, tmp_path):
+    """One good epoch, a rate that breaks the second, and the remedy that the error names."""
     output = tmp_path / "run"
-    words = command(small_people, output, "--num_workers", "0")
-    done = subprocess.run(
-        [*words, "train.learning_rate=1e30", "train.schedule=multistep", "train.save_every=1"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    line = done.stderr.strip().splitlines()[-1]
+
+    def train(*pairs: str) -> subprocess.CompletedProcess:
+        words = [*command(small_people, output, "--num_workers", "0"), *pairs, "--resume"]
+        return subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert train("train.epochs=1").returncode == 0
+    state = (output / "last/checkpoint.safetensors").read_bytes()
+    broken = train("train.epochs=2", "train.learning_rate=1e38")
+    assert broken.returncode == 2
+    line = broken.stderr.strip().splitlines()[-1]
     assert line.startswith("error: ")
-    assert "epoch 1, step" in line
-    assert "Traceback" not in done.stderr
-    state = output / "last/checkpoint.safetensors"
-    if state.exists():
-        assert all(np.isfinite(a).all() for a in load_file(state).values())
+    assert "epoch 2, step" in line
+    assert "lower train.learning_rate" in line
+    assert "Traceback" not in broken.stderr
+    assert (output / "last/checkpoint.safetensors").read_bytes() == state
+    mended = train("train.epochs=2")
+    assert mended.returncode == 0, mended.stderr
 
 
 def test_second_run_moves_the_first_aside(small_people, tmp_path):

@@ -68,6 +68,37 @@ def test_truncated_jpeg(monkeypatch, capsys, people, tmp_path, workers):
     assert image in line
 
 
+def test_a_split_without_truth_is_refused_before_training(monkeypatch, capsys, people, tmp_path):
+    persons = json.loads((people / "annot/valid.json").read_text())
+    bare = [{key: one[key] for key in ("image", "center", "scale")} for one in persons]
+    (people / "annot/test.json").write_text(json.dumps(bare))
+    line = refuse(monkeypatch, capsys, *usual(people, tmp_path / "out"), "data.val_split=test")
+    assert "data.val_split: it has no truth" in line
+    assert not (tmp_path / "out" / "last").exists()
+
+
+def test_unknown_words_name_the_nearest(monkeypatch, capsys, reference_data, tmp_path):
+    root = reference_data / "data/coco"
+    words = ["--config", "hrnet:w32_coco_256x192", "--dataset_root", root, "--num_workers", "0"]
+    words += ["--output_dir", tmp_path / "out", "--set", "model.width=8", "data.limit=2"]
+    line = refuse(monkeypatch, capsys, *words, "train.loss=jonts_mse")
+    assert "train.loss: unknown 'jonts_mse'; did you mean 'joints_mse'?" in line
+    line = refuse(monkeypatch, capsys, *words, "data.dataset=coc")
+    assert "data.dataset: unknown 'coc'; did you mean 'coco'?" in line
+
+
+def test_keys_of_older_recipes_say_where_they_are(monkeypatch, capsys, people, tmp_path):
+    usual_words = usual(people, tmp_path / "out")
+    cases = {
+        "train.weight_decay=1e-4": "it is train.optimizer.l2 now",
+        "benchmarks.0.oks_nms=0.9": "it is benchmarks.N.metric.oks_nms now",
+        "train.optimizer=Adam": "expected a section such as {kind: Adam}, got 'Adam'",
+        "codec.kind=HeatmapCodec": "set the whole section, codec={kind: HeatmapCodec}",
+    }
+    for assignment, expected in cases.items():
+        assert expected in refuse(monkeypatch, capsys, *usual_words, assignment)
+
+
 def test_broken_json(monkeypatch, capsys, people, tmp_path):
     file = people / "annot/train.json"
     file.write_text(file.read_text()[:-40])

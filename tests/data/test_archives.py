@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data import coco, image_files, mpii
 from paddle_pose.data.archives import archives_of, open_archives
 from paddle_pose.data.images import read_image
@@ -21,7 +22,7 @@ from paddle_pose.data.loader import evaluation_batches
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError
-from paddle_pose.settings import CodecSettings, DataSettings
+from paddle_pose.settings import DataSettings
 
 
 def pack(root: Path, kind: str, prefix: str) -> None:
@@ -55,7 +56,7 @@ def people(small_people: Path, tmp_path: Path) -> Path:
 
 def pixels(root: Path, workers: int) -> np.ndarray:
     data = DataSettings(image_size_wh=(64, 64))
-    crops = PersonCrops(mpii.load(root, "train"), data, CodecSettings())
+    crops = PersonCrops(mpii.load(root, "train"), data, HeatmapCodec())
     batches = evaluation_batches(crops, batch_size=5, num_workers=workers)
     return np.concatenate([batch.images.numpy() for batch in batches])
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from paddle_pose.data.augment import Augmentation, draw, half_body
+from paddle_pose.data.augment import Augmentation, crop_image, draw, half_body
 from paddle_pose.data.records import PersonRecord
-from paddle_pose.data.top_down import crop_image
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import crop_matrix, transform_points
 from paddle_pose.settings import AugmentSettings

@@ -7,10 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import paddle
 import pytest
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data import mpii
 from paddle_pose.data.loader import (
     evaluation_batches,
@@ -18,16 +20,18 @@ from paddle_pose.data.loader import (
     training_batches,
 )
 from paddle_pose.data.order import epoch_order
+from paddle_pose.data.samples import Sample, start_worker
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError
-from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
+from paddle_pose.poses.poses import Place
+from paddle_pose.settings import AugmentSettings, DataSettings
 
 
 @pytest.fixture(scope="module")
 def crops(small_people) -> PersonCrops:
     data = DataSettings(image_size_wh=(64, 64))
     table = mpii.load(small_people, "train")
-    return PersonCrops(table, data, CodecSettings(), augment=AugmentSettings(), seed=7)
+    return PersonCrops(table, data, HeatmapCodec(), augment=AugmentSettings(), seed=7)
 
 
 def stream(crops: PersonCrops, workers: int, start: tuple[int, int] = (0, 0)) -> list[tuple]:
@@ -35,7 +39,8 @@ def stream(crops: PersonCrops, workers: int, start: tuple[int, int] = (0, 0)) ->
         crops, batch_size=5, epochs=2, start=start, seed=7, num_workers=workers
     )
     return [
-        (b.epoch, b.step, b.index.tolist(), b.images.numpy(), b.targets.numpy()) for b in batches
+        (b.epoch, b.step, b.place.row.tolist(), b.images.numpy(), b.targets["heatmaps"].numpy())
+        for b in batches
     ]
 
 
@@ -64,7 +69,7 @@ def test_a_later_start_gives_the_rest(crops):
 def test_a_worker_ends_with_its_process_whatever_it_waits_for():
     code = """if True:
         import os, time
-        from paddle_pose.data.top_down import start_worker
+        from paddle_pose.data.samples import start_worker
         worker = os.fork()
         if worker == 0:
             start_worker()
@@ -91,8 +96,8 @@ def test_order_depends_on_seed_and_epoch_alone():
 
 
 def test_evaluation_sees_everybody_in_order(crops):
-    test = PersonCrops(crops.table, DataSettings(image_size_wh=(64, 64)), CodecSettings())
-    indices = [b.index for b in evaluation_batches(test, batch_size=7, num_workers=2)]
+    test = PersonCrops(crops.table, DataSettings(image_size_wh=(64, 64)), HeatmapCodec())
+    indices = [b.place.row for b in evaluation_batches(test, batch_size=7, num_workers=2)]
     np.testing.assert_array_equal(np.concatenate(indices), np.arange(24))
 
 
@@ -110,13 +115,53 @@ def test_places_never_become_tensors(crops, workers, monkeypatch):
     monkeypatch.setattr(paddle.Tensor, "numpy", refuse)
     batch = next(evaluation_batches(crops, batch_size=3, num_workers=workers))
     sample = crops[2]
-    for column, value in zip(
-        (batch.center_xy, batch.scale_wh, batch.index), sample[3:], strict=True
-    ):
+    for column, value in zip(batch.place, sample.place, strict=True):
         assert isinstance(column, np.ndarray)
         assert column.dtype == np.asarray(value).dtype
         np.testing.assert_array_equal(column[2], value)
     assert len(made) == (0 if workers else 3)
+
+
+class Foreign:
+    """Samples of somebody else, with names and types of their own."""
+
+    def __init__(self, broken: int = -1) -> None:
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return 7
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        epoch, index = key
+        if index == self.broken:
+            raise UserError("photo 4.jpg: broken")
+        number = 10 * epoch + index
+        targets = {"pafs": np.full((2, 3), number, np.float64), "count": np.int64(number)}
+        one = np.array([number])
+        place = Place(one, one, np.int64(index), np.int64(-1), np.empty((0, 2)), np.empty(0))
+        return Sample(np.full((4, 4, 3), number, np.uint8), targets, place)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_any_names_travel_alike(workers):
+    batches = list(training_batches(Foreign(), batch_size=3, epochs=2, seed=1, num_workers=workers))
+    assert [(b.epoch, b.step) for b in batches] == [(e, s) for e in range(2) for s in range(3)]
+    for one in batches:
+        numbers = 10 * one.epoch + one.place.image_id
+        assert list(one.targets) == ["pafs", "count"]
+        np.testing.assert_array_equal(one.targets["count"].numpy(), numbers)
+        np.testing.assert_array_equal(one.targets["pafs"].numpy()[:, 1, 2], numbers)
+        np.testing.assert_array_equal(one.images.numpy()[:, 0, 0, 0], numbers)
+        assert one.targets["pafs"].dtype == paddle.float64
+        assert one.place.joints_xy.shape == (len(numbers), 0, 2)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_sample_is_one_line(workers):
+    batches = evaluation_batches(Foreign(broken=4), batch_size=3, num_workers=workers)
+    assert next(batches).targets.keys() == {"pafs", "count"}
+    with pytest.raises(UserError, match=r"^photo 4\.jpg: broken$"):
+        list(batches)
 
 
 def test_steps():
@@ -124,3 +169,12 @@ def test_steps():
     assert steps_per_epoch(24, 5, drop_last=True) == 4
     with pytest.raises(UserError, match="batch"):
         steps_per_epoch(4, 5, drop_last=True)
+
+
+def test_start_worker_takes_one_thread() -> None:
+    threads = cv2.getNumThreads()
+    try:
+        start_worker(0)
+        assert cv2.getNumThreads() <= 1
+    finally:
+        cv2.setNumThreads(threads)

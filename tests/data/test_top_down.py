@@ -11,13 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data import top_down as datasets
 from paddle_pose.data.augment import Augmentation, half_body
 from paddle_pose.data.records import PersonTable
-from paddle_pose.data.top_down import PersonCrops, Sample, read_photo, reduction_for, start_worker
+from paddle_pose.data.top_down import PersonCrops, Sample, read_photo, reduction_for
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import crop_matrix, transform_points
-from paddle_pose.settings import AugmentSettings, CodecSettings, DataSettings
+from paddle_pose.settings import AugmentSettings, DataSettings
 from paddle_pose.skeletons import COCO17, skeleton_named
 
 
@@ -91,10 +92,14 @@ def assert_same_sample(sample: Sample, arrays: dict, key: str) -> None:
         assert difference.max() <= 4
         assert difference.mean() <= 0.24
     # float32 exp may differ by a step (6e-8) between libraries; a cell off would be 0.1.
-    np.testing.assert_allclose(sample.targets_JHW, arrays[f"{key}/target"], rtol=0, atol=1e-6)
-    np.testing.assert_array_equal(sample.weights_J, arrays[f"{key}/target_weight"][:, 0])
-    np.testing.assert_array_equal(sample.center_xy, arrays[f"{key}/center"].astype(np.float64))
-    np.testing.assert_array_equal(sample.scale_wh, arrays[f"{key}/scale"].astype(np.float64))
+    np.testing.assert_allclose(
+        sample.targets["heatmaps"], arrays[f"{key}/target"], rtol=0, atol=1e-6
+    )
+    np.testing.assert_array_equal(sample.targets["weights"], arrays[f"{key}/target_weight"][:, 0])
+    np.testing.assert_array_equal(
+        sample.place.center_xy, arrays[f"{key}/center"].astype(np.float64)
+    )
+    np.testing.assert_array_equal(sample.place.scale_wh, arrays[f"{key}/scale"].astype(np.float64))
 
 
 def assert_same_joints(
@@ -124,7 +129,7 @@ def crops_with(
     monkeypatch.setattr(datasets, "draw", lambda *_: change)
     data = DataSettings(image_size_wh=tuple(size_wh))
     augment = None if change is None else AugmentSettings()
-    return PersonCrops(table, data, CodecSettings(sigma_px=sigma), augment=augment)
+    return PersonCrops(table, data, HeatmapCodec(sigma_px=sigma), augment=augment)
 
 
 def test_mpii_test_crops_are_hrnets(reference_data: Path, mpii: PersonTable, monkeypatch) -> None:
@@ -192,13 +197,15 @@ def test_coco_crops_are_hrnets(reference_data: Path, monkeypatch) -> None:
 
 
 def same(first: Sample, second: Sample) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert first.targets.keys() == second.targets.keys()
+    left, right = ([s.image_HWC, *s.targets.values(), *s.place] for s in (first, second))
+    return all(np.array_equal(a, b) for a, b in zip(left, right, strict=True))
 
 
 def augmented(table: PersonTable, seed: int = 0) -> PersonCrops:
     settings = AugmentSettings(half_body_probability=0.3, shift_factor=0.02, color_jitter=0.1)
     data = DataSettings(image_size_wh=(96, 128))
-    return PersonCrops(table, data, CodecSettings(), augment=settings, seed=seed)
+    return PersonCrops(table, data, HeatmapCodec(), augment=settings, seed=seed)
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(drawings: PersonTable) -> None:
@@ -218,11 +225,13 @@ def test_shapes_types_and_rows(drawings: PersonTable) -> None:
     assert sample.image_HWC.shape == (128, 96, 3)
     assert sample.image_HWC.dtype == np.uint8
     assert sample.image_HWC.flags.c_contiguous
-    assert sample.targets_JHW.shape == (16, 32, 24)
-    assert sample.targets_JHW.dtype == sample.weights_J.dtype == np.float32
-    assert sample.center_xy.dtype == sample.scale_wh.dtype == np.float64
-    assert sample.index == 2
-    assert sample.index.dtype == np.int64
+    assert sample.targets["heatmaps"].shape == (16, 32, 24)
+    assert sample.targets["heatmaps"].dtype == sample.targets["weights"].dtype == np.float32
+    assert sample.place.center_xy.dtype == sample.place.scale_wh.dtype == np.float64
+    assert (sample.place.row, sample.place.image_id) == (2, drawings.image_ids[2])
+    assert sample.place.row.dtype == sample.place.image_id.dtype == np.int64
+    assert sample.place.joints_xy.shape == (16, 2)
+    assert sample.place.joints_xy.dtype == sample.place.visible.dtype == np.float64
     assert len(crops) == len(list(crops)) == 3
     with pytest.raises(IndexError):
         crops[0, 3]
@@ -230,15 +239,16 @@ def test_shapes_types_and_rows(drawings: PersonTable) -> None:
 
 def test_without_targets_the_crop_is_the_same(drawings: PersonTable) -> None:
     data = DataSettings(image_size_wh=(64, 64))
-    full = PersonCrops(drawings, data, CodecSettings())[1]
-    bare = PersonCrops(drawings, data, CodecSettings(), with_targets=False)[1]
+    full = PersonCrops(drawings, data, HeatmapCodec())[1]
+    bare = PersonCrops(drawings, data, HeatmapCodec(), with_targets=False)[1]
     np.testing.assert_array_equal(full.image_HWC, bare.image_HWC)
-    assert bare.targets_JHW.size == bare.weights_J.size == 1
+    assert bare.targets == {}
+    assert bare.place.joints_xy.shape == (0, 2)
 
 
 def test_missing_images_are_named(drawings: PersonTable) -> None:
     (drawings.image_root / "1.png").unlink()
-    crops = PersonCrops(drawings, DataSettings(), CodecSettings())
+    crops = PersonCrops(drawings, DataSettings(), HeatmapCodec())
     with pytest.raises(UserError, match=r"1\.png: image not found"):
         crops[1]
     (drawings.image_root / "0.png").rename(drawings.image_root / "0.PNG")
@@ -282,7 +292,7 @@ def test_a_lit_spot_is_where_its_joint_is(
     change = Augmentation(scale=(reduction + 0.3) * side_px / 200, rotation_deg=17, flip=flip)
     monkeypatch.setattr(datasets, "draw", lambda *_: change)
     data = DataSettings(image_size_wh=(side_px, side_px), reduced_decoding=True)
-    crops = PersonCrops(table, data, CodecSettings(), augment=AugmentSettings())
+    crops = PersonCrops(table, data, HeatmapCodec(), augment=AugmentSettings())
     sample = crops[0]
     (photo,) = crops._decoded.values()
     assert photo.reduction == reduction
@@ -295,7 +305,7 @@ def test_a_lit_spot_is_where_its_joint_is(
     joints, _ = change.joints_of(
         table.joints_xy[0], table.visible[0], size_wh[0], crops.skeleton.flip_order
     )
-    matrix = crop_matrix(sample.center_xy, sample.scale_wh, 17, (side_px, side_px))
+    matrix = crop_matrix(sample.place.center_xy, sample.place.scale_wh, 17, (side_px, side_px))
     expected_xy = transform_points(joints[0], matrix)
     # OpenCV 4 interpolates in steps of 1/32 source pixel, so a pixel's light is off by 1/64 of one
     # at most, and a source pixel is smaller than one of the crop; the rest is for rounded light.
@@ -309,12 +319,12 @@ def test_reduced_decoding_is_for_training_alone(tmp_path: Path) -> None:
     plain = DataSettings(image_size_wh=(64, 64))
     reduced = DataSettings(image_size_wh=(64, 64), reduced_decoding=True)
     assert same(
-        PersonCrops(table, plain, CodecSettings())[0],
-        PersonCrops(table, reduced, CodecSettings())[0],
+        PersonCrops(table, plain, HeatmapCodec())[0],
+        PersonCrops(table, reduced, HeatmapCodec())[0],
     )
-    crops = PersonCrops(table, reduced, CodecSettings(), augment=AugmentSettings(), seed=1)
+    crops = PersonCrops(table, reduced, HeatmapCodec(), augment=AugmentSettings(), seed=1)
     samples = [crops[epoch, 0] for epoch in range(6)]
-    again = PersonCrops(table, reduced, CodecSettings(), augment=AugmentSettings(), seed=1)
+    again = PersonCrops(table, reduced, HeatmapCodec(), augment=AugmentSettings(), seed=1)
     assert all(same(again[epoch, 0], samples[epoch]) for epoch in reversed(range(6)))
 
 
@@ -330,12 +340,3 @@ def test_only_jpegs_are_reduced(drawings: PersonTable) -> None:
 def test_crops_are_never_made_from_coarser_pixels(shrink: float, reduction: int) -> None:
     scale_wh = np.array([shrink * 192 / 200, 9.0])
     assert reduction_for(scale_wh, (192, 256)) == reduction
-
-
-def test_start_worker_takes_one_thread() -> None:
-    threads = cv2.getNumThreads()
-    try:
-        start_worker(0)
-        assert cv2.getNumThreads() <= 1
-    finally:
-        cv2.setNumThreads(threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,20 @@ import pytest
 from places import ROOT
 
 from paddle_pose import configs
-from paddle_pose.data import coco
+from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import coco as evaluation_coco
+from paddle_pose.evaluation.coco import CocoEvaluator
+from paddle_pose.evaluation.evaluator import DataFiles, eval_line
 from paddle_pose.poses.coco_results import CocoResults, is_results_file, read_results, write_results
-from paddle_pose.settings import Benchmark
+from paddle_pose.poses.poses import Poses
+from paddle_pose.settings import Benchmark, OksProtocol
 from paddle_pose.skeletons import COCO17, MPII16
 
 SUBSET = "data/coco/annotations/person_keypoints_val2017_subset.json"
 RESULTS = "parity/metrics/keypoints_results.json.gz"
 
+SUPPRESSED = Benchmark("b", metric=OksProtocol(oks_nms=0.9))
 ROWS = {
     None: "plain_cocoeval",
     "coco_val_detector": "hrnet_rescored_oks_nms",
@@ -99,7 +104,9 @@ def test_suppression_needs_areas_and_says_so(tmp_path: Path):
     file = tmp_path / "r.json"
     write_results(_results(), file)
     with pytest.raises(UserError, match="'area' or 'scale'"):
-        evaluation_coco.finished(read_results(file), COCO17, Benchmark("b", oks_nms=0.9))
+        evaluation_coco.finished(
+            read_results(file), COCO17, Benchmark("b", metric=OksProtocol(oks_nms=0.9))
+        )
 
 
 def test_rescoring_and_suppression_by_hand():
@@ -110,41 +117,84 @@ def test_rescoring_and_suppression_by_hand():
         np.array([0.4, 0.6]),
         np.full(2, 1e4),
     )
-    benchmark = Benchmark("b", oks_nms=0.9, rescore=True)
+    benchmark = Benchmark("b", metric=OksProtocol(oks_nms=0.9, rescore=True))
     kept = evaluation_coco.finished(twins, COCO17, benchmark)
     assert kept.scores.tolist() == [0.3]  # 0.6 × 0.5, the better of two equal poses
     apart = CocoResults(
         np.array([4, 5]), *(getattr(twins, n) for n in ("keypoints", "scores")), twins.areas
     )
     assert len(evaluation_coco.finished(apart, COCO17, benchmark)) == 2
-    assert evaluation_coco.finished(twins, COCO17, Benchmark("b")).scores.tolist() == [0.4, 0.6]
+    assert evaluation_coco.finished(
+        twins, COCO17, Benchmark("b", metric=OksProtocol())
+    ).scores.tolist() == [0.4, 0.6]
 
 
-def test_truth_as_predictions_scores_one(reference_data: Path):
-    root = reference_data / "data/coco"
-    table = coco.load(root, "val2017", image_size_wh=(192, 256))
-    truth = evaluation_coco.read_truth(root, "val2017", skeleton_name="coco17")
-    perfect = np.concatenate([table.joints_xy, np.ones((len(table), 17, 1))], 2)
+def evaluated(root: Path, benchmark: Benchmark, limit: int | None = None) -> CocoEvaluator:
+    recipe = configs.load("hrnet:w32_coco_256x192")
+    recipe = replace(recipe, data=replace(recipe.data, limit=limit))
+    return CocoEvaluator(recipe, benchmark, DataFiles(root), with_images=False)
+
+
+def perfect(table: PersonTable) -> Poses:
+    """Everybody's truth."""
+    return Poses(
+        image_ids=table.image_ids[table.image_index],
+        keypoints=np.concatenate([table.joints_xy, np.ones((len(table), 17, 1))], 2),
+        scores=np.ones(len(table)),
+        boxes_xywh=np.full((len(table), 4), np.nan),
+        rows=table.rows,
+        instances=np.zeros(len(table), np.int64),
+    )
+
+
+def test_truth_as_predictions_scores_one(reference_data: Path, tmp_path: Path):
+    root, file = reference_data / "data/coco", tmp_path / "p.json"
     # Without suppression: unlabelled joints all stand at (0, 0), so that people with few labelled
     # joints would count as copies of one another.
-    benchmark = Benchmark("b", rescore=True)
-    values, results = evaluation_coco.score_keypoints(perfect, table, truth, benchmark)
-    assert len(results) == len(table)
+    benchmark = Benchmark("b", metric=OksProtocol(rescore=True))
+    everyone = evaluated(root, benchmark)
+    everyone.write(perfect(everyone.table), file, recipe="x")
+    found = everyone.read(file)
+    assert len(found.results) == len(everyone.table)
+    values = everyone.score(found).values
     assert values["AP"] == pytest.approx(1, abs=1e-12)
     assert values["AR"] == pytest.approx(1, abs=1e-12)
-    few = table.head(10)
-    values, _ = evaluation_coco.score_keypoints(
-        perfect[:10], few, truth, benchmark, only_its_images=True
-    )
-    assert values["AR"] > 0.9  # the images of ten people hold few others
-    limited, _ = evaluation_coco.score_keypoints(perfect[:10], few, truth, benchmark)
-    assert limited["AR"] < 0.2  # 10 of 137
+    few = evaluated(root, benchmark, limit=10)
+    found = few.read(file)
+    assert len(found.results) == 10
+    assert few.score(found).values["AR"] > 0.9  # the images of ten people hold few others
+    assert few.score(replace(found, image_ids=None)).values["AR"] < 0.2  # 10 of 137
 
 
-def test_areas_are_those_of_the_padded_boxes(reference_data: Path):
-    table = coco.load(reference_data / "data/coco", "val2017", image_size_wh=(192, 256))
-    raw = evaluation_coco.raw_results(np.zeros((len(table), 17, 3)), table)
-    np.testing.assert_allclose(raw.areas, table.scale_wh.prod(1) * 200**2, rtol=1e-15)
+def test_annotations_in_any_order(reference_data: Path, tmp_path: Path):
+    """Rows are places in the file, which need not follow the images' order."""
+    root = reference_data / "data/coco"
+    content = json.loads((root / "annotations/person_keypoints_val2017.json").read_text())
+    order = np.random.default_rng(0).permutation(len(content["annotations"]))
+    content["annotations"] = [content["annotations"][i] for i in order]
+    file = tmp_path / "shuffled.json"
+    file.write_text(json.dumps(content))
+    benchmark = Benchmark("b", metric=OksProtocol(rescore=True))
+    recipe = configs.load("hrnet:w32_coco_256x192")
+    found, areas = [], []
+    for files in (DataFiles(root), DataFiles(root, file)):
+        one = CocoEvaluator(recipe, benchmark, files, with_images=False)
+        poses = perfect(one.table)
+        one.write(one.finish(poses), tmp_path / "p.json", recipe="x")
+        read = one.read(tmp_path / "p.json")
+        known = dict(zip(one.table.image_ids.tolist(), one.table.image_names, strict=True))
+        assert one.names(poses) == tuple(known[i] for i in poses.image_ids.tolist())
+        found.append(one.score(read).values)
+        areas.append(np.sort(read.results.areas))
+    assert found[0]["AP"] == pytest.approx(found[1]["AP"], abs=1e-12)
+    np.testing.assert_array_equal(*areas)
+
+
+def test_areas_are_those_of_the_padded_boxes(reference_data: Path, tmp_path: Path):
+    one = evaluated(reference_data / "data/coco", Benchmark("b", metric=OksProtocol()))
+    one.write(perfect(one.table), tmp_path / "p.json")
+    areas = one.read(tmp_path / "p.json").results.areas
+    np.testing.assert_allclose(areas, one.table.scale_wh.prod(1) * 200**2, rtol=1e-15)
 
 
 def test_skeletons_without_constants_have_no_ap():
@@ -153,7 +203,7 @@ def test_skeletons_without_constants_have_no_ap():
 
 
 def test_eval_line_is_sorted():
-    line = evaluation_coco.eval_line({"AR": 0.25, "AP": 0.5, "AP75": 0.125})
+    line = eval_line({"AR": 0.25, "AP": 0.5, "AP75": 0.125})
     assert line == "[EVAL] AP=0.5 AP75=0.125 AR=0.25"
 
 
@@ -200,10 +250,18 @@ def test_the_door_prints_the_recorded_table(reference_data: Path, tmp_path: Path
     assert len(read_results(tmp_path / "keypoints_val2017_results.json")) == 1807
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["benchmark"]["name"] == "coco_val_detector"
-    assert scores["bootstrap"] == {"resamples": 1000, "level": 0.95, "seed": 0, "over": "images"}
+    assert scores["protocol"]["bootstrap"] == {
+        "resamples": 1000,
+        "level": 0.95,
+        "seed": 0,
+        "over": "images",
+    }
     low, high = scores["intervals"]["AP"]
     assert low < 0.39468 < high
     assert f"AP                    0.39468{low:>10.4f} -{high:>7.4f}" in done.stdout
+    plain = _val(*asked)  # the recipe alone names no benchmark: results are scored as they are
+    assert "1941 poses, scored as it is" in plain.stdout
+    assert "AP                    0.36439" in plain.stdout
     done = _val(*asked, "--boxes", "x.json")
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: --boxes")

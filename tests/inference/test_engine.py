@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.views import View
 from paddle_pose.data import mpii
+from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError
 from paddle_pose.inference import engine
-from paddle_pose.inference import top_down as inference
+from paddle_pose.inference.predict import predict
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
-from paddle_pose.settings import Benchmark, CodecSettings, DataSettings
+from paddle_pose.poses.poses import Poses
+from paddle_pose.settings import Benchmark, DataSettings
+from paddle_pose.skeletons import MPII16
 from paddle_pose.system import runtime
 
 DATA = DataSettings(image_size_wh=(64, 96))
-CODEC = CodecSettings()
+CODEC = HeatmapCodec()
 ONEDNN = pytest.mark.skipif(not engine.onednn_here(), reason="this Paddle has no oneDNN")
 BFLOAT16 = pytest.mark.skipif(not engine.bfloat16_here(), reason="this CPU has no bfloat16")
 
@@ -47,9 +53,18 @@ def images() -> np.ndarray:
     return np.random.default_rng(2).integers(0, 256, (7, 96, 64, 3), np.uint8)
 
 
-def forward(network: PoseNetwork, kind: str, **changes: object) -> engine.Forward:
+def both(made: engine.Forward) -> Callable[[np.ndarray], np.ndarray]:
+    """Heat maps alone, the mirrored ones below the plain."""
+
+    def call(images: np.ndarray) -> np.ndarray:
+        return np.concatenate([half["heatmaps"] for half in made(images) if half is not None])
+
+    return call
+
+
+def forward(network: PoseNetwork, kind: str, **changes: object) -> Callable:
     settings = {"flip_test": True, "engine": kind, "batch_size": 3, **changes}
-    return engine.make_forward(network, DATA, CODEC, **settings)
+    return both(engine.make_forward(network, DATA, **settings))
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +115,15 @@ def test_bfloat16_rounds_to_eight_bits(network, images, eager_maps):
 @pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=BFLOAT16)])
 def test_logits_and_convolutions_without_bias(images, precision):
     network = trained(conv_bias=False)
-    codec = CodecSettings(maps="logits")
-    eager = engine.make_forward(network, DATA, codec, flip_test=True, engine="eager")(images)
-    compiled = engine.make_forward(
-        network, DATA, codec, flip_test=True, engine="onednn", precision=precision
-    )(images)
+    codec = HeatmapCodec(maps="logits")
+    eager, compiled = (
+        both(engine.make_forward(network, DATA, flip_test=True, **options))(images)
+        for options in ({"engine": "eager"}, {"engine": "onednn", "precision": precision})
+    )
+    eager, compiled = (
+        codec.heatmaps([View({"heatmaps": maps})], np.arange(16), shift=True)
+        for maps in (eager, compiled)
+    )
     # An error of e in a logit is a factor of exp(e) in its map; e as in the tests above, for
     # logits up to 2. The sum over the cells is the Gaussian's, 2πσ².
     error = {"float32": 2 * 2e-5, "bfloat16": 2 * 0.05}[precision]
@@ -136,7 +155,7 @@ def test_no_files_are_left_and_the_network_is_as_it_was(network, images, eager_m
 def test_a_size_that_cannot_be_halved_is_said_before_compiling(network, kind):
     data = DataSettings(image_size_wh=(64, 72))  # 4 · 2^depth = 16
     with pytest.raises(UserError, match=r"images of 64×72 .* must be multiples of 16"):
-        engine.make_forward(network, data, CODEC, flip_test=True, engine=kind)
+        engine.make_forward(network, data, flip_test=True, engine=kind)
 
 
 def test_the_reason_is_the_line_that_names_the_error():
@@ -156,11 +175,19 @@ def test_nested_threads_compile_too(network, images, eager_maps, monkeypatch):
 
 @ONEDNN
 def test_key_points_of_both_engines(network, small_people):
-    table = mpii.load(small_people, "valid")
+    crops = PersonCrops(mpii.load(small_people, "valid"), DATA, CODEC, with_targets=False)
     settings = {"batch_size": 3, "num_workers": 0}
-    arguments = (network, table, DATA, CODEC, Benchmark(name="x"))
-    eager = inference.predict(*arguments, **settings)
-    compiled = inference.predict(*arguments, **settings, engine="onednn")
+    arguments = ([crops], CODEC, Benchmark(name="x"), MPII16.flip_order)
+    eager, compiled = (
+        Poses.joined(
+            predict(
+                engine.make_forward(network, DATA, flip_test=True, engine=kind),
+                *arguments,
+                **settings,
+            )
+        ).keypoints
+        for kind in ("eager", "onednn")
+    )
     # The maps of a network that has learnt nothing have maxima as close as 1e-6: a joint may jump.
     same = np.abs(eager - compiled).max(2) < 1e-3
     assert same.mean() > 0.95

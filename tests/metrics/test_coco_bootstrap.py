@@ -157,9 +157,8 @@ def test_perfect_poses_have_no_spread_and_none_have_none():
 
 
 def test_no_resamples_are_honoured(monkeypatch: pytest.MonkeyPatch):
-    skeleton = evaluation_coco.skeleton_named("coco17")
     truth = evaluation_coco.CocoTruth(
-        Path("x.json"), {"annotations": []}, evaluation_coco.Category(1, skeleton)
+        Path("x.json"), {"annotations": []}, evaluation_coco.Category(1, COCO17)
     )
     results = evaluation_coco.CocoResults(
         np.zeros(0, int), np.zeros((0, 17, 3)), np.zeros(0), np.zeros(0), 1

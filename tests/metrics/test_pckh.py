@@ -62,8 +62,8 @@ def test_tallying_counts_what_hits_counts() -> None:
         hit_count, visible_count = pckh._counts(errors, visible, thresholds)
         np.testing.assert_array_equal(hit_count, each)
         np.testing.assert_array_equal(visible_count, visible.sum(0))
-    found = pckh._first_within(errors, pckh.AUC_THRESHOLDS)
-    np.testing.assert_array_equal(found, np.searchsorted(pckh.AUC_THRESHOLDS, errors))
+    within = sum(pckh.hits(errors, visible, level) for level in pckh.AUC_THRESHOLDS)
+    np.testing.assert_array_equal(pckh.count_within(errors, visible, pckh.AUC_THRESHOLDS), within)
 
 
 def test_float32_errors_are_compared_in_float64() -> None:
@@ -123,7 +123,7 @@ def test_equals_the_reference_evaluation(
     expected = next(v for name, v in recorded[file].items() if name.startswith(key))
     root = reference_data / "data/mpii"
     found = predictions.read(root / "preds" / file, origin, joints=16, skeleton="mpii16")
-    scores = evaluation.score_mpii(found, mpii.truth(root, "valid"), resamples=0)
+    scores = evaluation.score_mpii(found.poses.keypoints, mpii.truth(root, "valid"))
     wanted = {
         **expected["PCKh@0.5"],
         "Mean@0.1": expected["PCKh@0.10 (row 10)"]["Mean"],
@@ -145,7 +145,7 @@ def small_case(shared: Path, name: str) -> dict[str, float]:
     if "Newell" in name:
         file, origin = root / "preds/valid-ours.h5", 0 if name.endswith("plus 1") else 1
         found = predictions.read(file, origin, joints=16, skeleton="mpii16")
-        return evaluation.score_keypoints(found.keypoints[:5], truth)
+        return evaluation.score_mpii(found.poses.keypoints[:5], truth).values
     joints_xy = mpii.load(root, split).joints_xy
     if "offsets" in name:
         records = json.loads((root / "annot/valid.json").read_text())
@@ -153,7 +153,7 @@ def small_case(shared: Path, name: str) -> dict[str, float]:
         i, j = np.mgrid[: len(records), :16]
         offsets = np.stack([(7 * i + 3 * j) % 21, (5 * i + 11 * j) % 21], -1)
         joints_xy = joints_xy + 0.08 * 200 * scale[:, None, None] * (offsets - 10) / 10
-    return evaluation.score_keypoints(joints_xy, truth)
+    return evaluation.score_mpii(joints_xy, truth).values
 
 
 def test_equals_the_reference_on_small_sets(reference_data: Path) -> None:

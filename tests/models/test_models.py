@@ -26,7 +26,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
     with_joints,
 )
-from paddle_pose.models.blocks import BatchNorm2D, Conv2D, enlarge
+from paddle_pose.models.blocks import BatchNorm2D, Conv2D, upsample
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count, count_parameters
 from reproduce.aligning import forward, name_seeded
@@ -89,7 +89,7 @@ def test_counts_equal_the_record(name):
     counts = count(build(RECORDED[name]), (width, height))
     # Integers: no tolerance. The record gives 1e9 multiply-adds with all digits.
     assert counts.parameters == record["parameters"] - record["parameters_in_unused_layers"]
-    assert counts.multiply_adds == round(record["gmacs_per_image"] * 1e9)
+    assert counts.macs == round(record["gmacs_per_image"] * 1e9)
 
 
 def test_newell_eight_stacks_have_the_official_parameters_less_the_unused():
@@ -125,7 +125,7 @@ def test_hrnet_counter_takes_transposed_convolutions_four_times():
     counts = count(build(PoseResNet(joints=17, layers=18)), (64, 64))
     # 4×4 kernels to 256 channels from 512 at 2×2, then from 256 at 4×4 and 8×8.
     deconvolutions = 256 * 16 * (512 * 2**2 + 256 * 4**2 + 256 * 8**2)
-    assert counts.hrnet_multiply_adds - counts.multiply_adds == 3 * deconvolutions
+    assert counts.hrnet_macs - counts.macs == 3 * deconvolutions
 
 
 def test_counting_leaves_the_network_as_it_was():
@@ -223,7 +223,7 @@ def test_fast_kernels_equal_the_plain_ones(default_dtype):
     assert strided(x).shape == [2, 5, 3, 5]
     assert padded(x).shape == [2, 5, 8, 11]
     doubled = nn.functional.interpolate(x, scale_factor=2, mode="nearest")
-    assert np.array_equal(enlarge(x, 2).numpy(), doubled.numpy())
+    assert np.array_equal(upsample(x, 2).numpy(), doubled.numpy())
 
 
 def test_wrong_sizes_are_named():

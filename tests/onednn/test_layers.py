@@ -11,23 +11,12 @@ import pytest
 from paddle.nn import functional as F
 
 from paddle_pose.models.architectures import NewellHourglass
-from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Enlarge, max_pool, relu, total
+from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Upsample, add, add_relu, max_pool, relu
 from paddle_pose.models.build import build
-from paddle_pose.onednn import (
-    layers as packed_layers,
-)
-from paddle_pose.onednn import (
-    layout as packed,
-)
-from paddle_pose.onednn import (
-    library as onednn,
-)
-from paddle_pose.onednn import (
-    norm as packed_norm,
-)
+from paddle_pose.onednn import check, layers, layout, norm
 
 pytestmark = pytest.mark.skipif(
-    not onednn.usable(paddle.zeros([1])), reason="this Paddle has no oneDNN 3, or it is off"
+    not check.usable(paddle.zeros([1])), reason="this Paddle has no oneDNN 3, or it is off"
 )
 EPS = 2.0**-24
 """Largest relative rounding error of one float32 operation."""
@@ -52,9 +41,9 @@ Function = Callable[..., paddle.Tensor]
 
 
 def results(function: Function, dtype: str, inputs: list, d_out: np.ndarray) -> list[np.ndarray]:
-    """Output, then gradients of the inputs; the first input travels as oneDNN wants it."""
+    """Output, then gradients of the inputs; the first input is blocked where it can be."""
     tensors = [paddle.to_tensor(v.astype(dtype), stop_gradient=False) for v in inputs]
-    out = packed.unpack(function(packed.pack(tensors[0]), *tensors[1:]))
+    out = layout.to_plain(function(layout.to_blocked(tensors[0]), *tensors[1:]))
     out.backward(paddle.to_tensor(d_out.astype(dtype)))
     return [out.numpy(), *(t.grad.numpy() for t in tensors)]
 
@@ -77,7 +66,7 @@ def convolution_inputs(case: tuple) -> tuple[list[np.ndarray], np.ndarray]:
 
 def convolution_by_onednn(case: tuple) -> Function:
     pads, strides = (case[3] // 2,) * 2, (case[4],) * 2
-    return lambda x, weight, bias=None: packed_layers.convolution(
+    return lambda x, weight, bias=None: layers.convolution(
         x, weight, bias, stride=strides, padding=pads, groups=case[6]
     )
 
@@ -113,8 +102,8 @@ def test_batch_norm(shape, after_relu):
     d_out = normal(*shape, seed=8)
 
     def layer(x: paddle.Tensor, weight: paddle.Tensor, bias: paddle.Tensor) -> paddle.Tensor:
-        if packed.is_packed(x):
-            return packed_norm.batch_norm(x, weight, bias, 1e-5, relu=after_relu)[0]
+        if layout.is_blocked(x):
+            return norm.batch_norm(x, weight, bias, 1e-5, relu=after_relu)[0]
         mean, variance = paddle.zeros([channels], x.dtype), paddle.ones([channels], x.dtype)
         out = F.batch_norm(x, mean, variance, weight, bias, training=True, epsilon=1e-5)
         return F.relu(out) if after_relu else out
@@ -133,7 +122,7 @@ def test_batch_norm(shape, after_relu):
 def test_moments_are_exact_whatever_the_size(shape):
     x = (3 + normal(*shape)).astype(np.float32)
     rows = paddle.ones([16]), paddle.zeros([16])
-    found = packed_norm.batch_norm(packed.pack(paddle.to_tensor(x)), *rows, 1e-5, relu=False)
+    found = norm.batch_norm(layout.to_blocked(paddle.to_tensor(x)), *rows, 1e-5, relu=False)
     values = x.astype(np.float64)
     # At most 1,024 values up to 8 (their squared deviations up to 25) are added in float32; the
     # errors of such sums, a random walk of 1,024 steps, stay below sqrt(1,024) eps (4e-6 is seen
@@ -166,7 +155,7 @@ def test_frozen_statistics_pass_the_gradient_straight(after_relu):
 def test_statistics_move_as_pytorchs():
     x = normal(4, 32, 8, 8).astype(np.float32)
     layer = BatchNorm2D(32)
-    layer(packed.pack(paddle.to_tensor(x)))
+    layer(layout.to_blocked(paddle.to_tensor(x)))
     values = x.astype(np.float64).transpose(1, 0, 2, 3).reshape(32, -1)
     # A mean of 256 values up to 5 errs by 256·5·eps = 8e-5 at most, its tenth is what moves.
     assert np.allclose(layer._mean.numpy(), 0.1 * values.mean(1), rtol=0, atol=8e-6)
@@ -184,10 +173,10 @@ def with_ties() -> np.ndarray:
         (lambda x: max_pool(x, 2), lambda x: F.max_pool2d(x, 2, 2)),
         (lambda x: max_pool(x, 3, 1), lambda x: F.max_pool2d(x, 3, 2, 1)),
         (relu, F.relu),
-        (Enlarge(2), lambda x: F.interpolate(x, scale_factor=2, mode="nearest")),
-        (Enlarge(8), lambda x: F.interpolate(x, scale_factor=8, mode="nearest")),
-        (lambda x: total(x, x / 2 - 1, rectified=True), lambda x: F.relu(x + (x / 2 - 1))),
-        (lambda x: total(x, x, 2 * x - 1), lambda x: x + x + (2 * x - 1)),
+        (Upsample(2), lambda x: F.interpolate(x, scale_factor=2, mode="nearest")),
+        (Upsample(8), lambda x: F.interpolate(x, scale_factor=8, mode="nearest")),
+        (lambda x: add_relu(x, x / 2 - 1), lambda x: F.relu(x + (x / 2 - 1))),
+        (lambda x: add(x, x, 2 * x - 1), lambda x: x + x + (2 * x - 1)),
     ],
 )
 def test_layers_without_weights_are_exact(ours, paddles):
@@ -200,15 +189,15 @@ def test_layers_without_weights_are_exact(ours, paddles):
         assert np.array_equal(value, truth)
 
 
-def test_packing_is_a_turn_of_the_axes():
+def test_blocking_is_a_turn_of_the_axes():
     x = normal(2, 48, 3, 5).astype(np.float32)
-    inside = packed.block()
-    turned = packed.pack(paddle.to_tensor(x))
+    inside = layout.block()
+    turned = layout.to_blocked(paddle.to_tensor(x))
     expected = x.reshape(2, 48 // inside, inside, 3, 5).transpose(0, 1, 3, 4, 2)
     assert np.array_equal(turned.numpy(), expected)
-    assert np.array_equal(packed.unpack(turned).numpy(), x)
+    assert np.array_equal(layout.to_plain(turned).numpy(), x)
     thin = paddle.zeros([1, 17, 2, 2])
-    assert packed.pack(thin) is thin
+    assert layout.to_blocked(thin) is thin
 
 
 def small_network() -> paddle.nn.Layer:
@@ -238,11 +227,11 @@ def test_a_frozen_weight_and_a_fixed_input_get_no_gradient():
     assert (layer.bias.grad.numpy() == 16).all()
     layer.bias.stop_gradient = True
     assert layer(x).stop_gradient
-    norm = BatchNorm2D(16)
-    norm.weight.stop_gradient = True
-    norm(packed.pack(x)).sum().backward()
-    assert norm.weight.grad is None
-    assert (norm.bias.grad.numpy() == 16).all()
+    bn = BatchNorm2D(16)
+    bn.weight.stop_gradient = True
+    bn(layout.to_blocked(x)).sum().backward()
+    assert bn.weight.grad is None
+    assert (bn.bias.grad.numpy() == 16).all()
 
 
 def test_no_grad_keeps_no_graph():
@@ -258,10 +247,10 @@ def test_a_turned_input_is_read_as_it_is():
     assert (layer(turned).numpy() == layer(same).numpy()).all()
 
 
-def test_evaluation_and_frozen_statistics_take_packed_tensors():
+def test_evaluation_and_frozen_statistics_take_blocked_tensors():
     layer, x = BatchNorm2D(16, relu=True), paddle.randn([2, 16, 4, 4])
     layer.eval()
-    whole = packed.unpack(layer(packed.pack(x)))
+    whole = layout.to_plain(layer(layout.to_blocked(x)))
     assert np.allclose(whole.numpy(), F.relu(x / (1 + 1e-5) ** 0.5).numpy(), atol=8 * EPS)
 
 
@@ -279,11 +268,11 @@ def resident_bytes() -> int:
 
 
 def test_results_go_without_a_backward_pass():
-    x = packed.pack(paddle.ones([1, 32, 128, 128]))
+    x = layout.to_blocked(paddle.ones([1, 32, 128, 128]))
     x.stop_gradient = False
 
     def step() -> int:
-        max_pool(relu(total(x, x, rectified=True)), 2)
+        max_pool(relu(add_relu(x, x)), 2)
         return resident_bytes()
 
     sizes = [step() for _ in range(30)]

@@ -22,24 +22,11 @@ from test_layers import test_frozen_statistics_pass_the_gradient_straight as pas
 
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import BatchNorm2D, Conv2D, relu
-from paddle_pose.onednn import (
-    layers as packed_layers,
-)
-from paddle_pose.onednn import (
-    layout as packed,
-)
-from paddle_pose.onednn import (
-    library as onednn,
-)
-from paddle_pose.onednn import (
-    norm as packed_norm,
-)
-from paddle_pose.onednn import (
-    sums as packed_sums,
-)
+from paddle_pose.onednn import check, layers, layout, norm, sums
+from paddle_pose.onednn import library as onednn
 
 pytestmark = pytest.mark.skipif(
-    not onednn.usable(paddle.zeros([1])), reason="this Paddle has no oneDNN 3, or it is off"
+    not check.usable(paddle.zeros([1])), reason="this Paddle has no oneDNN 3, or it is off"
 )
 
 Gradients = tuple[float, dict[str, np.ndarray], dict[str, np.ndarray]]
@@ -84,14 +71,14 @@ def test_a_network_equals_itself_in_paddles_own_layers(exact_and_paddles):
 
 
 PLANS = (
-    packed._copying,
-    packed_layers._convolution,
-    packed_layers._enlargement,
-    packed_layers._max_pool,
-    packed_layers._relu,
-    packed_norm._batch_norm,
-    packed_norm._moments,
-    packed_sums._sum,
+    layout._copying,
+    layers._convolution,
+    layers._upsample,
+    layers._max_pool,
+    layers._relu,
+    norm._batch_norm,
+    norm._moments,
+    sums._sum,
 )
 
 
@@ -113,7 +100,7 @@ def refuse(monkeypatch) -> Iterator[Callable[[str], list[str]]]:
                 raise onednn.Failed(name)
             return make(self, name, *arguments)
 
-        packed.block()
+        layout.block()
         monkeypatch.setattr(onednn.Library, "make", make_or_refuse)
         forget_plans()
         return refused
@@ -148,7 +135,7 @@ def test_paddles_kernels_take_over_what_onednn_refuses(kind, refuse, exact_and_p
 
 def test_a_relu_that_onednn_refuses(refuse):
     refused = refuse("eltwise_forward")
-    assert relu(packed.pack(paddle.full([1, 16, 1, 2], -1.0))).sum() == 0
+    assert relu(layout.to_blocked(paddle.full([1, 16, 1, 2], -1.0))).sum() == 0
     assert refused
 
 
@@ -219,7 +206,7 @@ def test_double_precision_is_left_to_paddle():
     layer = Conv2D(16, 16, 3, padding=1).to(dtype="float64")
     out = BatchNorm2D(16).to(dtype="float64")(layer(paddle.ones([1, 16, 4, 4], dtype="float64")))
     assert out.dtype == paddle.float64
-    assert not packed.is_packed(out)
+    assert not layout.is_blocked(out)
 
 
 def test_the_environment_switches_it_off():

@@ -241,7 +241,7 @@ def test_the_table():
     rows = download.published_weights()
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
-        assert row.kind in ("pose", "trunk")
+        assert row.kind in ("pose", "backbone")
         assert row.home in ("direct", "drive")
         assert row.licence
         assert re.search(r" @[0-9a-f]{7}$", row.source), row.name

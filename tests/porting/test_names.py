@@ -242,7 +242,7 @@ def test_linear_weights_are_transposed_even_where_the_shape_cannot_tell():
     assert np.array_equal(back["fc.weight"], square)
 
 
-def test_imagenet_trunk_of_hrnet_fills_all_but_the_head():
+def test_imagenet_backbone_of_hrnet_fills_all_but_the_head():
     wanted = network_keys(SMALL["hrnet"])
     state = official(SMALL["hrnet"])
     head = {key for key in state if key.startswith("final_layer.")}
@@ -254,20 +254,20 @@ def test_imagenet_trunk_of_hrnet_fills_all_but_the_head():
         "classifier.weight",
     ]
     imagenet.update(dict.fromkeys(extra, np.zeros(3, np.float32)))
-    found = convert(imagenet, table_of(SMALL["hrnet"]), wanted, "x.pth", trunk=True)
+    found = convert(imagenet, table_of(SMALL["hrnet"]), wanted, "x.pth", backbone=True)
     assert found.not_loaded == extra
     assert set(found.not_filled) == head
     assert set(found.arrays) | head == set(wanted.shapes)
 
     del imagenet["layer1.0.conv1.weight"]
     with pytest.raises(UserError, match=r"1 missing in the file .layer1\.0\.conv1\.weight"):
-        convert(imagenet, table_of(SMALL["hrnet"]), wanted, "x.pth", trunk=True)
+        convert(imagenet, table_of(SMALL["hrnet"]), wanted, "x.pth", backbone=True)
 
 
-def test_a_trunk_takes_no_head_even_where_it_would_fit():
+def test_a_backbone_takes_no_head_even_where_it_would_fit():
     wanted = network_keys(SMALL["pose_resnet"])
     state = official(SMALL["pose_resnet"])
-    found = convert(state, table_of(SMALL["pose_resnet"]), wanted, "x.pth", trunk=True)
+    found = convert(state, table_of(SMALL["pose_resnet"]), wanted, "x.pth", backbone=True)
     assert found.not_filled
     assert all(key.startswith(("deconv_layers.", "final_layer.")) for key in found.not_filled)
     assert len(found.not_loaded) == len(found.not_filled)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from paddle_pose.data.records import PersonTable
+from paddle_pose import files
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation.people import predictions_of
 from paddle_pose.poses import predictions
+from paddle_pose.poses.poses import NO_ROW, Poses
 from paddle_pose.poses.predictions import Predictions
 from paddle_pose.settings import Benchmark
 
@@ -23,23 +24,18 @@ BENCHMARK = Benchmark(name="mpii_val").protocol()
 
 def made(people: int = 4, **changes) -> Predictions:
     rng = np.random.default_rng(0)
-    table = PersonTable(
-        skeleton="mpii16",
-        image_root=Path("images"),
-        image_names=("a.jpg", "b.jpg"),
-        image_ids=np.array([7, 9]),
-        image_index=np.arange(people) % 2,
-        rows=np.arange(people),
-        center_xy=rng.uniform(0, 1000, (people, 2)),
-        scale_wh=rng.uniform(1, 5, (people, 2)),
-        joints_xy=np.zeros((people, 16, 2)),
-        visible=np.ones((people, 16)),
-        head_size_px=np.ones(people),
-        box_score=np.full(people, 0.5),
-    )
     keypoints = rng.uniform(-10, 1000, (people, 16, 3))
+    poses = Poses(
+        image_ids=np.array([7, 9])[np.arange(people) % 2],
+        keypoints=keypoints,
+        scores=keypoints[:, :, 2].mean(1) * 0.5,
+        boxes_xywh=rng.uniform(1, 1000, (people, 4)),
+        rows=np.arange(people),
+        instances=np.zeros(people, np.int64),
+    )
     origin = {"recipe": "hg", "benchmark": BENCHMARK, "annotation_sha256": "ab" * 32}
-    return predictions_of(table, keypoints, **{**origin, **changes})
+    images = tuple(("a.jpg", "b.jpg")[row % 2] for row in range(people))
+    return Predictions(poses, "mpii16", images, **{**origin, **changes})
 
 
 def read(path: Path, origin: int | None = None) -> Predictions:
@@ -50,11 +46,12 @@ def test_json_comes_back_exactly(tmp_path: Path) -> None:
     before = made(engine="onednn bfloat16")
     predictions.write_json(before, tmp_path / "new/folder/predictions.json")
     after = read(tmp_path / "new/folder/predictions.json")
-    for name in ("rows", "center_xy", "scale_wh", "keypoints", "scores", "image_ids"):
-        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
+    for item in fields(Poses):
+        np.testing.assert_array_equal(
+            getattr(after.poses, item.name), getattr(before.poses, item.name)
+        )
     for name in ("images", "skeleton", "recipe", "benchmark", "annotation_sha256", "engine"):
         assert getattr(after, name) == getattr(before, name)
-    assert before.scores == pytest.approx(before.keypoints[:, :, 2].mean(1) * 0.5)
     assert (after.file_origin, after.origin_stated) == (0, True)
 
 
@@ -63,17 +60,19 @@ def test_mat_is_the_official_one_and_says_its_origin(tmp_path: Path) -> None:
     predictions.write_mat(before, tmp_path / "pred.mat")
     stored = loadmat(tmp_path / "pred.mat")["preds"]
     assert stored.shape == (4, 16, 2)
-    np.testing.assert_array_equal(stored, before.keypoints[:, :, :2] + 1.0)
+    np.testing.assert_array_equal(stored, before.poses.keypoints[:, :, :2] + 1.0)
     after = read(tmp_path / "pred.mat")
     # Adding and taking away 1 rounds twice at up to 1,001: 2 × 2^-44.
     back = {"atol": 2.0**-43, "rtol": 0}
-    np.testing.assert_allclose(after.keypoints[:, :, :2], before.keypoints[:, :, :2], **back)
+    np.testing.assert_allclose(
+        after.poses.keypoints[:, :, :2], before.poses.keypoints[:, :, :2], **back
+    )
     assert (after.file_origin, after.origin_stated) == (1, True)
 
 
 @pytest.mark.parametrize("kind", ["mat", "mat transposed", "mat scores", "h5", "mat 7.3"])
 def test_foreign_files_in_every_shape(tmp_path: Path, kind: str) -> None:
-    expected = made(5).keypoints
+    expected = made(5).poses.keypoints
     array = expected if "scores" in kind else expected[:, :, :2]
     array = array.transpose(2, 1, 0) if "transposed" in kind or "7.3" in kind else array
     path = tmp_path / ("preds." + kind[:3].strip())
@@ -89,10 +88,12 @@ def test_foreign_files_in_every_shape(tmp_path: Path, kind: str) -> None:
         savemat(path, {"preds": array})
     for origin in (None, 0, 1):
         found = read(path, origin)
-        np.testing.assert_array_equal(found.keypoints[:, :, :2], expected[:, :, :2] - (origin or 0))
+        np.testing.assert_array_equal(
+            found.poses.keypoints[:, :, :2], expected[:, :, :2] - (origin or 0)
+        )
         assert found.origin_stated == (origin is not None)
         scores = expected[:, :, 2] if "scores" in kind else np.ones((5, 16))
-        np.testing.assert_array_equal(found.keypoints[:, :, 2], scores)
+        np.testing.assert_array_equal(found.poses.keypoints[:, :, 2], scores)
 
 
 def test_an_origin_against_the_files_own_is_refused(tmp_path: Path) -> None:
@@ -125,11 +126,11 @@ def test_foreign_files_that_do_not_fit(tmp_path: Path, content: dict, expected: 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_name_the_row(tmp_path: Path, value: float) -> None:
     before = made()
-    before.keypoints[2, 5, 1] = value
+    before.poses.keypoints[2, 5, 1] = value
     predictions.write_json(before, tmp_path / "p.json")
     with pytest.raises(UserError, match=r"row 2 \(a\.jpg\) has a coordinate"):
         read(tmp_path / "p.json")
-    savemat(tmp_path / "p.mat", {"preds": before.keypoints})
+    savemat(tmp_path / "p.mat", {"preds": before.poses.keypoints})
     with pytest.raises(UserError, match="row 2 has a coordinate"):
         read(tmp_path / "p.mat")
 
@@ -157,11 +158,11 @@ def test_our_own_file_with_something_missing(tmp_path: Path) -> None:
     path = tmp_path / "p.json"
     predictions.write_json(made(), path)
     content = json.loads(path.read_text())
-    del content["people"][1]["score"]
+    del content["poses"][1]["score"]
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="key 'score' is missing"):
         read(path)
-    content["people"] = [{**person, "keypoints": [[1, 2, 3]] * 15} for person in content["people"]]
+    content["poses"] = [{**person, "keypoints": [[1, 2, 3]] * 15} for person in content["poses"]]
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match="15 joints, expected 16"):
         read(path)
@@ -204,26 +205,61 @@ def test_a_key_that_an_older_version_did_not_write_has_its_default(tmp_path: Pat
         predictions.require_made_for(found, file, benchmark=other)
 
 
+def test_version_1_is_read(tmp_path: Path) -> None:
+    """Written by hand as the first version wrote it: a crop's centre and size, COCO's keys too."""
+    file = tmp_path / "predictions.json"
+    coco_keys = {"oks_nms": 0.0, "soft_oks_nms": False, "rescore": False, "box_threshold": 0.0}
+    person = {
+        "row": 3, "image": "a.jpg", "center_xy": [100.0, 50.0], "scale_wh": [1.0, 2.0],
+        "score": 0.4, "keypoints": [[1.5, 2.5, 0.5]] * 16, "image_id": 7,
+    }  # fmt: skip
+    head = {
+        "format": "paddle_pose predictions, version 1", "recipe": "hg", "skeleton": "mpii16",
+        "benchmark": {**BENCHMARK, **coco_keys}, "annotation_sha256": "ab" * 32,
+        "weights_sha256": "", "engine": "eager float32", "pixel_origin": 0,
+    }  # fmt: skip
+    file.write_text(json.dumps({**head, "people": [person]}))
+    found = read(file)
+    predictions.require_made_for(found, file, recipe="hg", benchmark=BENCHMARK)
+    poses = found.poses
+    assert (poses.rows, poses.image_ids, poses.instances, poses.scores) == (3, 7, 0, 0.4)
+    # Size 200 × (1, 2) around (100, 50).
+    assert poses.boxes_xywh.tolist() == [[0.0, -150.0, 200.0, 400.0]]
+    assert poses.keypoints.tolist() == [person["keypoints"]]
+
+
+def test_a_row_may_have_several_poses_and_a_pose_no_row(tmp_path: Path) -> None:
+    before = made()
+    poses = replace(before.poses, rows=np.array([1, 0, 1, NO_ROW]))
+    poses = replace(poses, instances=np.array([0, 0, 1, 0]))
+    poses.boxes_xywh[3] = np.nan
+    predictions.write_json(replace(before, poses=poses), tmp_path / "p.json")
+    found = read(tmp_path / "p.json")
+    assert np.isnan(found.poses.boxes_xywh[3]).all()
+    both = predictions.for_rows(found, Path("p"), np.array([0, 1]))
+    assert both.poses.rows.tolist() == [0, 1, 1]
+    assert both.poses.instances.tolist() == [0, 0, 1]
+    with pytest.raises(UserError, match="row 1 is there twice"):
+        predictions.one_each(found, Path("p"), np.array([0, 1]))
+
+
 def test_rows_are_found_wherever_they_are() -> None:
     shuffled = made().select(np.array([2, 0, 3, 1]))
-    found = predictions.for_rows(shuffled, Path("p"), np.array([0, 1, 2]), 4)
-    np.testing.assert_array_equal(found.keypoints, made().keypoints[:3])
+    found = predictions.one_each(shuffled, Path("p"), np.array([0, 1, 2]))
+    np.testing.assert_array_equal(found.poses.keypoints, made().poses.keypoints[:3])
     assert found.images == ("a.jpg", "b.jpg", "a.jpg")
     with pytest.raises(UserError, match=r"4 people, 6 are asked for; row 4 .*data\.limit=4"):
-        predictions.for_rows(made(), Path("p"), np.arange(6), 6)
-    twice = made().select(np.array([0, 1, 1]))
-    with pytest.raises(UserError, match="row 1 is there twice"):
-        predictions.for_rows(twice, Path("p"), np.arange(2), 4)
+        predictions.for_rows(made(), Path("p"), np.arange(6))
 
 
 def test_foreign_predictions_must_be_of_everybody(tmp_path: Path) -> None:
-    savemat(tmp_path / "p.mat", {"preds": made(5).keypoints})
+    savemat(tmp_path / "p.mat", {"preds": made(5).poses.keypoints})
     found = read(tmp_path / "p.mat")
-    assert len(predictions.for_rows(found, tmp_path, np.arange(3), 5)) == 3
-    with pytest.raises(UserError, match="5 people, expected all 2958"):
-        predictions.for_rows(found, tmp_path, np.arange(2958), 2958)
-    with pytest.raises(UserError, match="5 people, expected all 2958"):
-        predictions.for_rows(found, tmp_path, np.arange(3), 2958)
+    predictions.require_whole(found, tmp_path, 3, 5)
+    assert len(predictions.for_rows(found, tmp_path, np.arange(3))) == 3
+    for asked in (2958, 3):
+        with pytest.raises(UserError, match="5 people, expected all 2958"):
+            predictions.require_whole(found, tmp_path, asked, 2958)
 
 
 def test_a_failed_write_leaves_the_old_file(
@@ -236,7 +272,7 @@ def test_a_failed_write_leaves_the_old_file(
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(predictions.os, "replace", no_space)
+    monkeypatch.setattr(files.os, "fsync", no_space)
     with pytest.raises(UserError, match=r"cannot write this file .No space left"):
         predictions.write_json(made(3), path)
     assert path.read_bytes() == before

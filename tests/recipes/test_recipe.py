@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from places import ROOT
 
 from paddle_pose import configs
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.errors import UserError
+from paddle_pose.recipes import checks as limits
 from paddle_pose.recipes import recipe as recipes
+from paddle_pose.settings import Adam, Momentum, ParameterGroup, Stage
 
 
 def test_image_size_alone_chooses_hourglass52():
@@ -92,6 +96,50 @@ def test_yaml_mistakes(tmp_path):
         configs.load(str(file))
     with pytest.raises(UserError, match="cannot read"):
         configs.load(str(tmp_path / "absent.yaml"))
+
+
+def test_every_committed_run_still_loads():
+    """Their recipes are of several ages: no kind of codec, Adam's decay beside it, fewer keys."""
+    files = sorted((ROOT / "reproduce" / "runs").rglob("recipe.yaml"))
+    assert len(files) == 9
+    for file in files:
+        recipe = configs.load(str(file))
+        limits.require_sound(recipe)
+        assert recipe.codec == HeatmapCodec(1.5, 4, recipe.codec.maps)
+        assert recipe.train.optimizer == Adam()
+        assert recipes.from_dict(yaml.safe_load(recipes.dump_yaml(recipe))) == recipe
+
+
+def test_older_keys_are_read():
+    values = recipes.to_dict(configs.load())
+    del values["codec"]["kind"], values["stages"], values["train"]["optimizer"]
+    values["train"]["weight_decay"] = 1e-4
+    before = yaml.safe_dump(values)
+    assert recipes.from_dict(values).train.optimizer == Adam(l2=1e-4)
+    assert recipes.from_dict(values).codec == configs.load().codec
+    assert yaml.safe_dump(values) == before
+
+
+def test_optimiser_stages_and_codec_survive_yaml():
+    recipe = recipes.override(
+        configs.load(),
+        ["train.optimizer={kind: Momentum, nesterov: true, groups: [{pattern: '*.bias'}]}",
+         "codec={kind: HeatmapCodec, stride: 8}", "train.optimizer.l1=1e-5",
+         "stages=[{epoch: 9, changes: {train.milestones: [2, 4], augment.flip_probability: 0}}]"],
+    )  # fmt: skip
+    groups = (ParameterGroup("*.bias"),)
+    assert recipe.train.optimizer == Momentum(nesterov=True, l1=1e-5, groups=groups)
+    changes = {"train.milestones": (2, 4), "augment.flip_probability": 0}
+    assert recipe.stages == (Stage(9, changes),)
+    assert recipe.codec == HeatmapCodec(stride=8)
+    assert recipe.at(8) == recipe
+    assert recipe.at(9).train.milestones == (2, 4)
+    assert recipe.at(9).augment.flip_probability == 0.0
+    assert recipes.from_dict(yaml.safe_load(recipes.dump_yaml(recipe))) == recipe
+    with pytest.raises(UserError, match=r"optimizer.kind: unknown 'Adm'; did you mean 'Adam'"):
+        recipes.override(recipe, ["train.optimizer={kind: Adm}"])
+    with pytest.raises(UserError, match=r"unknown key 'train.optimizer.beta1'"):
+        recipes.override(recipe, ["train.optimizer.beta1=0.5"])  # Momentum has none
 
 
 def test_unknown_benchmark_names_the_nearest():

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from reproduce.aligning import (
     rates,
     reprod_log,
     rows,
+    scores,
 )
 from reproduce.aligning.networks import DATA_SETS, NETWORKS
 from reproduce.aligning.rows import Reference, Row
@@ -41,8 +43,12 @@ REFERENCE = Reference("a/b", "c" * 40, "d.py")
 ROW = Row("hrnet_w32", "loss", "float64", "loss, relative", 1.2345e-9, 1e-8, "why", REFERENCE)
 
 
+def write(made: list[Row], folder: Path, keep: Callable = lambda row: False) -> None:
+    rows.write(rows.renewed(made, folder, keep))
+
+
 def test_a_row_is_written_with_two_digits_and_read_again(tmp_path: Path) -> None:
-    rows.write([replace(ROW, arrays=(np.ones(2), np.ones(2)))], tmp_path)
+    write([replace(ROW, arrays=(np.ones(2), np.ones(2)))], tmp_path)
     written = json.loads((tmp_path / "hrnet_w32.json").read_text())
     assert written[0]["difference"] == 1.2e-9
     assert written[0]["ok"] is True
@@ -68,15 +74,43 @@ def test_ok(difference: float, tolerance: float | None, ok: bool | None) -> None
 
 def test_rows_that_a_run_cannot_make_stay(tmp_path: Path) -> None:
     other = replace(ROW, quantity="another")
-    rows.write([ROW, other], tmp_path)
-    again = replace(ROW, difference=5e-9)
-    rows.write([again], tmp_path, keep=lambda row: True)
-    assert {row.difference for row in rows.read(tmp_path / "hrnet_w32.json")} == {5e-9, 1.2e-9}
-    rows.write([again], tmp_path)
-    assert rows.read(tmp_path / "hrnet_w32.json") == [again]
+    write([ROW, other], tmp_path)
+    again = replace(ROW, code="1" * 12)
+    write([again], tmp_path, keep=lambda row: True)
+    assert {row.code for row in rows.read(tmp_path / "hrnet_w32.json")} == {"", "1" * 12}
+    write([again], tmp_path)
+    assert [row.code for row in rows.read(tmp_path / "hrnet_w32.json")] == ["1" * 12]
     (tmp_path / "hrnet_w32.json").write_text("{}]")
     with pytest.raises(UserError, match="not a list of alignment rows"):
         rows.read(tmp_path / "hrnet_w32.json")
+
+
+LIVE = replace(ROW, evidence="live")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stays"),
+    [
+        (ROW, replace(ROW, difference=9e-9), True),  # rounding: the code is the same
+        (ROW, replace(ROW, difference=9e-8), False),  # not within any more
+        (ROW, replace(ROW, tolerance=1.0004e-8), True),  # the file has two digits
+        (ROW, replace(ROW, tolerance=2e-8), False),
+        (ROW, replace(ROW, tolerance_source="whim"), False),
+        (ROW, replace(ROW, code="1" * 12), False),
+        (ROW, replace(ROW, reference=replace(REFERENCE, file="e.py")), False),
+        (LIVE, replace(LIVE, reference=replace(REFERENCE, file="seed 2"), tolerance=3e-8), True),
+        (LIVE, replace(LIVE, reference=replace(REFERENCE, commit="d" * 40)), False),
+    ],
+)
+def test_a_row_that_says_the_same_stays(tmp_path: Path, old: Row, new: Row, stays: bool) -> None:
+    write([old], tmp_path)
+    (file,) = tmp_path.iterdir()
+    before, (recorded,) = file.read_text("utf-8"), rows.read(file)
+    becomes = rows.renewed([new], tmp_path)
+    assert becomes == {file: [recorded if stays else new]}
+    assert bool(rows.news(becomes)) is not stays
+    write([new], tmp_path)
+    assert (file.read_text("utf-8") == before) is stays
 
 
 def test_committed_rows_are_complete_and_within_their_tolerance() -> None:
@@ -105,62 +139,92 @@ def test_committed_rows_are_of_this_code(reference_data: Path) -> None:
 
 def test_other_code_is_named_with_the_command(tmp_path: Path) -> None:
     now = freshness.digest("hrnet_w32", "loss")
-    rows.write([replace(ROW, code=now), replace(ROW, evidence="live", code=now)], tmp_path)
+    write([replace(ROW, code=now), replace(LIVE, code=now)], tmp_path)
     assert freshness.stale(tmp_path, "recorded") == freshness.stale(tmp_path, "live") == []
-    rows.write([replace(ROW, code="0" * 12), replace(ROW, evidence="live")], tmp_path)
+    write([replace(ROW, code="0" * 12), LIVE], tmp_path)
     (recorded,), (live_one,) = (freshness.stale(tmp_path, kind) for kind in ("recorded", "live"))
     assert recorded.startswith("hrnet_w32.json: other code made its rows of loss; ")
-    assert recorded.endswith(" python -m reproduce.align --only hrnet_w32")
+    assert recorded.endswith(" python -m reproduce.align --renew --only hrnet_w32")
     assert live_one.endswith(
         "--only hrnet_w32 --reference DIR --torch_python PATH, DIR being a clone of a/b"
     )
 
 
-def test_a_digest_is_of_code_alone() -> None:
-    code = 'def f(x: int) -> int:\n    """One."""\n    return x + 1\n'
-    again = "# Two.\ndef f(\n    x: int,\n) -> int:\n    return (x + 1)  # three\n"
-    assert freshness.tree(code) == freshness.tree(again)
-    assert freshness.tree(code) != freshness.tree(code.replace("1", "2"))
-    assert freshness.digest("hrnet_w32", "forward") != freshness.digest("hrnet_w48", "forward")
-    assert freshness.digest("hrnet_w32", "forward") != freshness.digest("hrnet_w32", "loss")
+def ran_while(make: Callable[[], list]) -> set[tuple[Path, int]]:
+    """File and first line of every function that is called meanwhile, in any thread."""
+    ran: set[tuple[str, int]] = set()
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_name != "<module>":
+            ran.add((code.co_filename, code.co_firstlineno))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        assert make()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return {(Path(file), line) for file, line in ran}
+
+
+def judged_lines(name: str, step: str) -> dict[Path, set[int]]:
+    """Where stands what the digest has, and what it leaves out on purpose."""
+    lines = freshness.OURS.lines(freshness.reached(name, step))
+    for left_out in freshness.WITHOUT:
+        path = ROOT / left_out.replace(".", "/")
+        for file in (path.with_suffix(".py"), *path.rglob("*.py")):
+            lines[file] = set(range(10_000))
+    return lines
+
+
+def assert_digest_is_of_what_runs(name: str, step: str, make: Callable[[], list]) -> None:
+    """No function of ours is called, while rows are made, whose definition is not in it."""
+    tiny_network()
+    lines = judged_lines(name, step)
+    ours = {place for place in ran_while(make) if ROOT / "paddle_pose" in place[0].parents}
+    assert ours
+    assert {(file, line) for file, line in ours if line not in lines.get(file, ())} == set()
 
 
 @pytest.mark.parametrize(
     ("name", "step", "make"),
     [
         ("pose_resnet50", "forward", lambda: forward.rows("pose_resnet50", "float32")),
-        ("newell_hg2", "backward", lambda: tiny_answers(*tiny_network(), "float32")),
+        ("newell_hg2", "optimiser", lambda: [tiny_answers(*tiny_network(), "float32")]),
         ("hrnet_w32", "learning rate", lambda: rates.rows("hrnet_w32")),
         ("mpii", "data", lambda: pipeline.matrix_rows("mpii")),
-        ("coco", "decode", lambda: decoding.decode_rows("coco", None)),
         ("coco", "data", lambda: decoding.target_rows("coco", None)),
+        ("coco", "decode", lambda: decoding.decode_rows("coco", None)),
     ],
 )
 def test_a_digest_is_of_all_code_that_runs(name: str, step: str, make: Callable) -> None:
-    """No function of another file of ours is called while rows are made."""
-    ran: set[str] = set()
+    assert_digest_is_of_what_runs(name, step, make)
 
-    def note(frame: FrameType, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_name != "<module>":
-            ran.add(frame.f_code.co_filename)
 
-    tiny_network()
-    sys.setprofile(note)
-    try:
-        assert make()
-    finally:
-        sys.setprofile(None)
-    inside = {Path(file).relative_to(ROOT).as_posix() for file in ran if str(ROOT) in file}
-    ours = {file for file in inside if file.startswith("paddle_pose/")}
-    # A recipe's numbers are in the digest, however they were read.
-    ours = {f for f in ours if not f.startswith(("paddle_pose/configs/", "paddle_pose/recipes/"))}
-    assert ours - {"paddle_pose/models/build.py"} <= freshness.files(name, step) | {
-        *freshness.MOVES_NOTHING
-    }
+@pytest.mark.parametrize(
+    ("name", "step", "make"),
+    [
+        ("mpii", "data", lambda shared: pipeline.crop_rows("mpii", shared)),
+        ("mpii", "data", lambda shared: pipeline.people_rows("mpii", shared)),
+        ("coco", "data", lambda shared: pipeline.crop_rows("coco", shared)),
+        ("coco", "data", lambda shared: pipeline.people_rows("coco", shared)),
+        ("coco", "data", lambda shared: pipeline.half_body_rows(shared)),
+        ("mpii", "decode", lambda shared: decoding.decode_rows("mpii", shared)),
+        ("mpii", "metric", scores.pckh_rows),
+        ("coco", "metric", scores.oks_rows),
+        ("coco", "metric", scores.ap_rows),
+    ],
+)
+def test_a_digest_is_of_all_code_that_runs_on_the_larger_records(
+    name: str, step: str, make: Callable, reference_data: Path
+) -> None:
+    assert_digest_is_of_what_runs(name, step, lambda: make(reference_data))
 
 
 def test_check_names_what_is_missing_and_what_is_off(tmp_path: Path) -> None:
-    rows.write([replace(ROW, difference=1.0)], tmp_path)
+    write([replace(ROW, difference=1.0)], tmp_path)
     problems = align.check(tmp_path)
     assert "hrnet_w32.json: no row of step 'forward'" in problems
     assert "mpii.json: no row of step 'metric'" in problems
@@ -182,6 +246,26 @@ def test_one_swapped_weight_name_fails(monkeypatch, capsys, tmp_path: Path) -> N
     printed = capsys.readouterr().out
     assert "  NO  " in printed
     assert not list(tmp_path.iterdir())  # --quick writes nothing
+
+
+def test_a_run_is_a_check_until_it_is_asked_to_renew(monkeypatch, capsys, tmp_path: Path) -> None:
+    """What the repository's own records can show of MPII."""
+    monkeypatch.setattr("reproduce.aligning.networks.reference_data", lambda: None)
+    arguments = ["--only", "mpii", "--output", str(tmp_path)]
+    assert align.main(arguments) == 1
+    assert "targets of joints at and over the borders" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert align.main([*arguments, "--renew"]) == 0
+    file = tmp_path / "mpii.json"
+    renewed = file.read_text("utf-8")
+    assert align.main(arguments) == 0
+    assert "=> as recorded" in capsys.readouterr().out
+    first, *others = rows.read(file)
+    rows.write({file: [replace(first, code="0" * 12), *others]})
+    assert align.main(arguments) == 1
+    assert "mpii.json: other code made its rows of data\n" in capsys.readouterr().out
+    assert align.main([*arguments, "--renew"]) == 0
+    assert file.read_text("utf-8") == renewed
 
 
 def test_unknown_network_and_no_clone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from paddle_pose import configs
 from paddle_pose.errors import UserError
 from paddle_pose.recipes import recipe as recipes
-from paddle_pose.settings import Benchmark
+from paddle_pose.settings import Benchmark, OksProtocol
 from reproduce import published
 from reproduce.published import NOT_STATED, Protocol, comparable, differences, protocol_of
 
@@ -252,27 +252,40 @@ BENCHMARK_CHANGES = {
     "shift_heatmap": (True, False),
     "test_scales": ((1.0,), (0.5,), (0.9, 1.0, 1.1)),
     "decoder": ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark"),
+}
+METRIC_CHANGES = {
     "oks_nms": (0.0, 0.5, 0.9),
     "rescore": (True, False),
     "box_threshold": (0.0, 0.3),
 }
-UNRELATED = {"name", "published", "source", "thresholds"}  # what is printed, not what is measured
+UNRELATED = {"name", "published", "source", "metric"}  # what is printed, not what is measured
 ONLY_BESIDE = {"soft_oks_nms": ("oks_nms", (True, False)), "rescore_threshold": ("rescore", (0.1,))}
 
 
 def test_every_key_of_a_benchmark_keeps_numbers_apart():
     keys = {field.name for field in dataclasses.fields(Benchmark)}
-    assert keys == BENCHMARK_CHANGES.keys() | ONLY_BESIDE.keys() | UNRELATED
+    assert keys == BENCHMARK_CHANGES.keys() | UNRELATED
     for row in {row.id: row for row in RUNNABLE}.values():
         benchmark = configs.load(row.recipe).benchmark(row.benchmark)
         for key, values in BENCHMARK_CHANGES.items():
             for value in values:
                 same = value == getattr(benchmark, key)
                 assert comparable(measured(row, **{key: value}), row) == same, (row.id, key, value)
+        rules = benchmark.metric
+        if not isinstance(rules, OksProtocol):
+            continue
+        wanted = METRIC_CHANGES.keys() | ONLY_BESIDE.keys()
+        assert {field.name for field in dataclasses.fields(OksProtocol)} == wanted
+        for key, values in METRIC_CHANGES.items():
+            for value in values:
+                changed = dataclasses.replace(rules, **{key: value})
+                same = value == getattr(rules, key)
+                assert comparable(measured(row, metric=changed), row) == same, (row.id, key, value)
         for key, (only_with, values) in ONLY_BESIDE.items():
             for value in values:
-                same = value == getattr(benchmark, key) or not getattr(benchmark, only_with)
-                assert comparable(measured(row, **{key: value}), row) == same, (row.id, key, value)
+                changed = dataclasses.replace(rules, **{key: value})
+                same = value == getattr(rules, key) or not getattr(rules, only_with)
+                assert comparable(measured(row, metric=changed), row) == same, (row.id, key, value)
 
 
 def test_another_mean_other_joints_or_another_detector_do_not_compare():

@@ -22,14 +22,17 @@ runtime.import_paddle()
 
 import paddle  # noqa: E402
 
-from paddle_pose.data import mpii  # noqa: E402
+from paddle_pose.codecs.heatmap import HeatmapCodec  # noqa: E402
+from paddle_pose.commands import predicting  # noqa: E402
 from paddle_pose.data.loader import Batch  # noqa: E402
-from paddle_pose.inference import top_down as inference  # noqa: E402
+from paddle_pose.evaluation import evaluator_for  # noqa: E402
+from paddle_pose.evaluation.evaluator import DataFiles  # noqa: E402
 from paddle_pose.models.architectures import NewellHourglass  # noqa: E402
 from paddle_pose.models.build import build  # noqa: E402
+from paddle_pose.poses.poses import Place  # noqa: E402
+from paddle_pose.recipes.recipe import Recipe  # noqa: E402
 from paddle_pose.settings import (  # noqa: E402
     Benchmark,
-    CodecSettings,
     DataSettings,
     TrainSettings,
 )
@@ -63,7 +66,9 @@ def batch(step: int, of_all: int) -> Batch:
     mine = parallel.part(list(range(people)))
     images, targets, weights = (paddle.to_tensor(column[mine]) for column in columns)
     unused = np.zeros((len(mine), 2))
-    return Batch(0, step, images, targets, weights, unused, unused, np.array(mine))
+    rows = np.array(mine)
+    place = Place(unused, unused, rows, rows, unused[:, None], unused)
+    return Batch(0, step, images, {"heatmaps": targets, "weights": weights}, place)
 
 
 def trained(settings: TrainSettings, *, people: int, frozen: bool) -> dict[str, np.ndarray]:
@@ -82,7 +87,10 @@ def trained(settings: TrainSettings, *, people: int, frozen: bool) -> dict[str, 
         steps_per_epoch=STEPS,
         hooks=training.Hooks(
             log=lambda log: lines.append((log.loss, log.pckh)),
-            train_score=lambda batch, maps: (int((batch.index % 3 == 0).sum()), len(batch.index)),
+            train_score=lambda batch, outputs: (
+                int((batch.place.row % 3 == 0).sum()),
+                len(batch.place.row),
+            ),
         ),
     )
     arrays = {name: value.numpy() for name, value in network.state_dict().items()}
@@ -95,17 +103,12 @@ def trained(settings: TrainSettings, *, people: int, frozen: bool) -> dict[str, 
 def predicted(root: Path) -> np.ndarray:
     """(8, 16, 3) key points of a drawn network; batches of 3, so ranks have 5 and 3 people."""
     paddle.seed(SEED)
-    network, table = build(NETWORK), mpii.load(root, "valid")
-    keypoints = inference.predict(
-        network,
-        table.select(parallel.rows(len(table), 3)),
-        DataSettings(image_size_wh=(64, 64)),
-        CodecSettings(),
-        Benchmark("mpii"),
-        batch_size=3,
-        num_workers=0,
+    recipe = Recipe(
+        "x", model=NETWORK, data=DataSettings(image_size_wh=(64, 64)), codec=HeatmapCodec()
     )
-    return parallel.gather(keypoints, len(table), 3)
+    evaluator = evaluator_for(recipe, Benchmark("mpii"), DataFiles(root))
+    how = predicting.Computing(batch_size=3, num_workers=0)
+    return predicting.poses_of(build(NETWORK), recipe, evaluator, how).keypoints
 
 
 def main() -> None:

@@ -8,6 +8,8 @@ import sys
 import pytest
 from places import ROOT
 
+from paddle_pose.errors import UserError
+from paddle_pose.system import runtime
 from paddle_pose.system.runtime import cpu_facts, settings_for, thread_count
 
 
@@ -53,3 +55,9 @@ def test_environment_wins_and_paddle_says_nothing():
     )
     assert done.stdout.strip() == "3"
     assert "WISELY" not in done.stderr
+
+
+def test_a_lacking_paddle_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paddle", None)
+    with pytest.raises(UserError, match="Paddle is not installed: pip install paddlepaddle"):
+        runtime.import_paddle()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import paddle
@@ -13,12 +13,14 @@ from paddle_pose import configs
 from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import NewellHourglass
+from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
+from paddle_pose.models.inputs import ImageNormalizer
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.system import launching
 from paddle_pose.training import loop as training
-from paddle_pose.training import precision
+from paddle_pose.training import losses, precision
 from paddle_pose.training.ema import decay_at
 from paddle_pose.training.schedules import learning_rate
 from paddle_pose.weights import checkpoint
@@ -31,9 +33,8 @@ def batch(step: int) -> Batch:
     rng = np.random.default_rng(step)
     images = rng.integers(0, 256, (2, 64, 64, 3), np.uint8)
     targets, weights = rng.random((2, 16, 16, 16), np.float32), np.ones((2, 16), np.float32)
-    unused = np.zeros((2, 2))
     tensors = [paddle.to_tensor(array) for array in (images, targets, weights)]
-    return Batch(0, step, *tensors, unused, unused, np.arange(2))
+    return Batch(0, step, tensors[0], {"heatmaps": tensors[1], "weights": tensors[2]}, None)
 
 
 def make_trainer(settings: TrainSettings) -> training.Trainer:
@@ -144,6 +145,94 @@ def test_path_of_mixed_precision_is_whole(level):
     mixed.precision.set_state(mixed.precision.state())
 
 
+class Fields(NamedTuple):
+    """The outputs of some other network."""
+
+    pafs_BLHW: paddle.Tensor
+    offsets_BJ: paddle.Tensor
+    unused_B: None = None
+
+
+class Other(PoseNetwork):
+    """Two kinds of outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = paddle.nn.Linear(3, 5)
+
+    def forward(self, images_BCHW):
+        made = self.layer(images_BCHW.mean([2, 3]))
+        return [Fields(made[:, :3, None, None], made[:, 3:])]
+
+
+def other_loss(outputs, targets):
+    """Two parts, by names of their own."""
+    (output,) = outputs
+    return {
+        "pafs": (output.pafs_BLHW - targets["pafs"]).square().mean(),
+        "offsets": 0.1 * (output.offsets_BJ - targets["offsets"]).abs().mean(),
+    }
+
+
+@pytest.mark.parametrize("passes", [1, 2])
+def test_another_way_of_estimating_trains_by_its_own_names(passes, monkeypatch):
+    """Targets, outputs and parts of the loss have any names; the parts stand in the log line."""
+    monkeypatch.setitem(losses.LOSSES, "other", other_loss)
+    settings = TrainSettings(
+        batch_size=2, loss="other", accumulate_steps=passes, epochs=1, log_every=2
+    )
+    trainer = make_other(settings)
+    targets = {"pafs": paddle.ones([2, 3, 1, 1]), "offsets": paddle.zeros([2, 2])}
+    seen, logs = [], []
+    expected = other_loss(
+        trainer.network(ImageNormalizer(DataSettings())(batch(0).images)), targets
+    )
+    training.fit(
+        trainer,
+        (replace(batch(step), targets=targets) for step in range(2)),
+        people=4,
+        steps_per_epoch=2,
+        hooks=training.Hooks(
+            log=logs.append, train_score=lambda _, outputs: seen.append(outputs) or (1, 4)
+        ),
+    )
+    (log,), (outputs,) = logs, seen
+    assert {name: array.shape for name, array in outputs.items()} == {
+        "pafs": (2, 3, 1, 1),
+        "offsets": (2, 2),
+    }
+    assert list(log.losses) == ["pafs", "offsets"]
+    assert log.loss == log.losses["pafs"] + log.losses["offsets"]
+    first, _ = make_other(settings).step(replace(batch(0), targets=targets), 1e-3)
+    for name, part in expected.items():  # the mean of two means: a few float32 roundings
+        assert float(first[name]) == pytest.approx(float(part), rel=1e-6)
+    pafs, offsets = (f"{name}: {value:.6f}" for name, value in log.losses.items())
+    assert f"loss: {log.loss:.6f}, {pafs}, {offsets}, lr: 1.000e-03, " in log.line()
+    assert log.line().endswith("train PCKh@0.5: 25.00")
+
+
+def make_other(settings: TrainSettings) -> training.Trainer:
+    paddle.seed(1)
+    return training.Trainer(Other(), settings, DataSettings())
+
+
+def test_a_part_that_is_not_finite_is_named(monkeypatch):
+    monkeypatch.setitem(
+        losses.LOSSES, "other", lambda o, t: {**other_loss(o, t), "bad": paddle.log(t["bad"])}
+    )
+    targets = {name: paddle.ones([]) for name in ("pafs", "offsets", "bad")}
+    trainer = make_other(TrainSettings(batch_size=2, loss="other", epochs=1))
+    targets["bad"] = paddle.zeros([])
+    with pytest.raises(UserError, match=r"loss is -inf \(pafs .*, bad -inf\) at epoch 1, step 1"):
+        training.fit(
+            trainer,
+            iter([replace(batch(0), targets=targets)]),
+            people=2,
+            steps_per_epoch=1,
+            hooks=training.Hooks(),
+        )
+
+
 def test_rate_is_scaled_only_when_asked():
     settings = TrainSettings(learning_rate=1e-3, batch_size=64, base_batch_size=16)
     assert learning_rate(settings, 0, 10) == 1e-3
@@ -162,7 +251,7 @@ def test_recipes_from_before_the_options_still_load(tmp_path):
 
 def words(**given: str | int) -> list[str]:
     usual = {"gpus": None, "master": None, "nnodes": None, "device": "auto"}
-    return launching.launcher_words(argparse.Namespace(**{**usual, **given}))
+    return launching.launcher_words(**{**usual, **given})
 
 
 def test_launcher_starts_one_process_per_gpu(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
+from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import StageOutput
 from paddle_pose.training.losses import cell_cross_entropy, heatmap_mse, joints_mse
 
@@ -15,6 +16,11 @@ EXACT = 1e-14
 
 def tensor(values) -> paddle.Tensor:
     return paddle.to_tensor(np.asarray(values, np.float64))
+
+
+def given(heatmaps, weights=None) -> dict[str, paddle.Tensor]:
+    named = {"heatmaps": tensor(heatmaps)}
+    return named if weights is None else {**named, "weights": tensor(weights)}
 
 
 @pytest.fixture
@@ -33,9 +39,16 @@ def test_one_wrong_pixel():
     prediction[0, 1, 0, 0] = 4.0
     outputs = [StageOutput(tensor(prediction))]
     # One error of 4 among 8 values: 16/8 = 2, and half of it.
-    assert float(heatmap_mse(outputs, tensor(target))) == 2.0
-    assert float(joints_mse(outputs, tensor(target), tensor([[1.0, 1.0]]))) == 1.0
-    assert float(joints_mse(outputs, tensor(target), tensor([[1.0, 0.0]]))) == 0.0
+    assert float(heatmap_mse(outputs, given(target))["heatmaps"]) == 2.0
+    assert float(joints_mse(outputs, given(target, [[1.0, 1.0]]))["heatmaps"]) == 1.0
+    assert float(joints_mse(outputs, given(target, [[1.0, 0.0]]))["heatmaps"]) == 0.0
+
+
+def test_maps_of_another_size_name_the_stride(example):
+    _, outputs, targets, weights = example
+    for loss in (joints_mse, heatmap_mse, cell_cross_entropy):
+        with pytest.raises(UserError, match=r"codec.stride: .* 3 maps of 5×4 .* are 3 of 5×2"):
+            loss(outputs, given(targets[:, :, :2], weights))
 
 
 def test_joints_mse_joint_by_joint(example):
@@ -48,22 +61,22 @@ def test_joints_mse_joint_by_joint(example):
                 for person in range(2)
             ]
             expected += 0.5 * np.mean(squares) / 3
-    loss = joints_mse(outputs, tensor(targets), tensor(weights))
+    loss = joints_mse(outputs, given(targets, weights))["heatmaps"]
     assert float(loss) == pytest.approx(expected, rel=EXACT)
     assert loss.shape == []
 
 
 def test_weights_of_one_change_nothing(example):
     _, outputs, targets, weights = example
-    weighted = joints_mse(outputs, tensor(targets), tensor(np.ones_like(weights)))
-    assert float(weighted) == float(joints_mse(outputs, tensor(targets)))
+    weighted = joints_mse(outputs, given(targets, np.ones_like(weights)))["heatmaps"]
+    assert float(weighted) == float(joints_mse(outputs, given(targets))["heatmaps"])
 
 
 def test_a_missing_joint_gives_no_gradient(example):
     _, outputs, targets, weights = example
     heatmaps = outputs[0].heatmaps_BJHW
     heatmaps.stop_gradient = False
-    joints_mse(outputs, tensor(targets), tensor(weights)).backward()
+    joints_mse(outputs, given(targets, weights))["heatmaps"].backward()
     gradient = heatmaps.grad.numpy()
     assert (gradient[weights == 0] == 0).all()
     # Half the mean of (w·e)² over 120 values has the gradient w²·e/120.
@@ -75,27 +88,31 @@ def test_a_missing_joint_gives_no_gradient(example):
 def test_heatmap_mse_averages_the_stacks(example):
     stacks, outputs, targets, _ = example
     expected = np.mean([np.mean((stack - targets) ** 2) for stack in stacks])
-    assert float(heatmap_mse(outputs, tensor(targets))) == pytest.approx(expected, rel=EXACT)
+    assert float(heatmap_mse(outputs, given(targets))["heatmaps"]) == pytest.approx(
+        expected, rel=EXACT
+    )
 
 
 def test_the_two_losses_differ_by_half_and_by_the_stacks(example):
     _, outputs, targets, _ = example
-    summed, averaged = joints_mse(outputs, tensor(targets)), heatmap_mse(outputs, tensor(targets))
+    summed, averaged = (
+        loss(outputs, given(targets))["heatmaps"] for loss in (joints_mse, heatmap_mse)
+    )
     assert float(summed) == pytest.approx(0.5 * len(outputs) * float(averaged), rel=EXACT)
 
 
 def test_cell_cross_entropy_by_hand():
     """Two cells, certain target: log(1 + e^-1) of logits 1 and 0; missing joints do not count."""
     logits = StageOutput(tensor(np.array([[[[1.0, 0.0]], [[5.0, 0.0]]]])))
-    targets = tensor(np.array([[[[2.0, 0.0]], [[0.0, 1.0]]]]))
-    loss = cell_cross_entropy([logits], targets, tensor(np.array([[1.0, 0.0]])))
+    targets = np.array([[[[2.0, 0.0]], [[0.0, 1.0]]]])
+    loss = cell_cross_entropy([logits], given(targets, np.array([[1.0, 0.0]])))["heatmaps"]
     assert float(loss) == pytest.approx(np.log1p(np.exp(-1.0)), rel=EXACT)
-    twice = cell_cross_entropy([logits, logits], targets, tensor(np.array([[1.0, 0.0]])))
+    twice = cell_cross_entropy([logits, logits], given(targets, np.array([[1.0, 0.0]])))["heatmaps"]
     assert float(twice) == pytest.approx(2 * float(loss), rel=EXACT)
 
 
 def test_cell_cross_entropy_leaves_out_empty_targets():
     logits = StageOutput(tensor(np.array([[[[1.0, 0.0]], [[5.0, 0.0]]]])))
-    targets = tensor(np.array([[[[2.0, 0.0]], [[0.0, 0.0]]]]))
-    loss = cell_cross_entropy([logits], targets, tensor(np.array([[1.0, 1.0]])))
+    targets = np.array([[[[2.0, 0.0]], [[0.0, 0.0]]]])
+    loss = cell_cross_entropy([logits], given(targets, np.array([[1.0, 1.0]])))["heatmaps"]
     assert float(loss) == pytest.approx(np.log1p(np.exp(-1.0)), rel=EXACT)

@@ -11,7 +11,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.build import build
 from paddle_pose.settings import TrainSettings
-from paddle_pose.training.loop import make_optimizer
+from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.weights import checkpoint
 
 SMALL = NewellHourglass(stacks=1, features=8, depth=1, stem=4)

@@ -6,17 +6,21 @@ import numpy as np
 import paddle
 import pytest
 
+from paddle_pose.codecs import heatmap
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data import mpii
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError
-from paddle_pose.inference import top_down as inference
+from paddle_pose.inference import predict as inference
+from paddle_pose.inference.engine import make_forward
 from paddle_pose.models.blocks import PoseNetwork, StageOutput
 from paddle_pose.models.inputs import ImageNormalizer
-from paddle_pose.models.outputs import heatmaps_from
-from paddle_pose.settings import Benchmark, CodecSettings, DataSettings
+from paddle_pose.poses.poses import Poses
+from paddle_pose.settings import Benchmark, DataSettings
+from paddle_pose.skeletons import MPII16
 
 DATA = DataSettings(image_size_wh=(64, 64), rgb_mean=(0, 0, 0), rgb_std=(1, 1, 1))
-CODEC = CodecSettings(sigma_px=1.0)
+CODEC = HeatmapCodec(sigma_px=1.0)
 
 
 class Brightest(PoseNetwork):
@@ -32,7 +36,7 @@ class Oracle(PoseNetwork):
 
     def __init__(self, crops: PersonCrops):
         super().__init__()
-        self.maps = np.stack([crops[i].targets_JHW for i in range(len(crops))])
+        self.maps = np.stack([crops[i].targets["heatmaps"] for i in range(len(crops))])
         self.next = 0
 
     def forward(self, images_BCHW):
@@ -43,9 +47,17 @@ class Oracle(PoseNetwork):
 
 
 def predict(network, table, benchmark, workers=0):
-    return inference.predict(
-        network, table, DATA, CODEC, benchmark, batch_size=3, num_workers=workers
+    """(N, 16, 3) key points."""
+    forward = make_forward(network, DATA, flip_test=benchmark.flip_test, engine="eager")
+    views = [
+        PersonCrops(table, DATA, CODEC, with_targets=False, view_scale=scale)
+        for scale in benchmark.test_scales
+    ]
+    order = MPII16.flip_order
+    parts = inference.predict(
+        forward, views, CODEC, benchmark, order, batch_size=3, num_workers=workers
     )
+    return Poses.joined(parts).keypoints
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +94,25 @@ def test_workers_and_batches_change_nothing(table):
     )
 
 
-@pytest.mark.parametrize("engine", ["eager", "onednn"])
-def test_a_rank_without_people_predicts_nothing(table, engine):
-    nobody = table.select(np.empty(0, np.int64))
-    found = inference.predict(
-        None, nobody, DATA, CODEC, Benchmark(name="x"), batch_size=3, num_workers=2, engine=engine
+def test_poses_know_their_rows_and_boxes(table):
+    some = table.select(np.array([5, 2]))
+    forward = make_forward(Brightest(), DATA, flip_test=False, engine="eager")
+    (poses,) = inference.predict(
+        forward,
+        [PersonCrops(some, DATA, CODEC, with_targets=False)],
+        CODEC,
+        Benchmark(name="x", flip_test=False),
+        MPII16.flip_order,
+        batch_size=3,
+        num_workers=0,
     )
-    assert found.shape == (0, 16, 3)
+    assert poses.rows.tolist() == [5, 2]
+    np.testing.assert_array_equal(poses.image_ids, table.image_ids[some.image_index])
+    size = some.scale_wh * 200
+    np.testing.assert_allclose(poses.boxes_xywh[:, 2:], size, rtol=1e-15)
+    np.testing.assert_allclose(
+        poses.boxes_xywh[:, :2] + size / 2, some.center_xy, rtol=0, atol=1e-12
+    )  # one rounding of numbers below 1,000: 2^-43
 
 
 def test_normalizer_equals_its_formula():
@@ -104,23 +128,11 @@ def test_normalizer_equals_its_formula():
     np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
-def test_logits_of_a_gaussian_give_the_gaussian():
-    cells = np.arange(16)
-    squares = (cells[:, None] - 8) ** 2 + (cells[None] - 7) ** 2
-    gaussian = np.exp(-squares / 2.0)
-    logits = paddle.to_tensor((-squares / 2.0 + 3.0)[None, None].astype(np.float32))
-    maps = heatmaps_from(logits, CodecSettings(sigma_px=1.0, maps="logits")).numpy()[0, 0]
-    # The sum of a Gaussian of σ = 1 over whole cells is 2π to 1e-8; float32 does the rest.
-    np.testing.assert_allclose(maps, gaussian, atol=1e-6)
-    unchanged = heatmaps_from(logits, CodecSettings(maps="heatmaps"))
-    assert unchanged is logits
-
-
 def test_scaled_maps_come_back_to_their_place():
     """A bump in a crop 1.25 times as large lies 1.25 times as far out in the plain one."""
     cells = np.arange(32)
     bump = np.exp(-((cells[:, None] - 20) ** 2 + (cells[None] - 12) ** 2) / 8.0)
-    moved = inference.rescale_maps(bump[None, None].astype(np.float32), 1.25)[0, 0]
+    moved = heatmap.rescale_maps(bump[None, None].astype(np.float32), 1.25)[0, 0]
     total = moved.sum()
     x, y = (moved.sum(0) * cells).sum() / total, (moved.sum(1) * cells).sum() / total
     # Bilinear resampling keeps the mean of a smooth bump to a few hundredths of a cell.

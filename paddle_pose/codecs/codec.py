@@ -1,0 +1,26 @@
+"""What every codec can do; a recipe may hold any object that does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from paddle_pose.codecs.views import View
+from paddle_pose.poses.poses import Place, Poses
+from paddle_pose.settings import Benchmark
+
+
+class Codec(Protocol):
+    """Both directions between joints and what a network puts out."""
+
+    def encode(
+        self, joints_xy: np.ndarray, visible: np.ndarray, image_size_wh: tuple[int, int]
+    ) -> dict[str, np.ndarray]:
+        """Joints (J, 2) in input pixels, and (J,) which count -> named targets of one input."""
+
+    def decode(
+        self, views: Sequence[View], place: Place, benchmark: Benchmark, flip_order: np.ndarray
+    ) -> Poses:
+        """Outputs for B inputs under each view -> poses in image pixels."""

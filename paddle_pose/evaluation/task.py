@@ -1,0 +1,100 @@
+"""What a run learns and how it is judged: the samples it trains on, and its evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from paddle_pose.data import coco, mpii
+from paddle_pose.data.records import PersonTable
+from paddle_pose.data.samples import Samples
+from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.evaluation import evaluator_for, validation_benchmark
+from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
+from paddle_pose.evaluation.mpii import refuse_files
+from paddle_pose.evaluation.training_score import TrainingPckh
+from paddle_pose.files import sha256
+from paddle_pose.models.architectures import with_joints
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.skeletons import skeleton_named
+
+if TYPE_CHECKING:
+    from paddle_pose.data.loader import Batch
+
+TrainScore = Callable[["Batch", dict[str, np.ndarray]], tuple[int, int]]
+
+
+def no_score(batch: Batch, outputs: dict[str, np.ndarray]) -> tuple[int, int]:
+    """For data without head sizes: no joint is scored while training."""
+    return 0, 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt, and how it is judged.
+
+    Attributes:
+        samples: training samples by (epoch, index); see ``data.top_down``.
+        evaluator: validation, while training as in ``val.py``.
+        train_score: hits and scored joints of a batch, from the final outputs.
+        facts: about ``train`` and ``valid``, for the record; a resumed run must find them again.
+    """
+
+    samples: Samples
+    evaluator: Evaluator
+    train_score: TrainScore = no_score
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tuple[Task, Recipe]:
+    """The task of a recipe's data set, and the recipe with as many outputs as that has joints.
+
+    Raises:
+        UserError: an unknown data set, or files that cannot be used.
+    """
+    table = _training_people(recipe, training)
+    recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton_named(table.skeleton))))
+    evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
+    samples = PersonCrops(
+        table,
+        recipe.data,
+        recipe.codec,
+        augment=recipe.augment_by_epoch(),
+        seed=recipe.seed,
+    )
+    score = no_score
+    if np.isfinite(table.head_size_px).any():
+        score = TrainingPckh(table, recipe.codec, evaluator.benchmark)
+    facts = {
+        "train": _facts(table, table.files),
+        "valid": _facts(evaluator.table, evaluator.files),
+    }
+    return Task(samples, evaluator, score, facts), recipe
+
+
+def _training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
+    """The first ``data.limit`` people to train on, all with their images."""
+    if recipe.data.dataset == "mpii":
+        refuse_files(files)
+        table = mpii.load(files.root, recipe.data.train_split).head(recipe.data.limit)
+        mpii.describe(table)
+    else:
+        table = coco.load(
+            files.root,
+            recipe.data.train_split,
+            image_size_wh=recipe.data.image_size_wh,
+            skeleton_name=recipe.data.skeleton,
+            annotations=files.annotations,
+        ).head(recipe.data.limit)
+        coco.describe(table)
+    mpii.require_images(table)
+    return table
+
+
+def _facts(table: PersonTable, files: Sequence[Path]) -> dict[str, Any]:
+    """How many people, and the digest of each file that they and their truth came from."""
+    return {"people": len(table), "files": {file.name: sha256(file) for file in files}}

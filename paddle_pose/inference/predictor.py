@@ -1,0 +1,166 @@
+"""Poses on one's own photos: the library object behind the commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_pose.codecs.views import View
+from paddle_pose.configs import load
+from paddle_pose.data.augment import crop_image
+from paddle_pose.data.coco_category import FROM_FILE
+from paddle_pose.data.images import read_rgb
+from paddle_pose.errors import UserError
+from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.inference import engine as engines
+from paddle_pose.inference.predict import require_scales
+from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.build import build
+from paddle_pose.poses.poses import Place, Poses
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.skeletons import Skeleton, skeleton_named
+from paddle_pose.weights import checkpoint
+
+
+class PosePredictor:
+    """A network that is ready: ``predictor(image, boxes)`` gives poses.
+
+    Attributes:
+        recipe: what the network was trained by.
+        benchmark: flip test, scales and decoder.
+        skeleton: the joints of its poses.
+    """
+
+    def __init__(
+        self,
+        network: PoseNetwork,
+        recipe: Recipe,
+        *,
+        benchmark: str | None = None,
+        engine: str = "eager",
+        precision: str = "float32",
+        batch_size: int = engines.PEOPLE_AT_A_TIME,
+        skeleton: Skeleton | None = None,
+    ) -> None:
+        """Prepare a network.
+
+        Args:
+            network: of the recipe, with its weights.
+            recipe: says how a box becomes a crop and maps become joints.
+            benchmark: one of the recipe's protocols; its first by default.
+            engine: ``auto``, ``eager`` or ``onednn`` (which takes seconds to compile).
+            precision: ``float32`` or ``bfloat16``.
+            batch_size: boxes at a time.
+            skeleton: the joints, where the recipe takes them from an annotation file
+                (``data.coco.skeleton_of`` reads them); else the recipe names them.
+
+        Raises:
+            UserError: what is asked for is not to be had here.
+        """
+        self.recipe, self.benchmark = recipe, recipe.benchmark(benchmark)
+        if batch_size < 1:
+            raise UserError(f"batch_size {batch_size}: must be at least 1")
+        if skeleton is None and recipe.data.skeleton == FROM_FILE:
+            raise UserError("data.skeleton: the recipe has it from a file; give skeleton=")
+        self.skeleton = skeleton or skeleton_named(recipe.data.skeleton)
+        require_scales(self.benchmark)
+        self._batch_size = batch_size
+        self._forward = engines.make_forward(
+            network,
+            recipe.data,
+            flip_test=self.benchmark.flip_test,
+            engine=engines.choose(engine, precision, people=batch_size),
+            precision=precision,
+            batch_size=batch_size,
+        )
+
+    @classmethod
+    def from_weights(
+        cls, weights: str | Path, recipe: str | Recipe | None = None, **options: Any
+    ) -> PosePredictor:
+        """A predictor from a weights file.
+
+        Args:
+            weights: ``.pdparams`` or ``.safetensors``.
+            recipe: a recipe, ``family:name`` or a ``.yaml`` file; by default the ``recipe.yaml``
+                of the run folder that the weights lie in.
+            options: as of the class.
+
+        Raises:
+            UserError: no such file, no recipe, or weights of another network.
+        """
+        weights = Path(weights)
+        if recipe is None:
+            beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
+            found = next((str(file) for file in beside if file.is_file()), None)
+            if found is None:
+                raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe")
+            recipe = found
+        if not isinstance(recipe, Recipe):
+            recipe = load(recipe)
+        network = build(recipe.model)
+        checkpoint.load_weights(network, weights)
+        return cls(network, recipe, **options)
+
+    def __call__(
+        self, image: str | Path | np.ndarray, boxes: Sequence[Sequence[float]] | None = None
+    ) -> Poses:
+        """Poses of the people in some boxes.
+
+        Args:
+            image: a file, which is turned upright as its EXIF data says, or (H, W, 3) uint8 RGB.
+            boxes: left, top, width, height of each person in image pixels; by default one person
+                who fills the image.
+
+        Returns:
+            One pose a box, in the order of the boxes; ``image_ids`` are 0, ``rows`` the box.
+
+        Raises:
+            UserError: an image that cannot be read, or a box that is none.
+        """
+        pixels = image if isinstance(image, np.ndarray) else read_rgb(Path(image), apply_exif=True)
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+            raise UserError(
+                f"image: expected (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}"
+            )
+        height, width = pixels.shape[:2]
+        try:
+            given = np.array([[0, 0, width, height]] if boxes is None else boxes, np.float64)
+        except (TypeError, ValueError):  # of different lengths, or no numbers
+            given = np.zeros((1, 0))
+        if not len(given):
+            return Poses.none(len(self.skeleton))
+        usable = given.ndim == 2 and given.shape[1] == 4 and np.isfinite(given).all()
+        if not usable or (given[:, 2:] <= 0).any():
+            raise UserError(f"boxes: expected rows of left, top, width, height, got {boxes!r}")
+        parts = np.split(
+            np.arange(len(given)), np.arange(self._batch_size, len(given), self._batch_size)
+        )
+        return Poses.joined([self._poses(pixels, given[part], part) for part in parts])
+
+    def _poses(self, pixels: np.ndarray, boxes_xywh: np.ndarray, rows: np.ndarray) -> Poses:
+        width, height = self.recipe.data.image_size_wh
+        center, scale = box_to_center_scale(boxes_xywh, width / height)
+        center, scale = center.astype(np.float64), scale.astype(np.float64)
+        place = Place(
+            center_xy=center,
+            scale_wh=scale,
+            image_id=np.zeros(len(rows), np.int64),
+            row=rows,
+            joints_xy=np.empty((len(rows), 0, 2)),
+            visible=np.empty((len(rows), 0)),
+        )
+        views = []
+        for factor in self.benchmark.test_scales:
+            crops = [
+                crop_image(
+                    pixels, crop_matrix(c, s * factor, 0.0, (width, height)), (width, height)
+                )
+                for c, s in zip(center, scale, strict=True)
+            ]
+            views.append(View(*self._forward(np.stack(crops)), factor))
+        codec = self.recipe.codec
+        return codec.decode(views, place, self.benchmark, self.skeleton.flip_order)

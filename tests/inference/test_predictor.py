@@ -1,0 +1,103 @@
+"""PosePredictor: the library object gives what val.py's path gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_pose import configs
+from paddle_pose.commands import predicting
+from paddle_pose.data.images import read_rgb
+from paddle_pose.errors import UserError
+from paddle_pose.evaluation import evaluator_for
+from paddle_pose.evaluation.evaluator import DataFiles
+from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.models.build import build
+from paddle_pose.recipes.recipe import dump_yaml, override
+from paddle_pose.weights import checkpoint
+
+SMALL = ("model.features=16", "model.stem=8", "model.depth=2", "data.image_size_wh=[64,64]")
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run folder with drawn weights."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = override(configs.load("quickstart:newell_hg1_synthetic"), SMALL)
+    paddle.seed(3)
+    network = build(recipe.model)
+    checkpoint.save_weights(network, folder / "best_model" / "model.pdparams")
+    (folder / "recipe.yaml").write_text(dump_yaml(recipe), encoding="utf-8")
+    return folder, recipe, network
+
+
+def test_equals_the_evaluations_poses(run_folder, small_people):
+    folder, recipe, network = run_folder
+    predictor = PosePredictor.from_weights(folder / "best_model" / "model.pdparams")
+    assert predictor.recipe == recipe
+    evaluator = evaluator_for(recipe, recipe.benchmark(), DataFiles(small_people))
+    how = predicting.Computing(batch_size=1, num_workers=0)
+    expected = predicting.poses_of(network, recipe, evaluator, how)
+    table = evaluator.table
+    for index in range(3):
+        # The box whose crop is the person's: 1.25 is the padding that every box gets.
+        size = table.scale_wh[index] * 200 / 1.25
+        box = [*(table.center_xy[index] - size / 2), *size]
+        poses = predictor(table.image_root / table[index].image, boxes=[box])
+        assert len(poses) == 1
+        # The crop's centre and size are float32 here: 2^-24 of 1,000 px; a warped pixel may round
+        # to its neighbour, and a map of a network that has learnt nothing may have its maximum
+        # elsewhere then.
+        apart = np.abs(poses.keypoints[0] - expected.keypoints[index]).max(1)
+        assert np.mean(apart < 0.05) > 0.8
+
+
+def test_boxes_in_their_order_and_batches(run_folder, small_people):
+    _, _, network = run_folder
+    image = read_rgb(next((small_people / "images").iterdir()))
+    predictor = PosePredictor(network, run_folder[1], batch_size=2)
+    boxes = [[10, 10, 100, 120], [30, 5, 80, 90], [0, 0, 50, 150]]
+    together = predictor(image, boxes)
+    assert together.rows.tolist() == [0, 1, 2]
+    again = predictor(image, boxes[2:])
+    np.testing.assert_allclose(together.keypoints[2], again.keypoints[0], atol=1e-2)
+    whole = predictor(image)
+    height, width = image.shape[:2]
+    center = whole.boxes_xywh[0, :2] + whole.boxes_xywh[0, 2:] / 2
+    np.testing.assert_allclose(center, [width / 2, height / 2], rtol=0, atol=1e-4)
+    assert len(predictor(image, [])) == 0
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[1, 2, 3]], "expected rows of left, top, width, height"),
+        ([[0, 0, 0, 5]], "expected rows of left, top, width, height"),
+        ([[0, 0, np.nan, 5]], "expected rows of left, top, width, height"),
+    ],
+)
+def test_boxes_that_are_none(run_folder, boxes, message):
+    predictor = PosePredictor(run_folder[2], run_folder[1])
+    with pytest.raises(UserError, match=message):
+        predictor(np.zeros((20, 20, 3), np.uint8), boxes)
+    with pytest.raises(UserError, match="uint8 RGB"):
+        predictor(np.zeros((20, 20)), [[0, 0, 5, 5]])
+
+
+def test_weights_without_a_recipe(run_folder, tmp_path):
+    file = tmp_path / "model.pdparams"
+    checkpoint.save_weights(run_folder[2], file)
+    with pytest.raises(UserError, match=r"no recipe\.yaml beside it"):
+        PosePredictor.from_weights(file)
+    assert PosePredictor.from_weights(file, run_folder[1]).recipe is run_folder[1]
+
+
+def test_the_package_gives_its_three_names():
+    import paddle_pose
+
+    assert paddle_pose.PosePredictor is PosePredictor
+    assert callable(paddle_pose.train)
+    assert callable(paddle_pose.evaluate)
+    with pytest.raises(AttributeError, match="no attribute 'trein'"):
+        _ = paddle_pose.trein
