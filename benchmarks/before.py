@@ -105,6 +105,7 @@ def block() -> str:
     titles = ("work", "now", "before", "before / now", f"≥ {FLOOR:g}")
     commits = f"commit {record['code']['commit'][:7]} beside {record['before'][:7]}"
     words = f"{record['machine']['cpu']}, {commits}, {record['date'][:10]}; medians over the pairs."
+    words += "".join(f" {row['work']}: {row['note']}." for row in record["rows"] if row["note"])
     return f"{markdown(titles, lines)}\n\n{words}"
 
 
