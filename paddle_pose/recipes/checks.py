@@ -31,7 +31,8 @@ AT_LEAST = {
 RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
     "above 0 and finite": (
         lambda value: 0 < value < math.inf,
-        "train.learning_rate train.optimizer.epsilon",
+        "train.learning_rate train.optimizer.epsilon "
+        "benchmarks.*.test_scales.* benchmarks.*.metric.thresholds.*",
     ),
     "0 or more and finite": (
         lambda value: 0 <= value < math.inf,

@@ -37,6 +37,8 @@ def test_every_recipe_is_sound(name):
         ("eval.batch_size=0", "eval.batch_size"),
         ("eval.bootstrap=-1", "eval.bootstrap"),
         ("data.limit=0", "data.limit"),
+        ("benchmarks.0.test_scales=[1.0, 0]", "benchmarks.0.test_scales.1"),
+        ("benchmarks.0.metric.thresholds=[0.5, -1]", "benchmarks.0.metric.thresholds.1"),
         ("model.stacks=0", "model.stacks"),
         ("codec.stride=7", "codec.stride"),
         ("codec.sigma_px=0", "codec.sigma_px"),
