@@ -145,3 +145,9 @@ def main(words: Sequence[str] | None = None) -> None:
         show_scores=arguments.show_scores,
     )
     print(f"=> {count} pictures in {arguments.save_path}")
+    low = int((saved.keypoints[:, :, 2] < arguments.min_score).sum())
+    if low:
+        print(
+            f"=> {low} of {saved.keypoints[:, :, 2].size} joints in the file score below "
+            f"--min_score {arguments.min_score:g} and are not drawn"
+        )

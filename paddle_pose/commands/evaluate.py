@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paddle_pose.configs import load
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import Asked, DataFiles, Evaluator, Scores
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    recipe: Recipe,
+    recipe: str | Recipe,
     weights: str | Path | None,
     data: str | Path | DataFiles | Evaluator,
     *,
@@ -41,7 +42,8 @@ def evaluate(
     """Predict to disk, read from disk, score, and print the table and the [EVAL] line.
 
     Args:
-        recipe: what the weights are of; its data settings say what is scored.
+        recipe: what the weights are of (a recipe, ``family:name`` or a ``.yaml`` file); its data
+            settings say what is scored.
         weights: ``.pdparams`` or ``.safetensors``; None with ``predictions``, or with a ``network``
             that has its weights.
         data: the data set's folder, its files, or an evaluator of one's own.
@@ -64,6 +66,7 @@ def evaluate(
     Raises:
         UserError: files that cannot be used, or predictions of something else.
     """
+    recipe = load(recipe) if isinstance(recipe, str) else recipe
     require_sound(recipe)
     weights, predictions, output = (
         None if path is None else Path(path) for path in (weights, predictions, output)

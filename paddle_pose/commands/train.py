@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from paddle_pose.commands import predicting, record
 from paddle_pose.commands import resuming as resuming_rules
+from paddle_pose.configs import load
 from paddle_pose.data.loader import steps_per_epoch, training_batches
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator, Scores
@@ -164,7 +165,7 @@ def _started(recipe: Recipe, network: PoseNetwork | None, pretrained: Path | Non
 
 
 def train(
-    recipe: Recipe,
+    recipe: str | Recipe,
     data: str | Path | DataFiles | Task,
     output: str | Path,
     *,
@@ -179,7 +180,7 @@ def train(
     """Run a recipe to its end and keep the best weights.
 
     Args:
-        recipe: what the run is.
+        recipe: what the run is: a recipe, ``family:name`` or a ``.yaml`` file.
         data: the data set's folder, its files, or a task of one's own.
         output: the run folder; an earlier run there is moved aside, or gone on with (``resume``).
         validation: files to validate on, where they are others than ``data``.
@@ -196,6 +197,7 @@ def train(
     Raises:
         UserError: what cannot be run, before anything is lost; or a loss that is not finite.
     """
+    recipe = load(recipe) if isinstance(recipe, str) else recipe
     require_sound(recipe)
     if isinstance(data, Task) and validation is not None:
         raise UserError("validation: a task of one's own has its evaluator; leave this out")

@@ -101,3 +101,12 @@ def test_the_package_gives_its_three_names():
     assert callable(paddle_pose.evaluate)
     with pytest.raises(AttributeError, match="no attribute 'trein'"):
         _ = paddle_pose.trein
+
+
+def test_train_and_evaluate_take_a_recipes_name(tmp_path):
+    import paddle_pose
+
+    with pytest.raises(UserError, match="did you mean 'quickstart:newell_hg1_synthetic'"):
+        paddle_pose.train("quickstart:newell_hg1_syntetic", tmp_path, tmp_path / "out")
+    with pytest.raises(UserError, match="no MPII annotations here"):
+        paddle_pose.evaluate("quickstart:newell_hg1_synthetic", tmp_path / "x", tmp_path)
