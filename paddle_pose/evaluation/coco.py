@@ -392,7 +392,8 @@ class CocoEvaluator(TableEvaluator):
 
     def facts(self, found: CocoFound, file: Path) -> dict[str, Any]:
         """What ``scores.json`` says besides the scores."""
-        ours = found.weights_sha256 is not None
-        read = (file, *(self.table.files if ours else (self.truth.file,)))
-        files = {path.name: sha256(path) for path in read}
-        return super().facts(found, file) | {"split": self.split, "files": files}
+        return super().facts(found, file) | {"split": self.split}
+
+    def sources(self, found: CocoFound) -> tuple[Path, ...]:
+        """The annotation files; of results of others the truth alone, as no people are read."""
+        return (self.truth.file,) if found.weights_sha256 is None else self.files

@@ -115,7 +115,12 @@ class Evaluator:
         """What ``scores.json`` says besides the scores."""
         origin = ("recipe", "benchmark", "weights_sha256", "engine")
         facts = {name: getattr(found, name, None) for name in origin}
-        return facts | {"files": {file.name: sha256(file)}}
+        read = (file, *self.sources(found))
+        return facts | {"files": {path.name: sha256(path) for path in read}}
+
+    def sources(self, found: Any) -> tuple[Path, ...]:
+        """Files that the scores are from, besides the predictions."""
+        return ()
 
     def finish(self, poses: Poses) -> Poses:
         """Poses as they go into the file; here as they were decoded."""
@@ -183,6 +188,10 @@ class TableEvaluator(Evaluator):
     def files(self) -> tuple[Path, ...]:
         """Annotation files of the people and of their truth."""
         return self.table.files
+
+    def sources(self, found: Any) -> tuple[Path, ...]:
+        """The annotation files."""
+        return self.files
 
     def samples(self, scale: float) -> Samples:
         """Everybody's test crop."""

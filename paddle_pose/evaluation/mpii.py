@@ -159,7 +159,6 @@ class MpiiEvaluator(TableEvaluator):
             "note": THRESHOLD_NOTE,
             "split": self.split,
             "pixel_origin": {"file": found.file_origin, "stated": found.origin_stated},
-            "files": {path.name: sha256(path) for path in (file, *self.files)},
         }
 
 
