@@ -1,0 +1,54 @@
+"""Names of users that become paths: checked in one place, so that nothing leaves its folder.
+
+A name of a recipe, benchmark, split or joint set is one plain word; a name of an image may have
+folders in it, and stays below the folder that it is looked up or drawn in. No output is written
+onto a file that is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
+
+
+def require_plain(name: str, where: str) -> str:
+    """The name; Raises UserError unless it is letters, digits, ``_``, ``-``, ``+`` and ``.``."""
+    if not _PLAIN.fullmatch(name) or ".." in name:
+        raise UserError(
+            f"{where}: '{name[:80]}' is not a plain name; use letters, digits, '_', '-', '+' "
+            "and '.', beginning with a letter, digit or '_'"
+        )
+    LIMITS["file_name_bytes"].require(len(name.encode()), where)
+    return name
+
+
+def require_inside(name: str, where: str) -> str:
+    """A relative path that stays below its folder; Raises UserError for ``..``, ``/`` or NUL.
+
+    Args:
+        name: as a file has it: ``a.jpg``, ``val2017/a.jpg``.
+        where: file and record, for the message.
+    """
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    absolute = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name)
+    if not parts or absolute or ".." in parts or "\0" in name:
+        raise UserError(f"{where}: '{name[:80]}' is not a relative path inside the images' folder")
+    for part in parts:
+        LIMITS["file_name_bytes"].require(len(part.encode()), where)
+    return name
+
+
+def require_not_read(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raises UserError if a file to write is one that is read, by any path or link."""
+    read = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in read or any(
+            path.exists() and other.exists() and path.samefile(other) for other in read
+        ):
+            raise UserError(f"{path}: would be written onto a file that is read; name another one")
