@@ -18,6 +18,7 @@ from tqdm import tqdm
 from benchmarks import decoding, loading, networks, pipeline, scoring
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
 from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.files import read_json
 from paddle_pose.system.runtime import cpu_facts
@@ -28,7 +29,7 @@ ROOMS = (scoring, decoding, loading, networks, pipeline)
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add(
         "--torch_python",

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.data import mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import one_line_errors
@@ -35,7 +35,7 @@ def place(pose: np.ndarray, table: PersonTable) -> np.ndarray:
 
 def main() -> None:
     """Score the mean pose of the training people on the validation people."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandLine(description=__doc__)
     parser.add_argument("--dataset_root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()

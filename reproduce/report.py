@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import write_text
 from paddle_pose.system import runtime
@@ -76,9 +77,7 @@ def _differs(path: str, text: str) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(
-        prog="python -m reproduce.report", description=__doc__.splitlines()[0]
-    )
+    command = CommandLine(prog="python -m reproduce.report", description=__doc__.splitlines()[0])
     command.add_argument("--check", action="store_true", help="write nothing, fail when stale")
     add = command.add_argument_group("the page with your own photos").add_argument
     add("--gallery", type=Path, metavar="DATASET_ROOT", help="a data set in MPII's layout")

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import record
 from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
@@ -46,7 +47,7 @@ RATHER_PADDLES = "_paddle_epsilon"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(prog="python -m reproduce.twins_judge", description=__doc__)
+    command = CommandLine(prog="python -m reproduce.twins_judge", description=__doc__)
     command.add_argument("--runs", type=Path, required=True, help="folder of the finished twins")
     command.add_argument("--dataset_root", type=Path, required=True, help="what they ran on")
     command.add_argument("--output_dir", type=Path, default=RUNS, help="where the records go")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from paddle_pose import drawing
+from paddle_pose.command_line import CommandLine
 from paddle_pose.data import coco
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.images import read_image
@@ -121,7 +121,7 @@ def draw_file(
 
 def main(words: Sequence[str] | None = None) -> None:
     """``python -m paddle_pose draw``: saved predictions of either data set as pictures."""
-    parser = argparse.ArgumentParser(prog="python -m paddle_pose draw", description=main.__doc__)
+    parser = CommandLine(prog="python -m paddle_pose draw", description=main.__doc__)
     add = parser.add_argument
     add("--predictions", type=Path, required=True, help="predictions.json, or COCO results")
     add("--images", type=Path, required=True, help="folder of the images")

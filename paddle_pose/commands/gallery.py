@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 
 from paddle_pose import drawing, geometry
+from paddle_pose.command_line import CommandLine
 from paddle_pose.data import mpii
 from paddle_pose.data.images import read_image
 from paddle_pose.data.records import PersonTable
@@ -89,7 +89,7 @@ def write_grid(
 
 def main(words: Sequence[str] | None = None) -> None:
     """Draw people of a saved prediction file, best to worst."""
-    parser = argparse.ArgumentParser(prog="python -m paddle_pose gallery", description=main.__doc__)
+    parser = CommandLine(prog="python -m paddle_pose gallery", description=main.__doc__)
     add = parser.add_argument
     add("--predictions", type=Path, required=True, help="predictions.json")
     add("--dataset_root", type=Path, required=True)

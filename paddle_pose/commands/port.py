@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import Architecture
 from paddle_pose.porting import convert_file, download, export_file
@@ -20,7 +21,7 @@ from paddle_pose.porting import convert_file, download, export_file
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(
+    command = CommandLine(
         prog="python -m paddle_pose port",
         description="Convert published weights to .pdparams and back; PyTorch is not needed.",
     )

@@ -7,7 +7,6 @@ A score on it says that the whole chain works; it is not a score on MPII.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -24,6 +23,7 @@ import numpy as np
 from scipy.io import savemat
 from tqdm import tqdm
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.files import write_json
 from paddle_pose.synthetic.scene import Label, draw_scene
@@ -227,9 +227,7 @@ def _evaluation_mat(labels: list[Label]) -> bytes:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m paddle_pose render", description=__doc__.splitlines()[0]
-    )
+    parser = CommandLine(prog="python -m paddle_pose render", description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
