@@ -120,12 +120,15 @@ def main() -> int:
     tree = given.tree.resolve()
     if not (tree / "benchmarks" / "worker.py").is_file():
         raise UserError(f"{given.tree}: no clone of this project")
-    commit = subprocess.run(  # noqa: S603
-        ["git", "-C", str(tree), "rev-parse", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    try:
+        commit = subprocess.run(  # noqa: S603
+            ["git", "-C", str(tree), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"{given.tree}: git does not say its commit ({error})") from error
     options = Options(threads=given.threads, pairs=given.pairs, torch_python=Path(sys.executable))
     record = header(options) | {"before": commit, "matrix_product": {}}
     file = RECORDS / f"{record['date'][:10]}-{commit[:7]}.json"

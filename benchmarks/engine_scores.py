@@ -24,6 +24,7 @@ from paddle_pose import configs
 from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import record as records
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.names import require_plain
 from paddle_pose.settings import PRECISIONS
 from paddle_pose.system import runtime
 
@@ -149,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--dataset_root", required=True, type=Path)
     given = parser.parse_args(arguments)
+    require_plain(given.name, "name")
     for path in (given.weights, given.dataset_root):
         if not path.exists():
             raise UserError(f"{path}: not there")

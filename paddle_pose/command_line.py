@@ -15,8 +15,8 @@ class CommandLine(argparse.ArgumentParser):
     ``--image photo.jpg`` is no ``--image_size``: a longer option of the same beginning may come.
     """
 
-    def __init__(self, *positional: Any, **named: Any) -> None:
-        super().__init__(*positional, allow_abbrev=False, **named)
+    def __init__(self, prog: str | None = None, **named: Any) -> None:
+        super().__init__(prog=prog, **(named | {"allow_abbrev": False}))
 
     def error(self, message: str) -> NoReturn:
         """``error: …`` on standard error, with the nearest option; exit code 2."""

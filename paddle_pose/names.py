@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from paddle_pose.errors import UserError
@@ -60,6 +60,23 @@ def require_not_read(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> 
     for path in outputs:
         if os.path.realpath(path) in paths or _identity(path) & files:
             raise UserError(f"{path}: would be written onto a file that is read; name another one")
+
+
+def require_apart(folder: Path, inputs: Iterable[Path | None], option: str) -> None:
+    """Raises UserError if a folder to write is, or holds, something that is read."""
+    place = os.path.realpath(folder)
+    for path in filter(None, inputs):
+        read = os.path.realpath(path)
+        if read == place or read.startswith(place.rstrip(os.sep) + os.sep):
+            raise UserError(f"{option} {folder}: {path}, which is read, lies there; name another")
+
+
+def say_replaced(outputs: Sequence[Path]) -> None:
+    """One line where files of an earlier run are about to be replaced."""
+    there = [path for path in outputs if path.exists()]
+    if there:
+        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
+        print(f"=> replacing {there[0]}{more}", flush=True)
 
 
 def _identity(path: Path) -> set[tuple[int, int]]:

@@ -16,6 +16,7 @@ from paddle_pose.errors import one_line_errors
 from paddle_pose.evaluation import mpii as evaluation
 from paddle_pose.files import sha256, write_json
 from paddle_pose.geometry import UNIT_PX
+from paddle_pose.names import require_not_read
 
 
 def mean_pose(table: PersonTable) -> np.ndarray:
@@ -42,6 +43,7 @@ def main() -> None:
     with one_line_errors():
         root = arguments.dataset_root
         train, valid = mpii.load(root, "train"), mpii.load(root, "valid")
+        require_not_read([arguments.output], [*train.files, *valid.files])
         found = place(mean_pose(train), valid)
         scores = evaluation.score_mpii(found, mpii.truth(root, "valid")).values
         record = {

@@ -17,6 +17,7 @@ from paddle_pose import configs
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import write_text
+from paddle_pose.names import require_not_read
 from paddle_pose.system import runtime
 from reproduce import gallery, readme
 from reproduce.reporting import chinese, contents
@@ -95,6 +96,7 @@ def write_photo_page(options: argparse.Namespace) -> None:
     """
     if options.weights is None:
         raise UserError("--gallery: name the network's --weights (and --config, its recipe)")
+    require_not_read([options.page], [options.weights])
     page_file = options.page.resolve()
     if page_file.is_relative_to(ROOT) and not page_file.is_relative_to(ROOT / "output"):
         raise UserError(f"--page {options.page}: photos of others stay out of the repository")

@@ -33,6 +33,7 @@ from paddle_pose.evaluation import mpii as evaluation
 from paddle_pose.files import read_json, write_json
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
+from paddle_pose.names import require_apart
 from paddle_pose.poses import predictions
 from paddle_pose.poses.predictions import Predictions
 from paddle_pose.skeletons import MPII16
@@ -212,6 +213,7 @@ def read_first_steps(folder: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
     options = parser().parse_args(arguments)
+    require_apart(options.output_dir, [options.runs], "--output_dir")
     twins = score_runs(options.runs, options.dataset_root, options.output_dir)
     steps = read_first_steps(options.runs / "first_steps")
     for name, content in (("twins.json", twins), ("first_steps.json", steps)):

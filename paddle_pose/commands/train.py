@@ -22,6 +22,7 @@ from paddle_pose.files import sha256
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
+from paddle_pose.names import require_apart
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
@@ -164,6 +165,19 @@ def _started(recipe: Recipe, network: PoseNetwork | None, pretrained: Path | Non
     return network
 
 
+def _require_apart(
+    output: Path, data: str | Path | DataFiles | Task, validation: DataFiles | None
+) -> None:
+    """Raises UserError for data in the run's folder, which the next run there moves aside."""
+    if isinstance(data, Task):
+        if validation is not None:
+            raise UserError("validation: a task of one's own has its evaluator; leave this out")
+        return
+    files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
+    read = [file for one in (files, validation or files) for file in (one.root, one.annotations)]
+    require_apart(output, read, "--output_dir")
+
+
 def train(
     recipe: str | Recipe,
     data: str | Path | DataFiles | Task,
@@ -199,8 +213,7 @@ def train(
     """
     recipe = load(recipe) if isinstance(recipe, str) else recipe
     require_sound(recipe)
-    if isinstance(data, Task) and validation is not None:
-        raise UserError("validation: a task of one's own has its evaluator; leave this out")
+    _require_apart(Path(output), data, validation)
     parallel.quiet_unless_first()
     folder = record.RunFolder(Path(output))
     pretrained_model = None if pretrained_model is None else Path(pretrained_model)

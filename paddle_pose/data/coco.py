@@ -20,6 +20,7 @@ from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.geometry import box_to_center_scale
+from paddle_pose.names import require_plain
 from paddle_pose.skeletons import Skeleton
 
 BOX_PADDING = 1.25
@@ -43,6 +44,7 @@ def annotation_file(dataset_root: Path, split: str) -> Path:
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/coco.py:112 @6f69e46
     """
+    require_plain(split, "split")
     prefix = "image_info" if "test" in split else "person_keypoints"
     return Path(dataset_root) / "annotations" / f"{prefix}_{split}.json"
 

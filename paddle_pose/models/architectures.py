@@ -69,7 +69,7 @@ class PoseResNet:
 Architecture = Hourglass52 | NewellHourglass | HRNet | PoseResNet
 
 
-def parameters_about(network: Architecture) -> float:
+def parameters_about(network: object) -> float:
     """How many parameters it will have, to a tenth; 0 for a network of one's own."""
     match network:
         case Hourglass52():
@@ -86,5 +86,11 @@ def parameters_about(network: Architecture) -> float:
 
 
 def with_joints(architecture: Architecture, joints: int) -> Architecture:
-    """The same network for another number of joints."""
+    """The same network for another number of joints, which is said."""
+    if architecture.joints != joints:
+        print(
+            f"=> model.joints: {joints}, as the data have; the recipe's {architecture.joints} is "
+            "not used",
+            flush=True,
+        )
     return replace(architecture, joints=joints)

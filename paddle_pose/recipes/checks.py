@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from numbers import Real
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.errors import UserError, nearest
@@ -26,10 +27,11 @@ class Range(NamedTuple):
 
     def holds(self, value: Any) -> bool:
         """Whether a value is a number in it; a nan never is."""
-        if not isinstance(value, Real) or isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
             return False
-        over = self.least < value if self.above else self.least <= value
-        return over and (value < self.most if self.below else value <= self.most)
+        if value in (self.least, self.most):
+            return not (self.above if value == self.least else self.below)
+        return bool(self.least < value < self.most)
 
     def __str__(self) -> str:
         if not self.above and not self.below:
