@@ -22,6 +22,7 @@ from benchmarks.harness import ROOT
 from benchmarks.pipeline import temporary_folder
 from benchmarks.worker import SkippedError, Work
 from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import one_line_errors
 
 PEOPLE_PER_IMAGE = {"mpii": 1.5, "coco": 2.6}
 """Of MPII's training people (22,246 on 14,679 photos) and COCO's (149,813 on 56,599)."""
@@ -231,4 +232,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -12,6 +12,7 @@ from benchmarks import engine_scores
 from benchmarks.harness import ROOT
 from benchmarks.results import COLUMNS, caption, machine, markdown, newest, table_rows
 from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import one_line_errors
 from paddle_pose.files import write_text
 
 BEGIN, END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
@@ -90,4 +91,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -205,4 +205,5 @@ def _signed(low: float, high: float) -> str:
 
 
 if __name__ == "__main__":
-    print(section())
+    with one_line_errors():
+        print(section())
