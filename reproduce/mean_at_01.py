@@ -205,5 +205,4 @@ def _signed(low: float, high: float) -> str:
 
 
 if __name__ == "__main__":
-    with one_line_errors():
-        print(section())
+    print(section())

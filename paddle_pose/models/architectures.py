@@ -79,7 +79,7 @@ def parameters_about(network: object) -> float:
             stacks = network.stacks * (9.75 * network.depth + 9.5) * width**2
             return stacks + 27 * stem**2 + 3 * stem * width + 2.75 * width**2
         case HRNet():
-            return 27_700 * network.width**2
+            return 27_500 * network.width**2 + 0.37e6
         case PoseResNet():
             return {18: 15e6, 34: 26e6, 50: 34e6, 101: 53e6}.get(network.layers, 69e6)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_document(self, node: yaml.Node) -> Any:
-        LIMITS["recipe_values"].require(_values_below(node, {}), "YAML with its aliases")
+        values, depth = _extent(node, {})
+        LIMITS["recipe_values"].require(values, "YAML with its aliases")
+        LIMITS["nesting"].require(depth, "YAML with its aliases")
         return super().construct_document(node)
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict:
@@ -58,13 +61,14 @@ _Loader.add_implicit_resolver(
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 
 
-def _values_below(node: yaml.Node, known: dict[int, float]) -> float:
-    """How many values a node stands for, each as often as an alias names it; inf for a circle."""
+def _extent(node: yaml.Node, known: dict[int, tuple[float, float]]) -> tuple[float, float]:
+    """How many values a node stands for, and how deep, aliases followed; inf for a circle."""
     if id(node) not in known:
-        known[id(node)] = float("inf")  # until it is known, so that a circle is endless
+        known[id(node)] = (math.inf, math.inf)  # until it is known, so that a circle is endless
         pairs = node.value if isinstance(node, yaml.CollectionNode) else ()
         inner = [one for pair in pairs for one in (pair if isinstance(pair, tuple) else (pair,))]
-        known[id(node)] = 1 + sum(_values_below(one, known) for one in inner)
+        counts, depths = zip((0, 0), *(_extent(one, known) for one in inner), strict=True)
+        known[id(node)] = (1 + sum(counts), 1 + max(depths))
     return known[id(node)]
 
 
