@@ -55,10 +55,7 @@ LIMITS: dict[str, Limit] = {
         "a recipe of", 100_000, "values", "aliases in YAML can stand for billions of values"
     ),
     "parameters": Limit(
-        "a network of about", 1_000_000_000, "parameters", "the largest recipe has 190 million"
-    ),
-    "step_bytes": Limit(
-        "a batch whose step takes at least", 1024 * GIB, "bytes", "more than the largest machines"
+        "a network of about", 500_000_000, "parameters", "the largest recipe has 94 million"
     ),
     "seed": Limit("seed", 2**63 - 1, "(63 bits)", "Paddle's seeds have 64 bits"),
     "image_side_px": Limit("an input of", 4096, "pixels a side", "published inputs have 384"),

@@ -17,7 +17,7 @@ from paddle_pose.models.architectures import with_joints
 from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import parallel, runtime
+from paddle_pose.system import memory, parallel, runtime
 
 if TYPE_CHECKING:
     from paddle_pose.models.blocks import PoseNetwork
@@ -189,6 +189,8 @@ def _predicted(
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
     )
+    room = (how.batch_size, recipe.data.image_size_wh, device, memory.PREDICTING_BYTES_A_PIXEL)
+    memory.require_room("eval.batch_size", *room)
     network = network if network is not None else build(recipe.model)
     if weights is not None:
         checkpoint.load_weights(network, weights)

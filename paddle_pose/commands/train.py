@@ -26,7 +26,7 @@ from paddle_pose.names import require_apart
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import parallel, runtime
+from paddle_pose.system import memory, parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
@@ -229,6 +229,10 @@ def train(
     else:
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         task, recipe = task_for(recipe, files, validation or DataFiles(files.root))
+    at_once = recipe.train.batch_size / recipe.train.accumulate_steps / parallel.ranks()
+    size_wh = recipe.data.image_size_wh
+    room = (math.ceil(at_once), size_wh, device, memory.TRAINING_BYTES_A_PIXEL)
+    memory.require_room("train.batch_size", *room)
     changed = resuming_rules.changes(folder.recipe_file, recipe) if resuming else {}
     steps = steps_per_epoch(
         len(task.samples), recipe.train.batch_size, drop_last=recipe.train.drop_last

@@ -109,9 +109,6 @@ CHOICES = {
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor")
 """What a stage may change of ``train``; and all of ``augment``."""
 
-BYTES_A_PIXEL = 1000
-"""Of the input, that a training step takes at least: 256 numbers of 4 bytes, of all layers."""
-
 
 def _found(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
     """As ``values_at``, but nothing of a network or codec of one's own, which checks itself."""
@@ -201,17 +198,6 @@ def _require_stages(recipe: Recipe) -> None:
             raise UserError(f"{key}: {error}") from error
 
 
-def _require_size(recipe: Recipe) -> None:
-    """Raises UserError for a network or a batch that no machine has room for."""
-    LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
-    width, height = recipe.data.image_size_wh
-    settings = recipe.train
-    at_once = -(-settings.batch_size // settings.accumulate_steps)
-    for key, people in (("train", at_once), ("eval", recipe.eval.batch_size)):
-        size = people * width * height * BYTES_A_PIXEL
-        LIMITS["step_bytes"].require(size, f"{key}.batch_size at data.image_size_wh")
-
-
 def require_sound(recipe: Recipe) -> None:
     """Raises UserError for the first value that no run can have."""
     if not isinstance(recipe, Recipe):
@@ -220,7 +206,7 @@ def require_sound(recipe: Recipe) -> None:
     _require_choices(recipe)
     _require_trainable(recipe)
     _require_stages(recipe)
-    _require_size(recipe)
+    LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(recipe.codec, HeatmapCodec):  # another one checks itself when it encodes
         recipe.codec.require_sound(recipe.data.image_size_wh, recipe.train.loss)
     names = [benchmark.name for benchmark in recipe.benchmarks]
