@@ -60,7 +60,9 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0, 1000), "augment.half_body_min_joints"),
     (Range(0, 1, below=True), "train.optimizer.beta1 train.optimizer.beta2"),
     (Range(0, 1, below=True), "train.optimizer.momentum"),
-    (Range(0, 1, above=True), "train.gamma train.optimizer.epsilon"),
+    (Range(0, 1, above=True), "train.gamma"),
+    # Less is nothing in float32, and a gradient of 0 would be divided by it.
+    (Range(1e-30, 1), "train.optimizer.epsilon"),
     (Range(0, 100, above=True), "train.learning_rate"),
     (Range(0, 10), "train.optimizer.l1 train.optimizer.l2"),
     (Range(0, 1000), "train.optimizer.groups.*.rate train.optimizer.groups.*.decay"),
@@ -79,12 +81,13 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0, 100), "benchmarks.*.metric.rescore_threshold benchmarks.*.metric.box_threshold"),
     (Range(-1000, 1000), "benchmarks.*.published.*"),
     (Range(1, 4096), "codec.stride"),
-    (Range(0, LIMITS["image_side_px"].most, above=True), "codec.sigma_px"),
+    (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
     (Range(1, 1000), "model.joints"),
     (Range(1, 64), "model.stacks"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
-    (Range(1, OFTEN), "model.features model.stem model.width model.layers"),
+    (Range(2, OFTEN), "model.features"),
+    (Range(1, OFTEN), "model.stem model.width model.layers"),
 )
 """Every number of a recipe and where it must lie; None passes where the key allows it."""
 
