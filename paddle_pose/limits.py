@@ -32,7 +32,9 @@ class Limit:
     def require(self, value: float, where: str) -> None:
         """Raises UserError for a value above the limit (or a nan); ``where``: file and place."""
         if not value <= self.most:
-            raise UserError(f"{where}: {self.what} {value:,} {self.unit}; the limit is {self.text}")
+            raise UserError(
+                f"{where}: {self.what} {value:,.15g} {self.unit}; the limit is {self.text}"
+            )
 
     @property
     def text(self) -> str:
@@ -49,5 +51,29 @@ LIMITS: dict[str, Limit] = {
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),
+    "path_bytes": Limit("a path of", 2000, "bytes", "Linux takes 4,096 with the folders before it"),
+    "array_bytes": Limit(
+        "a .mat or .h5 array of",
+        512 * MIB,
+        "bytes",
+        "100,000 people of 133 joints are 0.3 GiB; 2 MB can inflate to 2 GB",
+    ),
+    "array_names": Limit("a .mat or .h5 file of", 10_000, "arrays", "MPII's truth has 10"),
+    "archive_members": Limit(
+        "an archive of",
+        5_000_000,
+        "files",
+        "COCO's train2017 has 118,287; a listed one takes 0.2 KB",
+    ),
+    "image_file_bytes": Limit(
+        "an image file of", 512 * MIB, "bytes", "200 megapixels as 16-bit RGB would be 1.2 GB raw"
+    ),
+    "image_pixels": Limit(
+        "an image of",
+        200_000_000,
+        "pixels",
+        "the largest cameras of phones have 200 megapixels; that is 0.6 GB as RGB",
+    ),
+    "box_px": Limit("a place of", 1_000_000, "px", "far outside of any image that is read"),
 }
 """Every limit by its key; ``LIMITS["nesting"].require(depth, "file: annotations[3]")``."""

@@ -123,7 +123,7 @@ def test_missing_split_lists_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("people", "expected"),
     [
-        ('[\n{"image": "a.jpg",\n"scale": }]', "broken JSON in line 3"),
+        ('[\n{"image": "a.jpg",\n"scale": }]', "not valid JSON (Expecting value at line 3"),
         ("", "expected a list of people"),
         ("[]", "expected a list of people"),
         ('{"images": [], "annotations": []}', "expected a list of people"),
@@ -131,11 +131,22 @@ def test_missing_split_lists_the_others(tmp_path: Path) -> None:
         ([person(), person(1, joints=[[1.0, 2.0]] * 15)], "record 1 (001.jpg): 15 joints"),
         ([person(), person(1, joints_vis=[1] * 17)], "record 1 (001.jpg): 16 joints and 17"),
         ([person(joints=[[1.0, 2.0, 3.0]] * 16)], "record 0 (000.jpg): a point has not two"),
-        ([person(joints=[[1.0, None]] * 16)], "record 0 (000.jpg): a number or list"),
+        ([person(joints=[[1.0, None]] * 16)], "record 0 (000.jpg): a coordinate or scale is not"),
+        ([person(joints=[[1.0, True]] * 16)], "record 0 (000.jpg): a coordinate or scale is not"),
+        ([person(center=["12", 3.0])], "record 0 (000.jpg): a coordinate or scale is not"),
+        ([person(center=5)], "record 0 (000.jpg): a number or list"),
+        ([[person()]], "other items or lists in it"),
+        ([person(), [person(1)]], "other items or lists in it"),
+        ([person(image="../a.jpg")], "is not a relative path inside the images' folder"),
+        ([person(image="/etc/a.jpg")], "is not a relative path inside the images' folder"),
+        ([person(image="a\0.jpg")], "is not a relative path inside the images' folder"),
+        ([person(image="\ud800.jpg")], "cannot be a file's name"),
+        ([person(image="a" * 5000)], "a file name of 5,000 bytes; the limit is 255"),
+        ([{"img_paths": "a.jpg", "joint_self": []}], "pytorch-pose's mpii_annotations.json"),
         ([person(), person(1, scale=float("nan"))], "record 1 (001.jpg): a coordinate or scale"),
         ([person(), person(1, center=[float("inf"), 0])], "record 1 (001.jpg): a coordinate"),
         ([person(scale=0)], "record 0 (000.jpg): scale must be positive"),
-        ([person(joints_vis=[2] * 16)], "record 0 (000.jpg): joints_vis must be 0 or 1"),
+        ([person(joints_vis=[2] * 16)], "record 0 (000.jpg): joints_vis or jnt_missing must"),
         ([person(), {**person(1), "image": 7}], "record 1: 'image' must be a file name"),
     ],
 )
@@ -173,7 +184,7 @@ def test_truth_without_its_file_or_fields(tmp_path: Path) -> None:
     savemat(mat, {**content, "dataset_joints": content["dataset_joints"][:, ::-1]})
     assert "joints are 'lwri" in error_of(root)
     savemat(mat, {**content, "headboxes_src": np.zeros((2, 2, 2))})
-    assert "person 0 has an empty head box" in error_of(root)
+    assert "person 0 (and 1 more): has an empty head box" in error_of(root)
     savemat(mat, {**content, "pos_gt_src": np.ones((2, 16, 2))})
     assert "expected 16×N, 16×2×N" in error_of(root)
 
