@@ -66,13 +66,16 @@ LIMITS: dict[str, Limit] = {
         "COCO's train2017 has 118,287; a listed one takes 0.2 KB",
     ),
     "image_file_bytes": Limit(
-        "an image file of", 512 * MIB, "bytes", "200 megapixels as 16-bit RGB would be 1.2 GB raw"
+        "an image file of",
+        512 * MIB,
+        "bytes",
+        "120 megapixels are 360 MB as they come from a camera without compression",
     ),
     "image_pixels": Limit(
         "an image of",
-        200_000_000,
+        120_000_000,
         "pixels",
-        "the largest cameras of phones have 200 megapixels; that is 0.6 GB as RGB",
+        "phones' 12,000 × 9,000 pass; decoding twice as many can take 2 GiB",
     ),
     "box_px": Limit("a place of", 1_000_000, "px", "far outside of any image that is read"),
 }
