@@ -12,6 +12,7 @@ import math
 import struct
 import zlib
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def read_mat(path: Path, wanted: Collection[str]) -> Named:
         for name, content in _variables(memoryview(data), order, wanted, path):
             LIMITS["array_names"].require(len(found) + 1, str(path))
             found[name] = None if content is None else _value(content, order, f"{path}: '{name}'")
-    except (struct.error, zlib.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, zlib.error, ValueError, LookupError) as error:
         raise UserError(
             f"{path}: cannot be read as a MATLAB file: it is damaged ({error})"
         ) from error
@@ -80,9 +81,8 @@ def _variables(
             head, size = content, len(content)
         if kind != _MATRIX:
             continue
-        parts = _elements(head, order)
-        _flags, _shape, name_bytes = (bytes(next(parts)[1]) for _ in range(3))
-        name = name_bytes.decode("latin-1")
+        _flags, _shape, (_, name_bytes) = islice(_elements(head, order), 3)
+        name = bytes(name_bytes).decode("latin-1")
         if name not in wanted:
             yield name, None
             continue

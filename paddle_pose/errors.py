@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 _MOST_LISTED = 20
-LONGEST_LINE = 500
+LONGEST_LINE = 400
 """Characters of a message; of a longer one (a user's own text in it) the middle is left out."""
 
 

@@ -1,12 +1,13 @@
 """What the project refuses to read or to build, each limit with its reason: one table.
 
-``LIMITS`` is the table; code takes its numbers from here and nowhere else. The docs' table is
-generated from it and a test tries each.
+``LIMITS`` is the table; code takes its numbers from here and nowhere else. ``docs/limits.md`` is
+written from it (``python -m paddle_pose.limits``) and a test tries each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from paddle_pose.errors import UserError
 
@@ -77,6 +78,28 @@ LIMITS: dict[str, Limit] = {
         "pixels",
         "phones' 12,000 × 9,000 pass; decoding twice as many can take 2 GiB",
     ),
-    "box_px": Limit("a place of", 1_000_000, "px", "far outside of any image that is read"),
+    "far_px": Limit("a place or length of", 1_000_000, "px", "no image that is read is as large"),
 }
 """Every limit by its key; ``LIMITS["nesting"].require(depth, "file: annotations[3]")``."""
+
+
+def markdown() -> str:
+    """``docs/limits.md``."""
+    rows = [f"| {limit.what} | {limit.text} | {limit.why} |" for limit in LIMITS.values()]
+    return "\n".join(
+        [
+            "# Limits",
+            "",
+            "What is larger is refused in one line, before memory or time goes into it. The table "
+            "is `LIMITS` in `paddle_pose/limits.py`.",
+            "",
+            "| what | at most | why |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    Path("docs/limits.md").write_text(markdown(), encoding="utf-8")

@@ -90,5 +90,5 @@ def _checked(record: object, where: str) -> tuple[int, int, list[float], float]:
     (score,) = finite([record["score"]], f"{where}: score")
     if len(box) != 4 or min(box[2:]) < 0:
         raise UserError(f"{where}: expected bbox [x, y, width, height], found {box!r:.80}")
-    LIMITS["box_px"].require(max(map(abs, box)), f"{where}: bbox")
+    LIMITS["far_px"].require(max(map(abs, box)), f"{where}: bbox")
     return image_id, category, box, score

@@ -14,15 +14,16 @@ import numpy as np
 from paddle_pose.array_files import read_mat
 from paddle_pose.data import image_files
 from paddle_pose.data.mpii_files import (
+    FAR,
     Records,
     find_layout,
     read_records,
     refuse_rows,
     require_sound_people,
+    too_far,
 )
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
-from paddle_pose.limits import LIMITS
 from paddle_pose.metrics.pckh import normalised_errors
 from paddle_pose.skeletons import MPII16, Skeleton
 
@@ -210,7 +211,7 @@ def _read_truth(file: Path, people: int, annotation: Path) -> MpiiTruth:
         if content.get(name) is None:
             raise UserError(f"{file}: has no field '{name}'; it is not MPII's truth")
     names, *arrays = (content[name] for name in _MAT_FIELDS)
-    if names != _MAT_JOINTS.split():
+    if not isinstance(names, list) or names != _MAT_JOINTS.split():
         found = " ".join(names) if isinstance(names, list) else names
         raise UserError(f"{file}: joints are '{found}', expected '{_MAT_JOINTS}'")
     if not all(isinstance(array, np.ndarray) for array in arrays):
@@ -226,10 +227,10 @@ def _read_truth(file: Path, people: int, annotation: Path) -> MpiiTruth:
         )
     visible = np.ascontiguousarray(1.0 - missing.T)
     joints_xy = np.ascontiguousarray(joints.transpose(2, 0, 1))
-    head_size_px = HEAD_BOX_FACTOR * np.linalg.norm(boxes[1] - boxes[0], axis=0)
     require_sound_people(file, "person", visible, joints_xy)
-    most = LIMITS["box_px"].most
-    absurd = ~np.all(np.abs(boxes) <= most, axis=(0, 1))
-    refuse_rows(file, "person", absurd, f"has a head box that is not within {most:,} px")
-    refuse_rows(file, "person", ~(head_size_px > 0), "has an empty head box")
+    refuse_rows(
+        file, "person", too_far(boxes.transpose(2, 0, 1)).any((1, 2)), "its head box " + FAR
+    )
+    head_size_px = HEAD_BOX_FACTOR * np.linalg.norm(boxes[1] - boxes[0], axis=0)
+    refuse_rows(file, "person", ~(head_size_px > 0), "its head box is empty")
     return MpiiTruth(joints_xy, visible, head_size_px)

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import parse_json, read_bytes
+from paddle_pose.limits import LIMITS
 from paddle_pose.names import require_inside
 from paddle_pose.plain import all_numbers
 
@@ -183,11 +185,7 @@ def read_records(file: Path, joints: int, *, has_joints: bool) -> Records:
     records = Records(collector.images, numbers[:, :2], numbers[:, 2], points, visible)
     flat = np.column_stack([records.center_xy, records.scale])
     refuse_rows(
-        file,
-        "record",
-        ~np.isfinite(flat).all(1),
-        "a coordinate or scale is not a finite number",
-        records.images,
+        file, "record", too_far(flat).any(1), "a coordinate or scale " + FAR, records.images
     )
     if has_joints:
         require_sound_people(file, "record", visible, points, records.images, all_joints=True)
@@ -207,19 +205,28 @@ def require_sound_people(
 ) -> None:
     """The checks of people that are loaded and of their truth alike; Raises UserError.
 
-    Flags (N, J) are 0 or 1; joints (N, J, 2) are finite where visible, or with ``all_joints``
-    everywhere. The rest is for the message, see ``refuse_rows``.
+    Flags (N, J) are 0 or 1; joints (N, J, 2) are finite and near where visible, or with
+    ``all_joints`` everywhere. The rest is for the message, see ``refuse_rows``.
     """
     flags = (visible != 0) & (visible != 1)
     refuse_rows(file, kind, flags.any(1), "joints_vis or jnt_missing must be 0 or 1", images)
-    unknown = ~np.isfinite(joints_xy).all(2) & (all_joints | (visible > 0))
-    refuse_rows(file, kind, unknown.any(1), "a coordinate is not a finite number", images)
+    unknown = too_far(joints_xy).any(2) & (all_joints | (visible > 0))
+    refuse_rows(file, kind, unknown.any(1), "a coordinate " + FAR, images)
+
+
+FAR = f"is not a finite number of at most {LIMITS['far_px'].text}"
+
+
+def too_far(values: np.ndarray) -> np.ndarray:
+    """Where a value is not finite, or outside of every image."""
+    return ~(np.abs(values) <= LIMITS["far_px"].most)
 
 
 def refuse_rows(
-    file: Path, kind: str, bad: np.ndarray, what: str, images: Sequence[str] = ()
+    file: Path, kind: str, bad: ArrayLike, what: str, images: Sequence[str] = ()
 ) -> None:
     """Raises UserError naming the first row that is ``bad``, and how many are."""
+    bad = np.asarray(bad, bool)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         image = f" ({images[row]})" if images else ""

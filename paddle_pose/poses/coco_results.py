@@ -15,6 +15,7 @@ import numpy as np
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, write_json
 from paddle_pose.geometry import UNIT_PX
+from paddle_pose.limits import LIMITS
 from paddle_pose.plain import finite, integer, is_integer
 
 
@@ -204,6 +205,7 @@ def _checked(
     (score,) = finite([record["score"]], f"{where}: score")
     if not keypoints or len(keypoints) % 3:
         raise UserError(f"{where}: keypoints must be finite triples x, y, score")
+    LIMITS["far_px"].require(max(map(abs, keypoints)), f"{where}: keypoints")
     return image_id, category, keypoints, score, _area(record, where)
 
 

@@ -20,6 +20,7 @@ from paddle_pose.array_files import Named, read_hdf5, read_mat
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import read_json, write_bytes, write_text
 from paddle_pose.geometry import UNIT_PX
+from paddle_pose.limits import LIMITS
 from paddle_pose.names import require_inside
 from paddle_pose.plain import all_numbers, finite, integers
 from paddle_pose.poses.poses import NO_ROW, Poses
@@ -234,13 +235,14 @@ def _check_keypoints(path: Path, predictions: Predictions, joints: int) -> None:
         found = keypoints.shape[1]
         raise UserError(f"{path}: {found} joints per person, expected {joints}")
     flat = keypoints.reshape(len(predictions), 3 * joints)
-    bad = ~np.isfinite(np.column_stack([flat, predictions.poses.scores])).all(1)
+    far = LIMITS["far_px"]
+    bad = ~(np.abs(np.column_stack([flat, predictions.poses.scores])) <= far.most).all(1)
     if bad.any():
         place = int(np.flatnonzero(bad)[0])
         image = f" ({predictions.images[place]})" if predictions.images else ""
         raise UserError(
             f"{path}: row {predictions.poses.rows[place]}{image} has a coordinate or score that is "
-            f"not a finite number; {int(bad.sum())} such rows"
+            f"not a finite number of at most {far.text}; {int(bad.sum())} such rows"
         )
 
 
@@ -260,8 +262,11 @@ def _read_json(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int
             raise UserError(f"{path}: 'benchmark' must be an object")
         poses = _poses(path, lines, joints)
         images = tuple(line["image"] for line in lines)
+        for row, image in enumerate(images):
+            if not isinstance(image, str):
+                raise UserError(f"{path}: pose {row}: image must be a text, found {image!r:.80}")
         for image in set(images) - {""}:
-            require_inside(_text(image, f"{path}: an image"), f"{path}: an image")
+            require_inside(image, f"{path}: an image")
         predictions = Predictions(poses, images=images, benchmark=content["benchmark"], **texts)
         return predictions, _origin(content["pixel_origin"], path)
     except KeyError as error:
@@ -310,12 +315,6 @@ def _poses(path: Path, lines: list[dict[str, Any]], joints: int) -> Poses:
         rows=rows,
         instances=ids["instance"],
     )
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str):
-        raise UserError(f"{where}: must be a text, found {value!r:.80}")
-    return value
 
 
 def _origin(value: Any, path: Path) -> int:

@@ -64,7 +64,10 @@ def test_compressed_files_are_read(tmp_path: Path):
         ([{**GOOD, "score": "0.5"}], "box 0: score: must be a list of numbers"),
         ([{**GOOD, "bbox": "1234"}], "box 0: bbox: must be a list of numbers"),
         ([{**GOOD, "bbox": [1, 2, -3, 4]}], r"box 0: expected bbox .* found \[1.0, 2.0, -3.0"),
-        ([{**GOOD, "bbox": [1e300, 2, 3, 4]}], "bbox: a place of .* px; the limit is 1,000,000 px"),
+        (
+            [{**GOOD, "bbox": [1e300, 2, 3, 4]}],
+            "bbox: a place or length of .* px; the limit is 1,000,000 px",
+        ),
         ([{**GOOD, "image_id": "a"}], "box 0: image_id: must be an integer of 64 bits, found 'a'"),
         ([{**GOOD, "image_id": 785.9}], "box 0: image_id: must be an integer"),
         ([{**GOOD, "image_id": True}], "box 0: image_id: must be an integer"),
