@@ -115,7 +115,7 @@ def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = 
 
 
 def parse_json(
-    data: bytes, path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = None
+    data: bytes, path: Path | str, object_hook: Callable[[dict[str, Any]], Any] | None = None
 ) -> Any:
     """As ``read_json``, of bytes that were read already; ``path`` is for messages."""
     encoding = json.detect_encoding(data)
@@ -167,7 +167,7 @@ def _inflated(path: Path) -> bytes:
     return bytes(content)
 
 
-def _require_shallow(data: bytes, path: Path) -> None:
+def _require_shallow(data: bytes, path: Path | str) -> None:
     """Raises UserError where brackets are nested too deeply: the parser would run out of stack."""
     if _depth(data) > LIMITS["nesting"].most:  # brackets in texts may be why
         LIMITS["nesting"].require(_depth(_JSON_TEXT.sub(b"", data)), str(path))

@@ -25,7 +25,7 @@ from scipy.io import savemat
 from tqdm import tqdm
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import write_json
+from paddle_pose.files import read_json, write_json
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system.runtime import cpu_facts
 
@@ -109,8 +109,8 @@ def write_dataset(
 def _read_stamp(root: Path) -> dict | None:
     """The parameters of a complete set; None where there is none."""
     try:
-        stamp = json.loads((root / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp = read_json(root / _STAMP)
+    except UserError:
         return None
     return stamp if isinstance(stamp, dict) else None
 
