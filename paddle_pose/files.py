@@ -133,8 +133,8 @@ def parse_json(
         ) from error
     except UnicodeError as error:
         raise UserError(f"{path}: cannot read this file, as it is not text ({error})") from error
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise UserError(f"{path}: holds a number that is no number ({error})") from error
+    except ValueError as error:  # Python converts 4,300 digits
+        raise UserError(f"{path}: holds an integer of too many digits") from error
 
 
 def read_bytes(path: Path) -> bytes:

@@ -48,7 +48,10 @@ class Limit:
 LIMITS: dict[str, Limit] = {
     "json_bytes": Limit("JSON of", 4 * GIB, "bytes", "COCO's train2017 keypoints are 0.24 GiB"),
     "inflated_json_bytes": Limit(
-        "compressed JSON that inflates to", GIB, "bytes", "2 MB can inflate to 2 GB"
+        "compressed JSON that inflates to",
+        512 * MIB,
+        "bytes",
+        "COCO's train2017 keypoints are 0.24 GiB; 2 MB can inflate to 2 GB",
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,12 @@ class DetectedBoxes:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def outside(self, sizes_wh: Mapping[int, tuple[float, float]]) -> np.ndarray:
+        """(N,) whether a box lies wholly outside of its image, whose size is known by its id."""
+        sizes = np.array([sizes_wh.get(i, (np.inf, np.inf)) for i in self.image_ids.tolist()])
+        begin, size = self.boxes_xywh[:, :2], self.boxes_xywh[:, 2:]
+        return ((begin >= sizes.reshape(-1, 2)) | (begin + size <= 0)).any(1)
 
 
 def read_boxes(path: Path, *, category_id: int = 1, min_score: float = 0.0) -> DetectedBoxes:

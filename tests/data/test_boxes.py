@@ -87,6 +87,20 @@ def test_ids_are_compared_by_value(tmp_path: Path):
     assert read_boxes(_write(tmp_path, records)).image_ids.tolist() == [785, 785]
 
 
+def test_boxes_outside_of_their_images_are_found(tmp_path: Path):
+    places = [
+        [0, 0, 9, 9],
+        [99, 0, 5, 5],
+        [100, 0, 5, 5],
+        [0, 50, 5, 5],
+        [-5, 0, 5, 5],
+        [-5, 0, 6, 5],
+    ]
+    found = read_boxes(_write(tmp_path, [{**GOOD, "bbox": box} for box in places]))
+    assert found.outside({7: (100, 50)}).tolist() == [False, False, True, True, True, False]
+    assert found.outside({}).tolist() == [False] * 4 + [True, False]  # left of any image
+
+
 def test_missing_file(tmp_path: Path):
     with pytest.raises(UserError, match="no such file"):
         read_boxes(tmp_path / "none.json")
