@@ -155,12 +155,17 @@ def disagreement(table: PersonTable, truth: MpiiTruth) -> str:
     """What differs between people and their truth, of the same rows; empty if nothing does."""
     apart = np.abs(truth.joints_xy - 1 - table.joints_xy).max(2) > 1  # a .json may be rounded
     flags = truth.visible != table.visible
-    people = int((flags | (apart & (truth.visible > 0))).any(1).sum())
-    if not people:
-        return ""
-    return (
-        f"{people} of {len(table)} people have other joints in the .mat, which they are scored by, "
-        "than in the .json"
+    moved = (flags | (apart & (truth.visible > 0))).any(1)
+    ratio = truth.head_size_px / (HEAD_PER_SCALE_PX * table.scale_wh[:, 0] / 1.25)
+    heads = (ratio < 0.1) | (ratio > 10)  # 0.3 to 3.4 on LSPET, 1 on MPII
+    facts = {
+        "other joints in the .mat, which they are scored by, than in the .json": moved,
+        "a head in the .mat 10 times as large or small as the scale in the .json says": heads,
+    }
+    return "; ".join(
+        f"{found.sum()} of {len(table)} people have {what}"
+        for what, found in facts.items()
+        if found.any()
     )
 
 

@@ -319,6 +319,10 @@ def test_people_that_differ_from_their_truth_are_counted(tmp_path: Path) -> None
     people = [person(), person(1)]
     root = write_root(tmp_path, people)
     joints = np.array([one["joints"] for one in people]).transpose(1, 2, 0)
+    huge = {"headboxes_src": truth_content(2)["headboxes_src"] * [1, 100]}
+    savemat(root / "annot/gt_valid.mat", {**truth_content(2), "pos_gt_src": joints, **huge})
+    found = mpii.disagreement(mpii.load(root, "valid"), mpii.truth(root, "valid"))
+    assert found.startswith("1 of 2 people have a head in the .mat 10 times as large")
     for change, expected in ((0.9, ""), (1.1, "1 of 2 people have other joints in the .mat")):
         moved = joints.copy()
         moved[4, 1, 1] += change
