@@ -7,9 +7,9 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator
 
-LONGEST = 400
-"""Characters of a message; what is too long is quoted from a file, and cut in its middle."""
-_LISTED = 10
+_MOST_LISTED = 10
+LONGEST_LINE = 400
+"""Characters of a message; of a longer one (a user's own text in it) the middle is left out."""
 
 
 class UserError(Exception):
@@ -17,9 +17,10 @@ class UserError(Exception):
 
     def __init__(self, line: str) -> None:
         line = " ".join(line.split())
-        if len(line) > LONGEST:
-            line = f"{line[: LONGEST // 2]} … {line[3 - LONGEST // 2 :]}"
-        super().__init__(line)
+        if len(line) > LONGEST_LINE:
+            line = f"{line[: LONGEST_LINE // 2]} … {line[3 - LONGEST_LINE // 2 :]}"
+        # Control characters would act on the terminal, and lone surrogates cannot be printed.
+        super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
@@ -35,8 +36,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" … ({len(names)} in all)" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+    more = f" … ({len(names)} in all)" if len(names) > _MOST_LISTED else ""
+    return ", ".join(names[:_MOST_LISTED]) + more
 
 
 @contextlib.contextmanager

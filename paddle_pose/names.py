@@ -40,8 +40,12 @@ def require_inside(name: str, where: str) -> str:
     absolute = name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name)
     if not parts or absolute or ".." in parts or "\0" in name:
         raise UserError(f"{where}: '{name[:80]}' is not a relative path inside the images' folder")
-    for part in parts:
-        LIMITS["file_name_bytes"].require(len(part.encode(errors="replace")), where)
+    try:
+        longest = max(len(os.fsencode(part)) for part in parts)
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where}: '{name[:80]}' cannot be a file's name") from error
+    LIMITS["file_name_bytes"].require(longest, where)
+    LIMITS["path_bytes"].require(len(name), where)
     return name
 
 

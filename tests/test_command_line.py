@@ -10,7 +10,7 @@ import pytest
 from places import ROOT
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.errors import LONGEST, UserError, nearest
+from paddle_pose.errors import LONGEST_LINE, UserError, nearest
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_mistakes_are_one_line(words, said, capsys):
     assert line.startswith("error: ")
     assert said in line
     assert line.count("\n") == 1
-    assert len(line) < LONGEST + 10
+    assert len(line) < LONGEST_LINE + 10
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_no_command_makes_a_parser_of_its_own():
 
 def test_messages_stay_short_and_keep_their_end():
     line = str(UserError("file: " + "k" * 3000 + "; do this\nnow"))
-    assert len(line) == LONGEST
+    assert len(line) == LONGEST_LINE
     assert line.startswith("file: ")
     assert line.endswith("; do this now")
 

@@ -52,16 +52,20 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
         if not found.images:
             raise UserError(f"{file}: names no images; draw a predictions.json or COCO results")
         return _Saved(list(found.images), found.poses.keypoints, found.poses.scores, skeleton)
-    results = read_results(file)
+    if annotations is None:
+        names = _names_by_id(images)
+    else:
+        names = {image["id"]: image["file_name"] for image in read_json(annotations)["images"]}
+    listed = [{"id": number, "file_name": name} for number, name in names.items()]
+    results = read_results(file, listed)
     joints = results.keypoints.shape[1]
     if annotations is None:
         fitting = [s for s in SKELETONS.values() if len(s) == joints]
         if not fitting:
             raise UserError(f"{file}: {joints} joints; --annotations FILE says what they are")
-        skeleton, names = fitting[0], _names_by_id(images)
+        skeleton = fitting[0]
     else:
         skeleton = coco.skeleton_of(annotations, FROM_FILE)
-        names = {image["id"]: image["file_name"] for image in read_json(annotations)["images"]}
     lacking = [i for i in results.image_ids.tolist() if i not in names]
     if lacking:
         raise UserError(

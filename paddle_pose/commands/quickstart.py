@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from paddle_pose.commands import gallery
 from paddle_pose.commands.record import RunFolder
 from paddle_pose.data import mpii
 from paddle_pose.errors import UserError
-from paddle_pose.files import sha256
+from paddle_pose.files import read_json, sha256
 from paddle_pose.poses import predictions
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.skeletons import MPII16
@@ -76,7 +75,8 @@ def evaluated(folder: Path, weights: Path) -> bool:
     file = folder / "scores.json"
     if not file.is_file() or not (folder / "predictions.json").is_file():
         return False
-    return json.loads(file.read_text("utf-8"))["weights_sha256"] == sha256(weights)
+    scores = read_json(file)
+    return isinstance(scores, dict) and scores.get("weights_sha256") == sha256(weights)
 
 
 def main(words: Sequence[str] | None = None) -> None:

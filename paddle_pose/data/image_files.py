@@ -9,6 +9,7 @@ from pathlib import Path
 
 from paddle_pose.data.archives import ENDINGS, open_archives
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.limits import LIMITS
 from paddle_pose.names import require_inside
 
 
@@ -30,9 +31,11 @@ def read_bytes(root: Path, name: str) -> tuple[bytes, str]:
 def file_bytes(path: Path) -> bytes:
     """All of a file; Raises UserError."""
     try:
+        LIMITS["image_file_bytes"].require(path.stat().st_size, str(path))
         return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this image ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot read this image ({reason})") from error
 
 
 @lru_cache(maxsize=16)
@@ -52,7 +55,7 @@ def find_image(root: Path, name: str) -> Path:
     Raises:
         UserError: there is none; names the folder and the nearest file name.
     """
-    path = Path(root) / name
+    path = Path(root) / require_inside(name, str(root))
     if path.is_file():
         return path
     if not path.parent.is_dir():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import numpy as np
 from paddle_pose.data.archives import ENDINGS
 from paddle_pose.data.image_files import file_bytes, read_bytes
 from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
 
 REDUCTIONS = {
     1: 0,
@@ -19,6 +23,9 @@ REDUCTIONS = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 """By which a JPEG can be decoded smaller -> OpenCV's bit for it, which goes with any colour."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_BARE_MARKERS = {0x00, 0x01, 0xFF, *range(0xD0, 0xD9)}
 
 _RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
 """Decode straight to RGB (OpenCV >= 4.11); None where the channels must be swapped afterwards."""
@@ -51,6 +58,7 @@ def decode_rgb(
     reason = _cut_short(data)
     if reason:
         raise UserError(f"{where}: this image is cut short ({reason}); copy or download it again")
+    _require_few_pixels(data, where)
     flags = cv2.IMREAD_COLOR if _RGB is None else _RGB
     flags |= REDUCTIONS[reduction]
     if not apply_exif:
@@ -84,9 +92,42 @@ def _cut_short(data: bytes) -> str:
         if data.endswith(b"\xff\xd9") or data.rfind(b"\xff\xd9", _jpeg_scan_start(data)) >= 0:
             return ""
         return f"no JPEG end marker in {len(data)} bytes"
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]:
-        return f"no PNG end chunk in {len(data)} bytes"
+    return _broken_png(data) if data.startswith(_PNG) else ""
+
+
+def _broken_png(data: bytes) -> str:
+    """Which chunk that pixels need is damaged or missing; OpenCV reads on without a word."""
+    at, kind = len(_PNG), b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        content, end = data[at + 4 : at + 8 + length], at + 12 + length
+        if len(data) < end:
+            return f"no PNG end chunk in {len(data)} bytes"
+        if kind[:1].isupper() and zlib.crc32(content) != int.from_bytes(data[end - 4 : end], "big"):
+            return f"a damaged PNG chunk at byte {at}"
+        at = end
     return ""
+
+
+def _require_few_pixels(data: bytes, where: str) -> None:
+    """Raises UserError for a picture that would take gigabytes, by its header alone."""
+    width, height = jpeg_size(data) or _header_size(data)
+    LIMITS["image_pixels"].require(width * height, where)
+
+
+def _header_size(data: bytes) -> tuple[int, int]:
+    """Width and height as the header says; (0, 0) where Pillow cannot tell: OpenCV decides."""
+    from PIL import Image  # JPEGs need it not
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as picture:
+                return picture.size
+    except Image.DecompressionBombError:
+        return LIMITS["image_pixels"].most + 1, 1
+    except Exception:  # whatever broken files bring about in its many readers
+        return 0, 0
 
 
 def _jpeg_scan_start(data: bytes) -> int:
@@ -102,9 +143,10 @@ def _jpeg_scan_start(data: bytes) -> int:
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Position and marker of each segment up to the first scan, of whatever is not a JPEG none."""
     position = 2 if data.startswith(b"\xff\xd8") else len(data)
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    # Decoders skip to the next marker over bytes that belong nowhere, and over those of no length.
+    while 0 <= (position := data.find(b"\xff", position)) <= len(data) - 4:
         marker = data[position + 1]
-        if marker == 0xFF:  # a marker may be preceded by fill bytes
+        if marker in _BARE_MARKERS:  # a marker may be preceded by fill bytes
             position += 1
             continue
         yield position, marker

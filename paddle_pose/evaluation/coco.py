@@ -99,15 +99,13 @@ def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> 
     rules = oks_rules(benchmark)
     if rules.rescore:
         scores = rescored(results.keypoints, scores, min_joint_score=rules.rescore_threshold)
-    results = CocoResults(
-        results.image_ids, results.keypoints, scores, results.areas, results.category_id
-    )
+    results = replace(results, scores=scores)
     if not rules.oks_nms or not len(results):
         return results
     if not np.isfinite(results.areas).all():
         raise UserError(
             f"benchmark '{benchmark.name}' suppresses duplicates by OKS, which needs each pose's "
-            "'area' or 'scale', and the results lack them; val.py without --benchmark scores them"
+            "positive 'area' or 'scale'; val.py without --benchmark scores them"
         )
     sigmas = np.array(oks_sigmas(skeleton))
     suppress = soft_oks_nms if rules.soft_oks_nms else oks_nms
@@ -196,7 +194,7 @@ def read_finished(file: Path, truth: CocoTruth, benchmark: Benchmark | None) -> 
     Raises:
         UserError: broken file, or another number of joints than the truth.
     """
-    results = read_results(file)
+    results = read_results(file, truth.content["images"], truth.category.id)
     skeleton = truth.category.skeleton
     if results.keypoints.shape[1] != len(skeleton):
         raise UserError(
@@ -341,7 +339,7 @@ class CocoEvaluator(TableEvaluator):
         benchmark = self.benchmark if asked.rescore else None
         results = read_finished(file, self.truth, benchmark)
         under = f"under benchmark {benchmark.name}" if benchmark else "as it is"
-        print(f"=> {file}: {len(results)} poses, scored {under}")
+        print(f"=> {file}: {len(results)} poses, scored {under}{results.notes}")
         return CocoFound(results, benchmark=benchmark.protocol() if benchmark else None)
 
     def _images(self) -> np.ndarray:

@@ -193,6 +193,19 @@ class TableEvaluator(Evaluator):
         """The annotation files."""
         return self.files
 
+    def read(self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None) -> Any:
+        """As Evaluator; Raises UserError too where a row's image is not the table's."""
+        found = super().read(file, asked=asked, pixel_origin=pixel_origin)
+        ours = np.flatnonzero(np.isin(found.poses.rows, self.table.rows))
+        own = self.names(found.poses.select(ours))
+        for place, name in zip(ours.tolist() if found.images else (), own, strict=False):
+            if found.images[place] not in ("", name):
+                raise UserError(
+                    f"{file}: row {found.poses.rows[place]} is of image {found.images[place]}, "
+                    f"but in the annotations it is on {name}"
+                )
+        return found
+
     def samples(self, scale: float) -> Samples:
         """Everybody's test crop."""
         from paddle_pose.data.top_down import PersonCrops  # OpenCV, which scoring does not need

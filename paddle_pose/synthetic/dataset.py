@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
-from paddle_pose.files import write_json
+from paddle_pose.files import read_json, write_json
 from paddle_pose.limits import LIMITS
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system.runtime import cpu_facts
@@ -130,8 +130,8 @@ def _foreign(root: Path) -> str:
 def _read_stamp(root: Path) -> dict | None:
     """The parameters of a complete set; None where there is none."""
     try:
-        stamp = json.loads((root / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp = read_json(root / _STAMP)
+    except UserError:
         return None
     return stamp if isinstance(stamp, dict) else None
 

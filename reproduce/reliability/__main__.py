@@ -6,20 +6,20 @@ where something fell short of what is promised.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from reproduce.reliability import campaign, fuzzing
 from reproduce.reliability.campaign import KEPT, PARTS, RECORD, Plan
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandLine:
     """The command line."""
-    command = argparse.ArgumentParser(
+    command = CommandLine(
         prog="python -m reproduce.reliability", description=__doc__.splitlines()[0]
     )
     add = command.add_argument

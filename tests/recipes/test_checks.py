@@ -12,7 +12,7 @@ import pytest
 
 from paddle_pose import configs
 from paddle_pose.data.augment import DISTRIBUTIONS
-from paddle_pose.errors import LONGEST, UserError
+from paddle_pose.errors import LONGEST_LINE, UserError
 from paddle_pose.models.architectures import parameters_about
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
@@ -126,7 +126,7 @@ ABSURD = {
 def test_absurd_values_are_a_line_at_once(name, assignment):
     with pytest.raises(UserError) as error:
         configs.chosen(name, None, [assignment])
-    assert len(str(error.value)) <= LONGEST
+    assert len(str(error.value)) <= LONGEST_LINE
     assert assignment.partition(".")[0].partition("=")[0] in str(error.value)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from paddle_pose import configs
-from paddle_pose.errors import LONGEST, UserError
+from paddle_pose.errors import LONGEST_LINE, UserError
 from paddle_pose.recipes import plain_yaml
 from paddle_pose.recipes import recipe as recipes
 
@@ -62,7 +62,7 @@ def test_tricks_are_one_line_at_once(text, said):
         plain_yaml.parse(text)
     assert time.perf_counter() - began < 2
     assert said in str(error.value)
-    assert len(str(error.value)) <= LONGEST
+    assert len(str(error.value)) <= LONGEST_LINE
 
 
 def test_numbers_are_as_they_look():
