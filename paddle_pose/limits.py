@@ -48,6 +48,11 @@ LIMITS: dict[str, Limit] = {
         "compressed JSON that inflates to", GIB, "bytes", "2 MB can inflate to 2 GB"
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
+    "pickle_steps": Limit(
+        "a pickle of", 2_000_000, "steps", "HRNet's training checkpoint has about 100,000"
+    ),
+    "tensors": Limit("tensors:", 100_000, "in one file", "HRNet-W48's checkpoint has 6,000"),
+    "tensor_bytes": Limit("tensors of", 4 * GIB, "bytes", "HRNet-W48 has 0.25 GiB"),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),
 }
 """Every limit by its key; ``LIMITS["nesting"].require(depth, "file: annotations[3]")``."""
