@@ -49,7 +49,7 @@ LIMITS: dict[str, Limit] = {
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
     "pickle_steps": Limit(
-        "a pickle of", 2_000_000, "steps", "HRNet's training checkpoint has about 100,000"
+        "a pickle of", 1_000_000, "steps", "HRNet-W48's training checkpoint has 200,000"
     ),
     "tensors": Limit("tensors:", 100_000, "in one file", "HRNet-W48's checkpoint has 6,000"),
     "tensor_bytes": Limit("tensors of", 4 * GIB, "bytes", "HRNet-W48 has 0.25 GiB"),

@@ -93,9 +93,9 @@ def read_file(path: Path) -> WeightFile:
         found = _of_torch(torch_format.read_legacy(path), path)
     elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
         arrays, metadata = tensors.read_safetensors(path)
-        facts = read_facts(metadata.get(tensors.OURS, ""), arrays, path)
+        facts = read_facts(tensors.said_in(metadata), arrays, path)
         found = WeightFile(path, ".safetensors", arrays, facts)
-    elif start[:1] == b"\x80":
+    elif start[:1] == b"\x80" or (start and path.suffix == ".pdparams"):  # protocols 0 and 1
         found = _of_paddle(path)
     else:
         raise UserError(
@@ -146,9 +146,8 @@ def _chosen(root: dict, path: Path) -> tuple[dict, tuple[str, ...]]:
     """The weights among what a checkpoint holds, and what is to be said of it."""
     found = dict(_state_dicts(root, ""))
     if not found:
-        raise UserError(
-            f"{path}: no arrays, no state_dict found; entries: {', '.join(map(str, list(root)[:8]))[:200]}"
-        )
+        entries = ", ".join(map(str, list(root)[:8]))[:200]
+        raise UserError(f"{path}: no arrays, no state_dict found; entries: {entries or 'none'}")
     averages = [place for place in found if _is_average(place)]
     plain = [place for place in found if place not in averages]
     plain.sort(key=lambda place: "ema" in place.lower())  # mmengine's swapped copy comes last

@@ -14,6 +14,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import atomic
 from paddle_pose.weights.pickle_machine import read_pickle
 from paddle_pose.weights.pickle_names import kind_of
+from paddle_pose.weights.tensors import said_in
 
 STRUCTURED_NAMES = "StructuredToParameterName@@"
 """Key under which ``paddle.save`` notes the parameter names; no array of the network."""
@@ -57,9 +58,8 @@ def arrays_of(data: Any, path: Path) -> tuple[dict[str, np.ndarray], str]:
             arrays[key] = value
     if not arrays:
         raise UserError(f"{path}: holds no arrays, expected the weights of a network")
-    names = data.get(STRUCTURED_NAMES)
-    said = names.get(STRUCTURED_NAMES) if isinstance(names, dict) else None
-    return arrays, said if isinstance(said, str) else ""
+    tables = [said_in(t, STRUCTURED_NAMES) for t in data.values() if isinstance(t, dict)]
+    return arrays, max(tables, default="")
 
 
 def save_data(path: Path, data: Any) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -21,6 +22,18 @@ from paddle_pose.limits import LIMITS
 
 OURS = "paddle_pose"
 """Key of the metadata under which this project says what the tensors are, as JSON."""
+
+_MARK = '"normalisation": {"rgb_mean"'
+
+
+def said_in(texts: Mapping[str, Any], key: str = OURS) -> str:
+    """What a file says of itself: the text under a key, or one with its words; else nothing.
+
+    A damaged key must not make it a file that says nothing, and so has no digest.
+    """
+    found = [t for k, t in texts.items() if isinstance(t, str) and (k == key or _MARK in t)]
+    return found[0] if found else ""
+
 
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
