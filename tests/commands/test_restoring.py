@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from safetensors.numpy import load_file, save_file
 
 import train
 import val
-from paddle_pose import PosePredictor
+from paddle_pose import PosePredictor, configs
 from paddle_pose.commands import restoring
 from paddle_pose.commands.record import RunFolder
+from paddle_pose.commands.train import _started
 from paddle_pose.errors import UserError
 from paddle_pose.files import leftovers
+from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.porting.reader import read_file
 from paddle_pose.weights import safe_pickle
 from paddle_pose.weights.checkpoint import read_state
@@ -263,3 +266,14 @@ def test_numbers_that_no_network_has(run, value):
     safe_pickle.save_arrays(run.best_weights, arrays)
     with pytest.raises(UserError, match=name):
         read_file(run.best_weights)
+
+
+def test_a_recipe_whose_published_run_began_from_imagenet_says_so(capsys):
+    small = NewellHourglass(stacks=1, features=8, depth=1, stem=4)
+    for name in ("simple_baseline:res50_coco_256x192", "hrnet:w48_mpii_256x256"):
+        recipe = replace(configs.load(name), model=small)
+        _started(recipe, None, None, None, partial=False, resuming=False)
+        assert "began from ImageNet weights, this one from random" in capsys.readouterr().out
+    recipe = replace(configs.load("hourglass:newell_hg2_mpii_256x256"), model=small)
+    _started(recipe, None, None, None, partial=False, resuming=False)
+    assert capsys.readouterr().out == ""
