@@ -18,7 +18,10 @@ def parse_arguments() -> argparse.Namespace:
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
     add("--dataset_root", type=Path, help="folder with annotations and images")
     add("--output_dir", type=Path, help="run folder (output/<recipe>)")
-    add("--pretrained_model", type=Path, help="weights to start from; what does not fit is listed")
+    add(
+        "--pretrained_model", type=Path, help="weights to start from: .pth, .pdparams, .safetensors"
+    )
+    add("--allow_partial", action="store_true", help="start from what fits of them, listed")
     add("--resume", nargs="?", const="", help="go on with the run in --output_dir, or in a folder")
     add("--epochs", type=int, help="same as --set train.epochs=N")
     add("--batch_size", type=int, help="same as --set train.batch_size=N")
@@ -67,7 +70,8 @@ def main() -> None:
             output or Path("output") / recipe.name,
             validation=DataFiles(given.dataset_root, given.val_annotations),
             pretrained_model=given.pretrained_model,
-            resume=given.resume is not None,
+            allow_partial=given.allow_partial,
+            resume=Path(given.resume) if given.resume else given.resume is not None,
             device=device,
             num_workers=given.num_workers,
         )

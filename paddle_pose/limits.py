@@ -54,6 +54,11 @@ LIMITS: dict[str, Limit] = {
         "COCO's train2017 keypoints are 0.24 GiB; 2 MB can inflate to 2 GB",
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
+    "pickle_steps": Limit(
+        "a pickle of", 1_000_000, "steps", "HRNet-W48's training checkpoint has 200,000"
+    ),
+    "tensors": Limit("tensors:", 100_000, "in one file", "HRNet-W48's checkpoint has 6,000"),
+    "tensor_bytes": Limit("tensors of", 4 * GIB, "bytes", "HRNet-W48 has 0.25 GiB"),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),
     "name_bytes": Limit("a name of", 120, "bytes", "it becomes part of file names"),
     "recipe_bytes": Limit("a recipe of", MIB, "bytes", "the longest here has 4 KB"),

@@ -178,6 +178,8 @@ class TrainSettings:
         log_every: steps between log lines.
         save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
         select_metric: validation score that chooses the best model.
+        pretrained: what the published run began from, ``none`` or ``ImageNet``; a run that starts
+            without says so.
     """
 
     epochs: int = 210
@@ -204,6 +206,7 @@ class TrainSettings:
     log_every: int = 50
     save_every: int = 200
     select_metric: str = "Mean"
+    pretrained: str = "none"
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def make(
     from paddle_pose.evaluation.evaluator import DataFiles
     from paddle_pose.inference.engine import make_forward
     from paddle_pose.models.build import build
-    from paddle_pose.weights import checkpoint
+    from paddle_pose.porting.loading import load_weights
 
     if recipe.data.dataset != "mpii":
         raise UserError(f"recipe '{recipe.name}': the gallery needs head sizes, which MPII has")
@@ -154,7 +154,7 @@ def make(
     evaluator = evaluator_for(recipe, benchmark, DataFiles(root))
     table, truth = evaluator.table, evaluator.truth
     network = build(recipe.model)
-    checkpoint.load_weights(network, weights)
+    load_weights(network, weights, recipe.model)
     how = predicting.Computing(recipe.eval.batch_size, num_workers=0)
     keypoints = predicting.poses_of(network, recipe, evaluator, how).keypoints
     skeleton = skeleton_named(table.skeleton)

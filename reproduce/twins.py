@@ -106,14 +106,14 @@ def first_steps(
     from paddle_pose.evaluation.evaluator import DataFiles
     from paddle_pose.evaluation.task import task_for
     from paddle_pose.models.build import build
+    from paddle_pose.porting.loading import load_weights
     from paddle_pose.training import loop as training
     from paddle_pose.training.schedules import learning_rate
-    from paddle_pose.weights import checkpoint
 
     if float64:
         paddle.set_default_dtype("float64")
     network = build(recipe.model)
-    checkpoint.load_weights(network, initial)
+    load_weights(network, initial)
     network.train()
     trainer = training.Trainer(network, recipe.train, recipe.data)
     files = DataFiles(dataset_root)

@@ -45,8 +45,8 @@ def evaluate(
     Args:
         recipe: what the weights are of (a recipe, ``family:name`` or a ``.yaml`` file); its data
             settings say what is scored.
-        weights: ``.pdparams`` or ``.safetensors``; None with ``predictions``, or with a ``network``
-            that has its weights.
+        weights: PyTorch's, Paddle's or our own, in any format; None with ``predictions``,
+            or with a ``network`` that has its weights.
         data: the data set's folder, its files, or an evaluator of one's own.
         predictions: to score instead of a network: ours, .mat, .h5, or COCO results.
         benchmark: one of the recipe's protocols; its first by default.
@@ -176,7 +176,7 @@ def _predicted(
     runtime.import_paddle()
     from paddle_pose.commands import predicting
     from paddle_pose.models.build import build
-    from paddle_pose.weights import checkpoint
+    from paddle_pose.porting.loading import Use, load_weights
 
     parallel.quiet_unless_first()
     parallel.start()
@@ -193,7 +193,8 @@ def _predicted(
     memory.require_room("eval.batch_size", *room)
     network = network if network is not None else build(recipe.model)
     if weights is not None:
-        checkpoint.load_weights(network, weights)
+        use = Use(recipe.data, getattr(evaluator, "skeleton", None))
+        print("\n".join(load_weights(network, weights, recipe.model, use=use).lines), flush=True)
     name = evaluator.benchmark.name
     print(f"=> {recipe.name}, benchmark {name}, on {device}, {how}", flush=True)
     began = time.perf_counter()

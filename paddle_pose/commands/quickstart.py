@@ -65,9 +65,9 @@ def finished(run: RunFolder) -> bool:
     """Whether a whole training run lies there with the weights that it recorded."""
     if not run.record_file.is_file() or not run.best_weights.is_file():
         return False
-    result = run.read_record()["result"]
+    result = run.record().result
     name = "best_model/model.pdparams"
-    return result is not None and result["sha256"][name] == sha256(run.best_weights)
+    return result is not None and result.sha256.get(name) == sha256(run.best_weights)
 
 
 def evaluated(folder: Path, weights: Path) -> bool:

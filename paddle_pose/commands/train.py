@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from paddle_pose.commands import predicting, record
 from paddle_pose.commands import resuming as resuming_rules
+from paddle_pose.commands.restoring import Restored, restore
 from paddle_pose.configs import load
 from paddle_pose.data.loader import steps_per_epoch, training_batches
 from paddle_pose.errors import UserError
@@ -23,15 +24,18 @@ from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
 from paddle_pose.names import require_apart
+from paddle_pose.porting.loading import Use, load_weights
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import memory, parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
 from paddle_pose.training.schedules import highest_rate, rate_by_step
 from paddle_pose.weights import checkpoint
+from paddle_pose.weights.facts import facts_of
 
 
 @dataclass
@@ -87,6 +91,7 @@ class Run:
             "best": self.best,
             "last_scores": self.last_scores,
             "loss_scaling": self.trainer.precision.state(),
+            "losses": {"sums": self.trainer.recent.sums, "count": self.trainer.recent.count},
             "random": {
                 "seed": self.recipe.seed,
                 "note": "every draw is a function of (seed, epoch, index); there is no other state",
@@ -94,8 +99,14 @@ class Run:
         }
         trainer = self.trainer
         checkpoint.save_state(
-            self.folder.state_file, trainer.network, trainer.optimizer, position, trainer.averaged
+            self.folder.state_file,
+            trainer.network,
+            trainer.optimizer,
+            position,
+            trainer.averaged,
+            earlier=self.folder.earlier_state,
         )
+        self.folder.state_saved()
 
     def validate(self) -> Scores | None:
         """Scores of the weights as they are, by the path that ``val.py`` takes; rank 0's alone."""
@@ -126,13 +137,30 @@ class Run:
         self.say(f"[EVAL] epoch: {epoch + 1} {line}")
         if not self.best or not self.best[metric] >= scores[metric]:  # a nan is never the best
             self.best = {"epoch": epoch, **scores}
-            checkpoint.save_weights(self.trainer.evaluated(), self.folder.best_weights)
+            self._save_weights(self.folder.best_weights)
             self.say(f"=> best {metric} so far: {scores[metric]:.3f} (epoch {epoch + 1})")
+
+    def _save_weights(self, path: Path) -> None:
+        """The weights that are validated, with what they are."""
+        skeleton = getattr(self.task.evaluator, "skeleton", None)
+        facts = None
+        if isinstance(skeleton, Skeleton):
+            facts = facts_of(recipes.to_dict(self.recipe), self.recipe.data, skeleton)
+        checkpoint.save_weights(self.trainer.evaluated(), path, facts)
+
+    def go_on(self, found: Restored, changed: dict[str, Any]) -> tuple[int, int]:
+        """Take up what the run had found, note the resumption; returns epoch and step."""
+        self.best, self.last_scores = found.best, found.last_scores
+        start = found.epoch, found.step
+        if parallel.is_first():
+            self.folder.resume(start, recipes.dump_yaml(self.recipe), changed)
+        self.say(f"=> resumed at epoch {start[0] + 1}, step {start[1] + 1}")
+        return start
 
     def finish(self) -> None:
         """The result into record.json, the last weights beside the best."""
         last = self.folder.root / "last" / "model.pdparams"
-        checkpoint.save_weights(self.trainer.evaluated(), last)
+        self._save_weights(last)
         self._scalars.close()
         result = {
             "finished": record.now(),
@@ -147,21 +175,42 @@ class Run:
         self.folder.write_record({**self.folder.read_record(), "result": result})
 
 
-def _started(recipe: Recipe, network: PoseNetwork | None, pretrained: Path | None) -> PoseNetwork:
-    """The network as a new run starts it."""
+def _started(
+    recipe: Recipe,
+    network: PoseNetwork | None,
+    pretrained: Path | None,
+    skeleton: Skeleton | None,
+    *,
+    partial: bool,
+    resuming: bool,
+) -> PoseNetwork:
+    """The network as a new run starts it; a resumed one gets its weights from its state."""
+    built = network is None
     if network is None:
         paddle.seed(recipe.seed)
         network = build(recipe.model)
-    if pretrained is not None:
-        missing, unused = checkpoint.load_weights(network, pretrained, partial=True)
-        loaded = len(network.state_dict()) - len(missing)
-        print(
-            f"=> {pretrained}: {loaded} tensors loaded, {len(missing)} of the network not in it, "
-            f"{len(unused)} of its own not used"
+    if pretrained is not None and not resuming:
+        found = load_weights(
+            network,
+            pretrained,
+            recipe.model,
+            use=Use(recipe.data, skeleton),
+            partial=partial,
+            may_be_partial=True,
         )
-        for what, names in (("not loaded", missing), ("not used", unused)):
+        print("\n".join(found.lines))
+        print(
+            f"=> {pretrained}: {found.filled} tensors loaded, {len(found.missing)} of the network "
+            f"not in it, {len(found.unused)} of its own not used"
+        )
+        for what, names in (("not loaded", found.missing), ("not used", found.unused)):
             for name in names:
                 print(f"   {what}: {name}")
+    elif built and not resuming and recipe.train.pretrained != "none":
+        print(
+            f"=> the published run of this recipe began from {recipe.train.pretrained} weights, "
+            "this one from random ones; --pretrained_model FILE --allow_partial starts from them"
+        )
     return network
 
 
@@ -185,7 +234,8 @@ def train(
     *,
     validation: DataFiles | None = None,
     pretrained_model: str | Path | None = None,
-    resume: bool = False,
+    allow_partial: bool = False,
+    resume: bool | Path = False,
     device: str = "auto",
     num_workers: int | None = None,
     network: PoseNetwork | None = None,
@@ -198,8 +248,9 @@ def train(
         data: the data set's folder, its files, or a task of one's own.
         output: the run folder; an earlier run there is moved aside, or gone on with (``resume``).
         validation: files to validate on, where they are others than ``data``.
-        pretrained_model: weights to start from; what does not fit is listed.
-        resume: go on from the state in ``output``, if there is one.
+        pretrained_model: weights to start from: PyTorch's, Paddle's or our own.
+        allow_partial: start from what fits of them (a backbone, another head), the rest listed.
+        resume: go on from the state in ``output``, if there is one; or from this one of its states.
         device: ``auto``, ``cpu``, ``gpu`` or ``gpu:N``.
         num_workers: loader processes; one per core by default.
         network: to train; by default the recipe's.
@@ -217,9 +268,8 @@ def train(
     parallel.quiet_unless_first()
     folder = record.RunFolder(Path(output))
     pretrained_model = None if pretrained_model is None else Path(pretrained_model)
-    resuming = resume and folder.record_file.is_file()
-    if resume and not resuming:
-        print(f"=> {folder.root}: no run to resume, starting one", flush=True)
+    resuming = bool(resume) and _has_run(folder)
+    chosen = resume if isinstance(resume, Path) and resume.is_file() else None
     parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
     device = runtime.choose_device(device)
     precision.require_device(recipe.train, device)
@@ -237,7 +287,14 @@ def train(
     steps = steps_per_epoch(
         len(task.samples), recipe.train.batch_size, drop_last=recipe.train.drop_last
     )
-    network = _started(recipe, network, pretrained_model)
+    network = _started(
+        recipe,
+        network,
+        pretrained_model,
+        getattr(task.evaluator, "skeleton", None),
+        partial=allow_partial,
+        resuming=resuming and (chosen or folder.state_file).is_file(),
+    )
     _require_possible(recipe, network, task.evaluator)
     trainer = training.Trainer(network, recipe.train, recipe.data, loss)
     facts = {
@@ -249,15 +306,19 @@ def train(
         "parameters": count_parameters(network),
         "data": task.facts,
         "pretrained_model": resuming_rules.pretrained_facts(pretrained_model),
+        "skeleton": _plain_skeleton(task.evaluator),
     }
     if parallel.is_first():
         folder.lock()
     if not resuming and parallel.is_first():
         folder.start(recipes.dump_yaml(recipe), facts)
     run = Run(recipe, folder, trainer, task, workers)
-    start = _restore(run, changed, facts) if resuming else (0, 0)
-    if start is None:
-        return None
+    start = (0, 0)
+    if resuming:
+        found = restore(recipe, folder, trainer, facts, chosen)
+        if found is None:
+            return None
+        start = run.go_on(found, changed)
     run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
     if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
         run.say(
@@ -291,6 +352,14 @@ def train(
     return folder.best_weights
 
 
+def _has_run(folder: record.RunFolder) -> bool:
+    """Whether there is a run to go on with; says so if there is none."""
+    if not folder.record_file.is_file():
+        print(f"=> {folder.root}: no run to resume, starting one", flush=True)
+        return False
+    return True
+
+
 def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator) -> None:
     """Raises UserError for what would otherwise stop the run after hours, or its first step."""
     width, height = recipe.data.image_size_wh
@@ -302,38 +371,7 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator
     evaluator.require_score(recipe.train.select_metric)
 
 
-def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[int, int] | None:
-    """Load the state; a run that was killed before its first one starts over.
-
-    None for a run that is finished: it stays as it is.
-    """
-    has_state = run.folder.state_file.is_file()
-    old = run.folder.read_record()
-    resuming_rules.require_same_start(old, facts, from_the_start=not has_state)
-    position: dict[str, Any] = {"epoch": 0, "step": 0, "best": {}, "last_scores": {}}
-    if has_state:
-        trainer = run.trainer
-        position = checkpoint.load_state(
-            run.folder.state_file, trainer.network, trainer.optimizer, trainer.averaged
-        )
-        trainer.precision.set_state(position.get("loss_scaling", {}))
-        if facts["pretrained_model"] is not None:
-            print("=> --pretrained_model: not needed, the run goes on from its own weights")
-    epochs = run.recipe.train.epochs
-    if (position["epoch"], position["step"]) > (epochs, 0):
-        raise UserError(
-            f"--resume: the run is in epoch {position['epoch'] + 1} already, past "
-            f"train.epochs={epochs}"
-        )
-    result = old["result"] or {}
-    if position["epoch"] == epochs and result.get("epochs") == epochs:
-        scores = " ".join(f"{k}={v:.3f}" for k, v in result["best"].items() if k != "epoch")
-        print(f"=> {run.folder.root}: finished at {result['finished']}; nothing is left to do")
-        print(f"=> best weights: {run.folder.best_weights}")
-        print(f"[EVAL] epoch: {result['best']['epoch'] + 1} {scores}")
-        return None
-    run.best, run.last_scores = position["best"], position.get("last_scores", {})
-    if parallel.is_first():
-        run.folder.resume(position, recipes.dump_yaml(run.recipe), changed)
-    run.say(f"=> resumed at epoch {position['epoch'] + 1}, step {position['step'] + 1}")
-    return position["epoch"], position["step"]
+def _plain_skeleton(evaluator: Evaluator) -> dict[str, Any] | None:
+    """The joint set as ``skeleton_beside`` reads it; None for a task of one's own without."""
+    skeleton = getattr(evaluator, "skeleton", None)
+    return dataclasses.asdict(skeleton) if isinstance(skeleton, Skeleton) else None

@@ -99,6 +99,7 @@ CHOICES = {
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine"),
+    "train.pretrained": ("none", "ImageNet"),
     "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy"),
     "data.dataset": ("mpii", "coco"),
     "augment.distribution": ("normal", "uniform"),

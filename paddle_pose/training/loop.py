@@ -95,6 +95,7 @@ class Trainer:
         loss: ``(outputs, targets) -> {name: part}``; None for the settings' own.
         average: moving average of the weights, or None.
         precision: mixed precision, where the recipe asks for it.
+        recent: losses since the last log line.
     """
 
     network: PoseNetwork
@@ -104,6 +105,7 @@ class Trainer:
     optimizer: paddle.optimizer.Optimizer = field(init=False)
     average: Average | None = field(init=False, default=None)
     precision: Precision = field(init=False)
+    recent: Losses = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -117,6 +119,7 @@ class Trainer:
         if settings.ema_decay or settings.amp == "O2":
             self.average = Average(self.network, settings.ema_decay)
         self.optimizer = make_optimizer(self.network, settings)
+        self.recent = Losses()
         self.precision = Precision(settings)
         self.precision.prepare(self.network, self.optimizer)
         self._loss = self.loss or losses.loss_function(settings)
@@ -219,15 +222,16 @@ def _merged(each: list[Named], merge: Callable[[list[paddle.Tensor]], paddle.Ten
     return {name: merge([one[name] for one in each]) for name in each[0]}
 
 
-class _Losses:
+class Losses:
     """Losses kept on the device; read, and averaged over ranks, when a line or a state is due."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[int, int, Named]] = []
-        self._sums: dict[str, float] = {}
-        self._count = 0
+        self.sums: dict[str, float] = {}
+        self.count = 0
 
     def add(self, epoch: int, step: int, parts: Named) -> None:
+        """The parts of one step."""
         self._pending.append((epoch, step, parts))
 
     def check(self) -> None:
@@ -246,14 +250,14 @@ class _Losses:
                     "train.clip_norm, then --resume"
                 )
             for name, value in zip(parts, values, strict=True):
-                self._sums[name] = self._sums.get(name, 0.0) + value
-            self._count += 1
+                self.sums[name] = self.sums.get(name, 0.0) + value
+            self.count += 1
         self._pending.clear()
 
     def take_means(self) -> dict[str, float]:
         """Mean of each part since the last call."""
-        means = {name: value / max(self._count, 1) for name, value in self._sums.items()}
-        self._sums, self._count = {}, 0
+        means = {name: value / max(self.count, 1) for name, value in self.sums.items()}
+        self.sums, self.count = {}, 0
         return means
 
 
@@ -323,7 +327,7 @@ def fit(
     Raises:
         UserError: the loss or a weight became non-finite; nothing of it was saved.
     """
-    settings, recent, clock = trainer.settings, _Losses(), _Clock()
+    settings, recent, clock = trainer.settings, trainer.recent, _Clock()
     total = settings.epochs * steps_per_epoch
     done = start[0] * steps_per_epoch + start[1]
     rate = rate or (lambda step: learning_rate(settings, step, steps_per_epoch))

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ from paddle_pose.commands import predicting
 from paddle_pose.data import mpii
 from paddle_pose.evaluation.mpii import MpiiEvaluator
 from paddle_pose.models import build
+from paddle_pose.porting import loading
 from paddle_pose.poses.poses import Poses
-from paddle_pose.weights import checkpoint
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def predict_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "poses_of", poses_of)
     monkeypatch.setattr(predicting, "choose", lambda *_: "eager")
     monkeypatch.setattr(build, "build", lambda _: None)
-    monkeypatch.setattr(checkpoint, "load_weights", lambda *_: None)
+    monkeypatch.setattr(loading, "load_weights", lambda *_, **__: SimpleNamespace(lines=[]))
 
 
 def test_predicts_to_disk_and_scores_from_there(
