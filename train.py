@@ -39,8 +39,8 @@ def overrides(given: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Parse, load, run."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         device = launching.start(
             gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=given.device
         )

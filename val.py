@@ -73,8 +73,8 @@ def check(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse, load, evaluate."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         device = given.device
         if given.predictions is None:
             device = launching.start(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from paddle_pose.commands import predicting, record
 from paddle_pose.commands import resuming as resuming_rules
 from paddle_pose.configs import load
 from paddle_pose.data.loader import steps_per_epoch, training_batches
-from paddle_pose.errors import UserError
+from paddle_pose.errors import Fault, UserError, is_memory
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator, Scores
 from paddle_pose.evaluation.task import Task, task_for
 from paddle_pose.files import sha256
@@ -25,7 +27,7 @@ from paddle_pose.models.counting import count_parameters
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import parallel, runtime
+from paddle_pose.system import ending, launching, parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
@@ -42,6 +44,7 @@ class Run:
     trainer: training.Trainer
     task: Task
     num_workers: int
+    saved: tuple[int, int] | None = None
     best: dict[str, Any] = field(default_factory=dict)
     last_scores: dict[str, float] = field(default_factory=dict)
 
@@ -78,6 +81,11 @@ class Run:
             if not math.isnan(value):
                 self._scalars.add_scalar(f"train/{name}", value, step)
 
+    def keep(self, epoch: int, step: int) -> None:
+        """``save``, and know that it is done."""
+        self.save(epoch, step)
+        self.saved = (epoch, step)
+
     def save(self, epoch: int, step: int) -> None:
         """A state to resume from, at (epoch, next step)."""
         position = {
@@ -86,6 +94,7 @@ class Run:
             "best": self.best,
             "last_scores": self.last_scores,
             "loss_scaling": self.trainer.precision.state(),
+            "recent": self.trainer.recent.state(),
             "random": {
                 "seed": self.recipe.seed,
                 "note": "every draw is a function of (seed, epoch, index); there is no other state",
@@ -95,6 +104,15 @@ class Run:
         checkpoint.save_state(
             self.folder.state_file, trainer.network, trainer.optimizer, position, trainer.averaged
         )
+
+    def going_on(self) -> str:
+        """What is saved, and the command that goes on from there."""
+        epoch, step = self.saved or (0, 0)
+        kept = f"the state of epoch {epoch + 1}, step {step + 1} is saved"
+        if not self.saved:
+            kept = "no state was saved yet" if parallel.is_first() else "the newest state stands"
+        command = launching.resume_command() or "train(…, resume=True)"
+        return f"{kept}; go on with: {command}"
 
     def validate(self) -> Scores | None:
         """Scores of the weights as they are, by the path that ``val.py`` takes; rank 0's alone."""
@@ -124,8 +142,8 @@ class Run:
         line = " ".join(f"{name}={scores[name]:.3f}" for name in sorted(scores))
         self.say(f"[EVAL] epoch: {epoch + 1} {line}")
         if not self.best or not self.best[metric] >= scores[metric]:  # a nan is never the best
-            self.best = {"epoch": epoch, **scores}
             checkpoint.save_weights(self.trainer.evaluated(), self.folder.best_weights)
+            self.best = {"epoch": epoch, **scores}
             self.say(f"=> best {metric} so far: {scores[metric]:.3f} (epoch {epoch + 1})")
 
     def finish(self) -> None:
@@ -249,7 +267,7 @@ def train(
         )
     hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
     if parallel.is_first():
-        hooks = dataclasses.replace(hooks, log=run.log, save=run.save)
+        hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
     batches = training_batches(
         task.samples,
         batch_size=recipe.train.batch_size,
@@ -259,19 +277,44 @@ def train(
         num_workers=workers,
         drop_last=recipe.train.drop_last,
     )
-    training.fit(
-        trainer,
-        batches,
-        people=len(task.samples),
-        steps_per_epoch=steps,
-        start=start,
-        rate=rate_by_step(recipe, steps),
-        hooks=hooks,
-    )
+    parallel.watch(run.going_on)
+    with _ends_told(run):
+        training.fit(
+            trainer,
+            batches,
+            people=len(task.samples),
+            steps_per_epoch=steps,
+            start=start,
+            rate=rate_by_step(recipe, steps),
+            hooks=hooks,
+        )
     if parallel.is_first():
         run.finish()
     print(f"=> best weights: {folder.best_weights}")
     return folder.best_weights
+
+
+@contextlib.contextmanager
+def _ends_told(run: Run) -> Iterator[None]:
+    """Say of every end what is saved and how to go on."""
+    try:
+        yield
+        parallel.let_first_finish()
+    except ending.Stopped as stopped:
+        stopped.line = run.going_on()
+        parallel.let_first_finish()
+        raise
+    except Fault as fault:
+        raise Fault(f"{fault}; {run.going_on()}", fault.trace) from fault
+    except Exception as error:
+        if not is_memory(error):
+            raise
+        raise Fault(
+            f"memory ran out; a smaller train.batch_size (with train.accumulate_steps) needs less, "
+            f"in a new run; {run.going_on()}"
+        ) from error
+    finally:
+        parallel.unwatch()
 
 
 def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator) -> None:
@@ -300,6 +343,8 @@ def _restore(run: Run, changed: dict[str, Any], facts: dict[str, Any]) -> tuple[
             run.folder.state_file, trainer.network, trainer.optimizer, trainer.averaged
         )
         trainer.precision.set_state(position.get("loss_scaling", {}))
+        trainer.recent.set_state(position.get("recent", {}))
+        run.saved = position["epoch"], position["step"]
         if facts["pretrained_model"] is not None:
             print("=> --pretrained_model: not needed, the run goes on from its own weights")
     epochs = run.recipe.train.epochs

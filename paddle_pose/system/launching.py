@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shlex
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
+from typing import NoReturn
 
 from paddle_pose.errors import UserError
-from paddle_pose.system import runtime
+from paddle_pose.system import ending, runtime
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +79,9 @@ def start(
         UserError: options that do not go together; GPUs that this Paddle does not have.
     """
     if "PADDLE_TRAINERS_NUM" in os.environ:  # a rank: its launcher has chosen the device
+        ending.with_parent(signal.SIGTERM)
+        if os.environ.get("PADDLE_TRAINER_ID") == "0":
+            ending.tell_behind(os.getppid())
         runtime.configure()
         if gpus is None:
             return device
@@ -92,9 +102,53 @@ def start(
         if device == "cpu":
             environment["PADDLE_DISTRI_BACKEND"] = "gloo"
         sys.stdout.flush()
-        launch = [sys.executable, "-m", "paddle.distributed.launch", *words, *sys.argv]
-        os.execve(sys.executable, launch, environment)  # noqa: S606
+        _launch([*words, *sys.argv], environment)
     return device
+
+
+def _launch(words: list[str], environment: dict[str, str]) -> NoReturn:
+    """Be the launcher's parent: it ends with the signal's number, or its rank's, as exit code.
+
+    It has a session of its own, so that Ctrl-C reaches it once, by this process.
+    """
+    command = [sys.executable, "-m", "paddle.distributed.launch", *words]
+    with ending.politely():
+        launcher = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
+        sent = False
+        while launcher.poll() is None:
+            if ending.asked() and not sent:
+                _stop_ranks(launcher.pid)
+                sent = True
+            time.sleep(0.1)
+    number = ending.asked()
+    sys.exit(128 + number if number else launcher.returncode if launcher.returncode > 0 else 1)
+
+
+def _stop_ranks(launcher: int) -> None:
+    """Not by the launcher, which Paddle's own handler of SIGTERM would end with a C++ report."""
+    try:
+        found = Path(f"/proc/{launcher}/task/{launcher}/children").read_text(encoding="utf-8")
+    except OSError:
+        found = ""
+    for pid in map(int, found.split() or [str(launcher)]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def resume_command() -> str:
+    """This program's command line with ``--resume``; empty where it is no script of ours."""
+    if Path(sys.argv[0]).name != "train.py":
+        return ""
+    words = ["python", *sys.argv]
+    if "PADDLE_TRAINERS_NUM" in os.environ and not {"--gpus", "--master"} & set(
+        word.partition("=")[0] for word in words
+    ):
+        with contextlib.suppress(OSError):
+            launcher = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")[1:-1]
+            words = ["python", *(word.decode(errors="replace") for word in launcher)]
+    if not any(word.partition("=")[0] == "--resume" for word in words):
+        words.append("--resume")
+    return shlex.join(words)
 
 
 def _require_gpus(numbers: list[int]) -> None:
