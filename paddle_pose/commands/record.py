@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import json_text, leftovers, write_json, write_text
+from paddle_pose.files import append_line, json_text, leftovers, write_json, write_text
 
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless", "scipy")
 THREAD_VARIABLES = (
@@ -184,13 +184,11 @@ class RunFolder:
 
     def metric(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json_text(values) + "\n")
+        append_line(self.metrics_file, json_text(values))
 
     def log(self, line: str) -> None:
         """Append one line to log.txt, with the time."""
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(f"{now()} {line}\n")
+        append_line(self.log_file, f"{now()} {line}")
 
 
 def _is_before(line: str, epoch: int, step: int) -> bool:

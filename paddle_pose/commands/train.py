@@ -15,12 +15,13 @@ from tqdm import tqdm
 
 from paddle_pose.commands import predicting, record
 from paddle_pose.commands import resuming as resuming_rules
+from paddle_pose.commands.fitting import require_batch
 from paddle_pose.configs import load
 from paddle_pose.data.loader import steps_per_epoch, training_batches
 from paddle_pose.errors import Fault, UserError, is_memory
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator, Scores
 from paddle_pose.evaluation.task import Task, task_for
-from paddle_pose.files import sha256
+from paddle_pose.files import lock_folder, sha256
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
@@ -53,6 +54,9 @@ class Run:
             from visualdl import LogWriter
 
             self._scalars = LogWriter(logdir=str(self.folder.root / "vdl"))
+            validation = self.folder.root / "validation"
+            validation.mkdir(exist_ok=True)
+            self._lock = lock_folder(validation)  # as val.py does
 
     def say(self, line: str) -> None:
         """A line on the terminal, beside the progress bar, and in log.txt."""
@@ -238,8 +242,11 @@ def train(
     steps = steps_per_epoch(
         len(task.samples), recipe.train.batch_size, drop_last=recipe.train.drop_last
     )
+    built = network is None
     network = _started(recipe, network, pretrained_model)
     _require_possible(recipe, network, task.evaluator)
+    if built:
+        require_batch(recipe, network, device, trained=True)
     trainer = training.Trainer(network, recipe.train, recipe.data, loss)
     facts = {
         "recipe": recipe.name,
@@ -259,12 +266,7 @@ def train(
     start = _restore(run, changed, facts) if resuming else (0, 0)
     if start is None:
         return None
-    run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
-    if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
-        run.say(
-            f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "
-            f"{recipe.train.batch_size} / {recipe.train.base_batch_size} people"
-        )
+    _announce(run, steps, device)
     hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
     if parallel.is_first():
         hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
@@ -294,6 +296,21 @@ def train(
     return folder.best_weights
 
 
+def _announce(run: Run, steps: int, device: str) -> None:
+    recipe, people = run.recipe, len(run.task.samples)
+    run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
+    if recipe.train.batch_size > people:
+        run.say(
+            f"=> assumed: train.batch_size={recipe.train.batch_size} is more than the "
+            f"{people} people there are: every step takes all of them"
+        )
+    if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
+        run.say(
+            f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "
+            f"{recipe.train.batch_size} / {recipe.train.base_batch_size} people"
+        )
+
+
 @contextlib.contextmanager
 def _ends_told(run: Run) -> Iterator[None]:
     """Say of every end what is saved and how to go on."""
@@ -307,6 +324,8 @@ def _ends_told(run: Run) -> Iterator[None]:
     except Fault as fault:
         raise Fault(f"{fault}; {run.going_on()}", fault.trace) from fault
     except Exception as error:
+        if not isinstance(error, UserError):
+            parallel.await_watch()
         if not is_memory(error):
             raise
         raise Fault(

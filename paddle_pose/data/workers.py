@@ -92,7 +92,7 @@ def _stack(samples: list[Sample], slot: mmap.mmap | None) -> Columns:
         kind = np.result_type(*{np.asarray(one).dtype for one in column})
         size = int(np.prod(shape)) * kind.itemsize
         if slot is not None and used + size <= SLOT_BYTES:
-            out = np.ndarray(shape, kind, slot, used)
+            out: np.ndarray = np.ndarray(shape, kind, slot, used)
             used += -(-size // _ALIGNED) * _ALIGNED
         else:
             out = np.empty(shape, kind)
@@ -143,7 +143,7 @@ class _Worker:
         arrays = [
             part
             if isinstance(part, np.ndarray)
-            else np.ndarray(*part[:2], self.slots[slot], part[2])
+            else np.ndarray(part[0], part[1], self.slots[slot], part[2])
             for part in parts
         ]
         return Columns(arrays, names, place)
@@ -182,7 +182,7 @@ def _serve(
         slot = slots[number]
         try:
             batch = _stack(_made(samples, keys), slot)
-            answer = (None, batch.names, batch.place, number, _parts(batch.arrays, slot))
+            answer: tuple = (None, batch.names, batch.place, number, _parts(batch.arrays, slot))
         except (UserError, Fault) as error:
             answer = (error, (), None, number, [])
         except Exception as error:
@@ -196,10 +196,11 @@ def _serve(
 
 def _parts(arrays: list[np.ndarray], slot: mmap.mmap | None) -> list[Any]:
     """Shape, kind and offset of what lies in the slot; other arrays as they are."""
+    memory: object = slot  # which arrays that lie in it have as their base
     start = None if slot is None else np.frombuffer(slot, np.uint8).ctypes.data
     parts: list[Any] = []
     for array in arrays:
-        if start is not None and array.base is slot:
+        if start is not None and array.base is memory:
             parts.append((array.shape, array.dtype, array.ctypes.data - start))
         else:
             parts.append(array)

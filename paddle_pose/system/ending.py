@@ -179,9 +179,9 @@ def with_parent(number: int) -> None:
         ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, number)
 
 
-def ignore() -> None:
+def ignore(*, but: int = 0) -> None:
     """For a process that serves this one and ends with it: signals are its parent's business."""
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_DFL if number == but else signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

@@ -16,6 +16,9 @@ from typing import NoReturn
 from paddle_pose.errors import UserError
 from paddle_pose.system import ending, runtime
 
+_launched: list[str] = []
+"""Behind the interpreter: how the launcher of this rank was called."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options, as ``paddle.distributed.launch`` calls them."""
@@ -82,6 +85,9 @@ def start(
         ending.with_parent(signal.SIGTERM)
         if os.environ.get("PADDLE_TRAINER_ID") == "0":
             ending.tell_behind(os.getppid())
+        with contextlib.suppress(OSError):
+            said = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+            _launched.extend(said.decode(errors="replace").split("\0")[1:-1])
         runtime.configure()
         if gpus is None:
             return device
@@ -117,22 +123,33 @@ def _launch(words: list[str], environment: dict[str, str]) -> NoReturn:
         sent = False
         while launcher.poll() is None:
             if ending.asked() and not sent:
-                _stop_ranks(launcher.pid)
+                stop_children(launcher.pid)
                 sent = True
             time.sleep(0.1)
     number = ending.asked()
     sys.exit(128 + number if number else launcher.returncode if launcher.returncode > 0 else 1)
 
 
-def _stop_ranks(launcher: int) -> None:
-    """Not by the launcher, which Paddle's own handler of SIGTERM would end with a C++ report."""
-    try:
-        found = Path(f"/proc/{launcher}/task/{launcher}/children").read_text(encoding="utf-8")
-    except OSError:
-        found = ""
-    for pid in map(int, found.split() or [str(launcher)]):
+def stop_children(parent: int) -> None:
+    """SIGTERM to what a process started; of a launcher to its ranks.
+
+    Paddle's own handler of SIGTERM would end the launcher with a C++ report.
+    """
+    for pid in _children(parent):
+        words = Path(f"/proc/{pid}/cmdline")
+        if words.exists() and b"paddle.distributed.launch" in words.read_bytes():
+            stop_children(pid)
+            continue
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
+
+
+def _children(parent: int) -> list[int]:
+    try:
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    return [int(pid) for pid in found.split()]
 
 
 def resume_command() -> str:
@@ -140,13 +157,10 @@ def resume_command() -> str:
     if Path(sys.argv[0]).name != "train.py":
         return ""
     words = ["python", *sys.argv]
-    if "PADDLE_TRAINERS_NUM" in os.environ and not {"--gpus", "--master"} & set(
-        word.partition("=")[0] for word in words
-    ):
-        with contextlib.suppress(OSError):
-            launcher = Path(f"/proc/{os.getppid()}/cmdline").read_bytes().split(b"\0")[1:-1]
-            words = ["python", *(word.decode(errors="replace") for word in launcher)]
-    if not any(word.partition("=")[0] == "--resume" for word in words):
+    options = {word.partition("=")[0] for word in words}
+    if _launched and not options & {"--gpus", "--master"}:  # these start the launcher themselves
+        words = ["python", *_launched]
+    if "--resume" not in options:
         words.append("--resume")
     return shlex.join(words)
 

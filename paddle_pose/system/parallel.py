@@ -188,8 +188,10 @@ def _store() -> Any:
 def _add(name: str, value: int) -> int:
     """Add to a counter that all ranks see; Raises Fault once rank 0, which keeps it, has gone."""
     try:
-        return _store().add(f"paddle_pose/{name}", value)
-    except (RuntimeError, OSError) as error:
+        with ending.held():  # a signal would break off Paddle's talk with the store
+            return _store().add(f"paddle_pose/{name}", value)
+    except (RuntimeError, ValueError, OSError) as error:
+        await_watch()
         raise Fault("process 0 of this run has ended: its log says why") from error
 
 
@@ -208,9 +210,11 @@ def watch(remedy: Callable[[], str]) -> None:
     if ranks() == 1:
         return
     store, own = _store(), f"{uuid.getnode()} {os.getpid()}"
-    store.set(f"paddle_pose/process/{rank()}", own)
+    with ending.held():
+        store.set(f"paddle_pose/process/{rank()}", own)
     wait_for_all()
-    found = [store.get(f"paddle_pose/process/{r}").decode().split() for r in range(ranks())]
+    with ending.held():
+        found = [store.get(f"paddle_pose/process/{r}").decode().split() for r in range(ranks())]
     here = {r: int(pid) for r, (node, pid) in enumerate(found) if node == own.split()[0]}
     _watching = True
     threading.Thread(target=_watch, args=(here, remedy), daemon=True).start()
@@ -222,18 +226,25 @@ def unwatch() -> None:
     _watching = False
 
 
+def await_watch() -> None:
+    """Give the watch time to end this process, if what failed here is that another rank died."""
+    if _watching:
+        time.sleep(2.5)
+
+
 def _watch(processes: dict[int, int], remedy: Callable[[], str]) -> None:
     missed = 0
     while _watching and missed < 3:
-        time.sleep(0.5)
+        time.sleep(0.4)
         gone = [r for r, pid in processes.items() if not _runs(pid)]
         missed = missed + 1 if gone else 0
     if not _watching:
         return
     line = f"error: process {gone[0]} of {ranks()} was killed or has ended; {remedy()}"
     places = ["/proc/self/fd/2"]
-    if 0 in gone and rank() == min(processes.keys() - set(gone)):
-        places.append(f"/proc/{os.getppid()}/fd/2")  # the launcher shows the log of rank 0 alone
+    if rank() == min(processes.keys() - set(gone)):
+        # The launcher shows the log of rank 0 alone, and no more of it once a rank is dead.
+        places.append(f"/proc/{os.getppid()}/fd/2")
     for place in places:
         with contextlib.suppress(OSError), open(place, "a", encoding="utf-8") as stderr:
             stderr.write(line + "\n")
