@@ -1,8 +1,4 @@
-"""Ends of a command: one line that says what was wrong and what to do, and the exit code.
-
-0: done. 1: a fault of the machine or of this program. 2: a mistake that the user can mend.
-130, 143, 129: stopped by Ctrl-C, SIGTERM or SIGHUP. 141: nobody reads the output any more.
-"""
+"""Ends of a command: one line that says what was wrong and what to do, and the exit code."""
 
 from __future__ import annotations
 
@@ -12,6 +8,13 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from paddle_pose.system import ending
+
+EXIT_CODES = (
+    "exit codes: 0 done; 1 a fault of the machine or of this program; 2 something that you can "
+    "mend (the line says what); 130, 143, 129 stopped by Ctrl-C, SIGTERM or SIGHUP, with a state "
+    "to go on from where it was training; 141 nobody reads the output any more"
+)
+"""As ``--help`` says it."""
 
 
 class UserError(Exception):
@@ -53,7 +56,7 @@ def is_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what ends a command into one line on standard error and its exit code (see above)."""
+    """Turn what ends a command into one line on standard error and one of ``EXIT_CODES``."""
     ending.take()
     try:
         yield

@@ -48,6 +48,9 @@ LIMITS: dict[str, Limit] = {
         "compressed JSON that inflates to", GIB, "bytes", "2 MB can inflate to 2 GB"
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
+    "batch_memory": Limit(
+        "a batch that needs", 90, "% of the memory there is", "the rest is Paddle's and the photos'"
+    ),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),
 }
 """Every limit by its key; ``LIMITS["nesting"].require(depth, "file: annotations[3]")``."""

@@ -203,7 +203,8 @@ def _predicted(
     if weights is not None:
         checkpoint.load_weights(network, weights)
         fitted = replace(recipe, eval=replace(recipe.eval, batch_size=how.batch_size))
-        require_batch(fitted, network, device, trained=False)
+        people = len(evaluator.samples(1.0))
+        require_batch(fitted, network, device, people=people, trained=False)
     name = evaluator.benchmark.name
     print(f"=> {recipe.name}, benchmark {name}, on {device}, {how}", flush=True)
     began = time.perf_counter()

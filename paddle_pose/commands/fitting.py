@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 
 from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.counting import activations_per_pixel, count_parameters
 from paddle_pose.recipes.recipe import Recipe
@@ -18,17 +19,17 @@ from paddle_pose.system import memory, parallel
 
 TRAINED, PREDICTED = 1.0, 0.12
 """Share of the layers' outputs that is held at once."""
-USABLE = 0.9
-"""Of the memory there is; Paddle, photos and the system need the rest."""
 NUMBER_BYTES = 4
 
 
-def require_batch(recipe: Recipe, network: PoseNetwork, device: str, *, trained: bool) -> None:
+def require_batch(
+    recipe: Recipe, network: PoseNetwork, device: str, *, people: int, trained: bool
+) -> None:
     """Raises UserError, naming what would fit, for a batch that needs more than there is.
 
     On a GPU nothing is estimated: its memory holds other things than a CPU's.
     """
-    total = memory.total_bytes() * USABLE
+    total = memory.total_bytes() * LIMITS["batch_memory"].most / 100
     if device != "cpu" or not total or not isinstance(network, PoseNetwork):
         return
     here = int(os.environ.get("PADDLE_LOCAL_SIZE") or parallel.ranks())
@@ -37,7 +38,7 @@ def require_batch(recipe: Recipe, network: PoseNetwork, device: str, *, trained:
     image = pixel * width * height * (TRAINED if trained else PREDICTED)
     fixed = count_parameters(network) * NUMBER_BYTES * (4 if trained else 1)
     passes = parallel.ranks() * (recipe.train.accumulate_steps if trained else 1)
-    batch = recipe.train.batch_size if trained else recipe.eval.batch_size
+    batch = min(recipe.train.batch_size if trained else recipe.eval.batch_size, people)
     each = -(-batch // passes) if trained else batch
     needed, most = here * (fixed + each * image), int((total / here - fixed) / image)
     if needed <= total:

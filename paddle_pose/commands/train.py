@@ -53,9 +53,12 @@ class Run:
         if parallel.is_first():
             from visualdl import LogWriter
 
-            self._scalars = LogWriter(logdir=str(self.folder.root / "vdl"))
             validation = self.folder.root / "validation"
-            validation.mkdir(exist_ok=True)
+            try:
+                self._scalars = LogWriter(logdir=str(self.folder.root / "vdl"))
+                validation.mkdir(exist_ok=True)
+            except OSError as error:
+                raise UserError(f"{self.folder.root}: cannot write ({error.strerror})") from error
             self._lock = lock_folder(validation)  # as val.py does
 
     def say(self, line: str) -> None:
@@ -154,7 +157,8 @@ class Run:
         """The result into record.json, the last weights beside the best."""
         last = self.folder.root / "last" / "model.pdparams"
         checkpoint.save_weights(self.trainer.evaluated(), last)
-        self._scalars.close()
+        with contextlib.suppress(OSError):  # VisualDL has said so; its curves are in metrics.jsonl
+            self._scalars.close()
         result = {
             "finished": record.now(),
             "epochs": self.recipe.train.epochs,
@@ -246,7 +250,7 @@ def train(
     network = _started(recipe, network, pretrained_model)
     _require_possible(recipe, network, task.evaluator)
     if built:
-        require_batch(recipe, network, device, trained=True)
+        require_batch(recipe, network, device, people=len(task.samples), trained=True)
     trainer = training.Trainer(network, recipe.train, recipe.data, loss)
     facts = {
         "recipe": recipe.name,

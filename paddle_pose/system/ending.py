@@ -151,22 +151,22 @@ def held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_behind: tuple[int, TextIO] | None = None
+_behind: TextIO | None = None
 
 
 def tell_behind(parent: int) -> None:
-    """Keep the parent's standard error, for the last line should the parent end before."""
+    """Keep a launcher's standard error, for the last line: it may pass on no more of the log."""
     global _behind
     with contextlib.suppress(OSError):
-        _behind = parent, open(f"/proc/{parent}/fd/2", "a", encoding="utf-8")  # noqa: SIM115
+        _behind = open(f"/proc/{parent}/fd/2", "a", encoding="utf-8")  # noqa: SIM115
 
 
 def last_line(line: str) -> None:
-    """On standard error, and on that of a launcher which no longer passes on what this says."""
+    """On standard error, and on that of the launcher."""
     print(line, file=sys.stderr, flush=True)
-    if _behind is not None and os.getppid() != _behind[0]:
+    if _behind is not None:
         with contextlib.suppress(OSError):
-            print(line, file=_behind[1], flush=True)
+            print(line, file=_behind, flush=True)
 
 
 _SET_PARENT_DEATH_SIGNAL = 1
