@@ -127,7 +127,8 @@ def _launch(words: list[str], environment: dict[str, str]) -> NoReturn:
                 sent = True
             time.sleep(0.1)
     number = ending.asked()
-    sys.exit(128 + number if number else launcher.returncode if launcher.returncode > 0 else 1)
+    code = launcher.returncode if launcher.returncode >= 0 else 1
+    sys.exit(128 + number if number else code)
 
 
 def stop_children(parent: int) -> None:

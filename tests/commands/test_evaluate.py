@@ -16,6 +16,7 @@ from scipy.io import loadmat, savemat
 
 from paddle_pose.commands import predicting
 from paddle_pose.data import mpii
+from paddle_pose.errors import UserError
 from paddle_pose.evaluation.mpii import MpiiEvaluator
 from paddle_pose.models import build
 from paddle_pose.poses.poses import Poses
