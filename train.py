@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.system import launching, runtime
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = CommandLine(description=__doc__)
+    parser = CommandLine(description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("--config", help="family:recipe (hrnet:w32_mpii_256x256) or a recipe.yaml")
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
@@ -43,8 +43,8 @@ def overrides(given: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Parse, load, run."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         device = launching.start(
             gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=given.device
         )

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
 from paddle_pose.system import launching, runtime
 
@@ -18,7 +18,7 @@ ONLY_WITH_WEIGHTS = (
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = CommandLine(description=__doc__)
+    parser = CommandLine(description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("--config", help="family:name (hrnet:w32_mpii_256x256) or a recipe.yaml")
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
@@ -74,8 +74,8 @@ def check(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     """Parse, load, evaluate."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         device = given.device
         if given.predictions is None:
             device = launching.start(

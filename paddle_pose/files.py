@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
@@ -74,6 +75,36 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file whole or not at all; Raises UserError, as ``atomic``."""
     write_bytes(path, text.encode())
+
+
+def lock_folder(folder: Path) -> int:
+    """Hold a folder for this process until the descriptor is closed, or the process ends.
+
+    Where the file system has no locks, nothing is held.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UserError(
+            f"{folder}: another process writes there; wait for it, or choose another --output_dir"
+        ) from error
+    except OSError:
+        pass
+    return descriptor
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a UTF-8 file; Raises UserError if it cannot be written."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot write this file ({error.strerror or error})") from error
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:

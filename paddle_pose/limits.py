@@ -59,6 +59,9 @@ LIMITS: dict[str, Limit] = {
     ),
     "tensors": Limit("tensors:", 100_000, "in one file", "HRNet-W48's checkpoint has 6,000"),
     "tensor_bytes": Limit("tensors of", 4 * GIB, "bytes", "HRNet-W48 has 0.25 GiB"),
+    "batch_memory": Limit(
+        "a batch that needs", 90, "% of the memory there is", "the rest is Paddle's and the photos'"
+    ),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),
     "name_bytes": Limit("a name of", 120, "bytes", "it becomes part of file names"),
     "recipe_bytes": Limit("a recipe of", MIB, "bytes", "the longest here has 4 KB"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -12,12 +14,12 @@ from paddle_pose.configs import load
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import Asked, DataFiles, Evaluator, Scores
-from paddle_pose.files import write_json
+from paddle_pose.files import leftovers, lock_folder, write_json
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import memory, parallel, runtime
+from paddle_pose.system import ending, parallel, runtime
 
 if TYPE_CHECKING:
     from paddle_pose.models.blocks import PoseNetwork
@@ -85,45 +87,47 @@ def evaluate(
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         evaluator = evaluator_for(recipe, protocol, files, with_images=predictions is None)
         recipe = replace(recipe, model=with_joints(recipe.model, len(evaluator.skeleton)))
-    default = Path("output") / recipe.name / f"eval_{require_plain(protocol.name, 'benchmark')}"
-    output = default if predictions is None and output is None else output
+    if predictions is None and output is None:
+        stem = require_plain(protocol.name, "benchmark")
+        output = Path("output") / recipe.name / f"eval_{stem}"
     if output is not None:
         read = (predictions, weights, *_named(data))
         require_not_read(_outputs(output, recipe, predictions is None), read)
-        _require_writable(output)
-    file = predictions
-    if file is None:
-        how = (batch_size, num_workers, device, engine, precision)
-        file = _predicted(recipe, weights, evaluator, network, output or default, *how)
-        if file is None:
-            return None
     asked = Asked(
         recipe=recipe.name if made_by_recipe else None,
         benchmark=protocol.protocol() if made_by_recipe or benchmark else None,
         rescore=benchmark is not None,
     )
-    found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
-    if output is not None and predictions is not None:
-        _say_replaced(output)
-    return _scored(recipe, evaluator, file, output, found)
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if output is not None and parallel.is_first():
+            folder = stack.enter_context(_Folder(output))
+        if predictions is None:
+            how = (batch_size, num_workers, device, engine, precision)
+            predictions = _predicted(recipe, weights, evaluator, network, folder, *how)
+            if predictions is None:
+                return None
+        return _scored(recipe, evaluator, predictions, folder, asked, pixel_origin)
 
 
 def _scored(
     recipe: Recipe,
     evaluator: Evaluator,
     file: Path,
-    output: Path | None,
-    found: Any,
+    folder: _Folder | None,
+    asked: Asked,
+    pixel_origin: int | None,
 ) -> Scores | None:
-    written = None if output is None else evaluator.write_files(output, found)
+    found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
+    written = None if folder is None else evaluator.write_files(folder.replacing(), found)
     scores = evaluator.score(found, resamples=recipe.eval.bootstrap, seed=recipe.seed)
     if scores is None:
         where = f"wrote {written}" if written else "--output_dir makes the files for its server"
         print(f"=> split '{recipe.data.val_split}' has no published truth, so no score; {where}")
         return None
     print(evaluator.report(scores, found), flush=True)
-    if output is not None:
-        path = output / "scores.json"
+    if folder is not None:
+        path = folder.replacing() / "scores.json"
         write_json(path, {**asdict(scores), **evaluator.facts(found, file)})
         print(f"=> {path}")
     return scores
@@ -140,21 +144,42 @@ def _outputs(folder: Path, recipe: Recipe, predicts: bool) -> list[Path]:
     return [folder / name for name in (*names, *(["predictions.json"] if predicts else []))]
 
 
-def _require_writable(folder: Path) -> None:
-    """Make the folder; Raises UserError before hours of work, not after them."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
+class _Folder:
+    """Where results go: this process's alone until it is closed.
 
+    Raises:
+        UserError: before hours of work, not after them: it cannot be written, or another process
+            writes there.
+    """
 
-def _say_replaced(folder: Path) -> None:
-    earlier = folder / "scores.json"
-    if earlier.is_file():
-        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(earlier.stat().st_mtime))
-        print(f"=> {folder}: replacing the evaluation of {made}; --output_dir keeps both")
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+            self._lock = lock_folder(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--output_dir {path}: cannot write there ({reason})") from error
+        for file in leftovers(path):
+            file.unlink(missing_ok=True)
+        earlier = path / "scores.json"
+        self._earlier = earlier.stat().st_mtime if earlier.is_file() else None
+
+    def replacing(self) -> Path:
+        """The folder, about to be written into; says once what that loses."""
+        if self._earlier is not None:
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._earlier))
+            print(f"=> {self.path}: replacing the evaluation of {made}; --output_dir keeps both")
+            self._earlier = None
+        return self.path
+
+    def __enter__(self) -> _Folder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._lock)
 
 
 def _predicted(
@@ -162,7 +187,7 @@ def _predicted(
     weights: Path | None,
     evaluator: Evaluator,
     network: PoseNetwork | None,
-    output: Path,
+    folder: _Folder | None,
     batch_size: int | None,
     num_workers: int | None,
     device: str | None,
@@ -175,6 +200,7 @@ def _predicted(
     """
     runtime.import_paddle()
     from paddle_pose.commands import predicting
+    from paddle_pose.commands.fitting import require_batch
     from paddle_pose.models.build import build
     from paddle_pose.porting.loading import Use, load_weights
 
@@ -189,22 +215,26 @@ def _predicted(
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
     )
-    room = (how.batch_size, recipe.data.image_size_wh, device, memory.PREDICTING_BYTES_A_PIXEL)
-    memory.require_room("eval.batch_size", *room)
     network = network if network is not None else build(recipe.model)
     if weights is not None:
         use = Use(recipe.data, getattr(evaluator, "skeleton", None))
         print("\n".join(load_weights(network, weights, recipe.model, use=use).lines), flush=True)
+        fitted = replace(recipe, eval=replace(recipe.eval, batch_size=how.batch_size))
+        people = len(evaluator.samples(1.0))
+        require_batch(fitted, network, device, people=people, trained=False)
     name = evaluator.benchmark.name
     print(f"=> {recipe.name}, benchmark {name}, on {device}, {how}", flush=True)
     began = time.perf_counter()
-    poses = predicting.poses_of(network, recipe, evaluator, how)
-    if not parallel.is_first():
+    parallel.watch(lambda: "start the same command again")
+    with ending.politely():
+        poses = predicting.poses_of(network, recipe, evaluator, how)
+        parallel.stop_if_asked()
+    parallel.unwatch()
+    if folder is None:  # not the first rank
         return None
     seconds = time.perf_counter() - began
     print(f"=> predicted {len(poses)} poses in {seconds:.1f} s", flush=True)
-    file = output / "predictions.json"
-    _say_replaced(output)
+    file = folder.replacing() / "predictions.json"
     evaluator.write(poses, file, **_origin(recipe, weights, str(how)))
     return file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from paddle_pose.poses import predictions
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.skeletons import MPII16
 from paddle_pose.synthetic import dataset as synthetic
-from paddle_pose.system import runtime
+from paddle_pose.system import ending, launching, runtime
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 ROOT = Path(__file__).parents[2]
@@ -37,9 +38,17 @@ def call(*words: str | Path) -> str:
     last = ""
     command = [sys.executable, *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            last = line.strip() if line.startswith("[EVAL]") else last
+        try:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                last = line.strip() if line.startswith("[EVAL]") else last
+        except ending.Stopped as stopped:
+            with ending.politely():  # it saves a state, and says so
+                launching.stop_children(os.getpid())
+                for line in process.stdout or ():
+                    print(line, end="", flush=True)
+            stopped.line = "what is done stays done; start the same command again to go on"
+            raise
     if process.returncode:
         raise UserError(f"'{shown}' failed (exit code {process.returncode})")
     return last

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import json_text, leftovers, write_json, write_text
+from paddle_pose.files import append_line, json_text, leftovers, write_json, write_text
 from paddle_pose.typed import from_plain
 
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless", "scipy")
@@ -132,7 +132,7 @@ class Position:
         best: scores of the best epoch so far, with its number.
         last_scores: of the last validation.
         loss_scaling: of mixed precision.
-        losses: sums since the last log line, and their count.
+        recent: sums since the last log line, and their count.
     """
 
     epoch: int
@@ -140,7 +140,7 @@ class Position:
     best: dict[str, float | None] = field(default_factory=dict)
     last_scores: dict[str, float | None] = field(default_factory=dict)
     loss_scaling: dict[str, Any] = field(default_factory=dict)
-    losses: Sums = field(default_factory=lambda: Sums({}, 0))
+    recent: Sums = field(default_factory=lambda: Sums({}, 0))
 
 
 _WAY_OUT = "take it from a copy, or start a new run with --output_dir"
@@ -273,13 +273,11 @@ class RunFolder:
 
     def metric(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json_text(values) + "\n")
+        append_line(self.metrics_file, json_text(values))
 
     def log(self, line: str) -> None:
         """Append one line to log.txt, with the time."""
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(f"{now()} {line}\n")
+        append_line(self.log_file, f"{now()} {line}")
 
 
 def _place(line: str) -> tuple[int, float] | None:

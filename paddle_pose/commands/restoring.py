@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,7 @@ def restore(
         if not state.has_digest:
             print(f"assumed: state: {state.path} is whole; it is of a version without digests")
         trainer.precision.set_state(position.loss_scaling)
-        trainer.recent.sums = dict(position.losses.sums)
-        trainer.recent.count = position.losses.count
+        trainer.recent.set_state(asdict(position.recent))
         parallel.wait_for_all()
         if parallel.is_first():
             set_aside(folder, chosen)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import math
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import paddle
-from tqdm import tqdm
 
-from paddle_pose.commands import predicting, record
+from paddle_pose.commands import record
 from paddle_pose.commands import resuming as resuming_rules
-from paddle_pose.commands.restoring import Restored, restore
+from paddle_pose.commands.fitting import require_batch
+from paddle_pose.commands.restoring import restore
+from paddle_pose.commands.running import Run
 from paddle_pose.configs import load
 from paddle_pose.data.loader import steps_per_epoch, training_batches
-from paddle_pose.errors import UserError
-from paddle_pose.evaluation.evaluator import DataFiles, Evaluator, Scores
+from paddle_pose.errors import Fault, UserError, is_memory
+from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.task import Task, task_for
-from paddle_pose.files import sha256
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
@@ -29,150 +29,11 @@ from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import Skeleton
-from paddle_pose.system import memory, parallel, runtime
+from paddle_pose.system import ending, parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
 from paddle_pose.training.schedules import highest_rate, rate_by_step
-from paddle_pose.weights import checkpoint
-from paddle_pose.weights.facts import facts_of
-
-
-@dataclass
-class Run:
-    """One training run: its parts, and the hooks that the loop calls."""
-
-    recipe: Recipe
-    folder: record.RunFolder
-    trainer: training.Trainer
-    task: Task
-    num_workers: int
-    best: dict[str, Any] = field(default_factory=dict)
-    last_scores: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if parallel.is_first():
-            from visualdl import LogWriter
-
-            self._scalars = LogWriter(logdir=str(self.folder.root / "vdl"))
-
-    def say(self, line: str) -> None:
-        """A line on the terminal, beside the progress bar, and in log.txt."""
-        if parallel.is_first():
-            tqdm.write(line)
-            self.folder.log(line)
-
-    def log(self, log: training.TrainLog) -> None:
-        """A training line: terminal, log.txt, metrics.jsonl, VisualDL."""
-        self.say(log.line())
-        pckh = None if math.isnan(log.pckh) else round(log.pckh, 4)
-        self.folder.metric(
-            kind="train",
-            epoch=log.epoch,
-            step=log.step,
-            loss=log.loss,
-            losses=log.losses,
-            lr=log.lr,
-            pckh=pckh,
-            reader_cost=round(log.reader_cost, 6),
-            batch_cost=round(log.batch_cost, 6),
-            ips=round(log.ips, 3),
-        )
-        step = log.epoch * log.steps_per_epoch + log.step
-        for name, value in (("loss", log.loss), ("lr", log.lr), ("pckh", log.pckh)):
-            if not math.isnan(value):
-                self._scalars.add_scalar(f"train/{name}", value, step)
-
-    def save(self, epoch: int, step: int) -> None:
-        """A state to resume from, at (epoch, next step)."""
-        position = {
-            "epoch": epoch,
-            "step": step,
-            "best": self.best,
-            "last_scores": self.last_scores,
-            "loss_scaling": self.trainer.precision.state(),
-            "losses": {"sums": self.trainer.recent.sums, "count": self.trainer.recent.count},
-            "random": {
-                "seed": self.recipe.seed,
-                "note": "every draw is a function of (seed, epoch, index); there is no other state",
-            },
-        }
-        trainer = self.trainer
-        checkpoint.save_state(
-            self.folder.state_file,
-            trainer.network,
-            trainer.optimizer,
-            position,
-            trainer.averaged,
-            earlier=self.folder.earlier_state,
-        )
-        self.folder.state_saved()
-
-    def validate(self) -> Scores | None:
-        """Scores of the weights as they are, by the path that ``val.py`` takes; rank 0's alone."""
-        network, evaluator = self.trainer.evaluated(), self.task.evaluator
-        parallel.take_statistics_of_first(network)
-        how = predicting.Computing(self.recipe.eval.batch_size, self.num_workers)
-        poses = predicting.poses_of(network, self.recipe, evaluator, how)
-        if not parallel.is_first():
-            return None
-        file = self.folder.root / "validation" / "predictions.json"
-        evaluator.write(poses, file, recipe=self.recipe.name, engine=str(how))
-        return evaluator.score(evaluator.read(file))
-
-    def epoch_end(self, epoch: int) -> None:
-        """Validate where it is due; keep the best weights."""
-        settings = self.recipe.train
-        if (epoch + 1) % settings.validate_every and epoch + 1 != settings.epochs:
-            return
-        found = self.validate()
-        if found is None:
-            return
-        scores = self.last_scores = found.values
-        self.folder.metric(kind="eval", epoch=epoch, **{k: round(v, 4) for k, v in scores.items()})
-        for name, value in scores.items():
-            self._scalars.add_scalar(f"eval/{name}", value, epoch)
-        metric = settings.select_metric
-        line = " ".join(f"{name}={scores[name]:.3f}" for name in sorted(scores))
-        self.say(f"[EVAL] epoch: {epoch + 1} {line}")
-        if not self.best or not self.best[metric] >= scores[metric]:  # a nan is never the best
-            self.best = {"epoch": epoch, **scores}
-            self._save_weights(self.folder.best_weights)
-            self.say(f"=> best {metric} so far: {scores[metric]:.3f} (epoch {epoch + 1})")
-
-    def _save_weights(self, path: Path) -> None:
-        """The weights that are validated, with what they are."""
-        skeleton = getattr(self.task.evaluator, "skeleton", None)
-        facts = None
-        if isinstance(skeleton, Skeleton):
-            facts = facts_of(recipes.to_dict(self.recipe), self.recipe.data, skeleton)
-        checkpoint.save_weights(self.trainer.evaluated(), path, facts)
-
-    def go_on(self, found: Restored, changed: dict[str, Any]) -> tuple[int, int]:
-        """Take up what the run had found, note the resumption; returns epoch and step."""
-        self.best, self.last_scores = found.best, found.last_scores
-        start = found.epoch, found.step
-        if parallel.is_first():
-            self.folder.resume(start, recipes.dump_yaml(self.recipe), changed)
-        self.say(f"=> resumed at epoch {start[0] + 1}, step {start[1] + 1}")
-        return start
-
-    def finish(self) -> None:
-        """The result into record.json, the last weights beside the best."""
-        last = self.folder.root / "last" / "model.pdparams"
-        self._save_weights(last)
-        self._scalars.close()
-        result = {
-            "finished": record.now(),
-            "epochs": self.recipe.train.epochs,
-            "best": self.best,
-            "last": self.last_scores,
-            "sha256": {
-                "best_model/model.pdparams": sha256(self.folder.best_weights),
-                "last/model.pdparams": sha256(last),
-            },
-        }
-        self.folder.write_record({**self.folder.read_record(), "result": result})
 
 
 def _started(
@@ -279,14 +140,11 @@ def train(
     else:
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         task, recipe = task_for(recipe, files, validation or DataFiles(files.root))
-    at_once = recipe.train.batch_size / recipe.train.accumulate_steps / parallel.ranks()
-    size_wh = recipe.data.image_size_wh
-    room = (math.ceil(at_once), size_wh, device, memory.TRAINING_BYTES_A_PIXEL)
-    memory.require_room("train.batch_size", *room)
     changed = resuming_rules.changes(folder.recipe_file, recipe) if resuming else {}
     steps = steps_per_epoch(
         len(task.samples), recipe.train.batch_size, drop_last=recipe.train.drop_last
     )
+    built = network is None
     network = _started(
         recipe,
         network,
@@ -296,6 +154,8 @@ def train(
         resuming=resuming and (chosen or folder.state_file).is_file(),
     )
     _require_possible(recipe, network, task.evaluator)
+    if built:
+        require_batch(recipe, network, device, people=len(task.samples), trained=True)
     trainer = training.Trainer(network, recipe.train, recipe.data, loss)
     facts = {
         "recipe": recipe.name,
@@ -319,15 +179,10 @@ def train(
         if found is None:
             return None
         start = run.go_on(found, changed)
-    run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
-    if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
-        run.say(
-            f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "
-            f"{recipe.train.batch_size} / {recipe.train.base_batch_size} people"
-        )
+    _announce(run, steps, device)
     hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
     if parallel.is_first():
-        hooks = dataclasses.replace(hooks, log=run.log, save=run.save)
+        hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
     batches = training_batches(
         task.samples,
         batch_size=recipe.train.batch_size,
@@ -337,15 +192,17 @@ def train(
         num_workers=workers,
         drop_last=recipe.train.drop_last,
     )
-    training.fit(
-        trainer,
-        batches,
-        people=len(task.samples),
-        steps_per_epoch=steps,
-        start=start,
-        rate=rate_by_step(recipe, steps),
-        hooks=hooks,
-    )
+    parallel.watch(run.going_on)
+    with _ends_told(run):
+        training.fit(
+            trainer,
+            batches,
+            people=len(task.samples),
+            steps_per_epoch=steps,
+            start=start,
+            rate=rate_by_step(recipe, steps),
+            hooks=hooks,
+        )
     if parallel.is_first():
         run.finish()
     print(f"=> best weights: {folder.best_weights}")
@@ -358,6 +215,46 @@ def _has_run(folder: record.RunFolder) -> bool:
         print(f"=> {folder.root}: no run to resume, starting one", flush=True)
         return False
     return True
+
+
+def _announce(run: Run, steps: int, device: str) -> None:
+    recipe, people = run.recipe, len(run.task.samples)
+    run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
+    if recipe.train.batch_size > people:
+        run.say(
+            f"=> assumed: train.batch_size={recipe.train.batch_size} is more than the "
+            f"{people} people there are: every step takes all of them"
+        )
+    if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
+        run.say(
+            f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "
+            f"{recipe.train.batch_size} / {recipe.train.base_batch_size} people"
+        )
+
+
+@contextlib.contextmanager
+def _ends_told(run: Run) -> Iterator[None]:
+    """Say of every end what is saved and how to go on."""
+    try:
+        yield
+        parallel.let_first_finish()
+    except ending.Stopped as stopped:
+        stopped.line = run.going_on()
+        parallel.let_first_finish()
+        raise
+    except Fault as fault:
+        raise Fault(f"{fault}; {run.going_on()}", fault.trace) from fault
+    except Exception as error:
+        if not isinstance(error, UserError):
+            parallel.await_watch()
+        if not is_memory(error):
+            raise
+        raise Fault(
+            f"memory ran out; a smaller train.batch_size (with train.accumulate_steps) needs less, "
+            f"in a new run; {run.going_on()}"
+        ) from error
+    finally:
+        parallel.unwatch()
 
 
 def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator) -> None:

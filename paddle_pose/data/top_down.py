@@ -68,6 +68,11 @@ class PersonCrops:
         epoch, index = key if isinstance(key, tuple | list) else (0, key)
         return self.sample(int(epoch), int(index))
 
+    def name_of(self, key: tuple[int, int]) -> str:
+        """What a message calls that sample."""
+        record = self.table[key[1]]
+        return f"{record.image}, row {record.row}"
+
     def sample(self, epoch: int, index: int) -> Sample:
         """The crop of one person in one epoch.
 

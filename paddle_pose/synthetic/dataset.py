@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, write_json
 from paddle_pose.limits import LIMITS
 from paddle_pose.synthetic.scene import Label, draw_scene
+from paddle_pose.system import ending
 from paddle_pose.system.runtime import cpu_facts
 
 RENDERER_VERSION = 4
@@ -202,8 +204,16 @@ def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Label], Non
         yield from map(_draw, pictures)
         return
     # Fresh processes: a fork of one that runs Paddle's or OpenCV's threads may hang.
-    with multiprocessing.get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as pool:
+    with ending.held():  # until they ignore Ctrl-C, which is for this process to answer
+        pool = multiprocessing.get_context("spawn").Pool(workers, _start)
+    with pool:
         yield from pool.imap(_draw, pictures, chunksize=4)
+
+
+def _start() -> None:
+    """For a process of the pool, which the pool ends by SIGTERM."""
+    cv2.setNumThreads(1)
+    ending.ignore(but=signal.SIGTERM)
 
 
 def _draw(picture: _Picture) -> list[Label]:

@@ -16,6 +16,7 @@ from scipy.io import loadmat, savemat
 
 from paddle_pose.commands import predicting
 from paddle_pose.data import mpii
+from paddle_pose.errors import UserError
 from paddle_pose.evaluation.mpii import MpiiEvaluator
 from paddle_pose.models import build
 from paddle_pose.porting import loading
@@ -241,3 +242,22 @@ def test_test_split_writes_predictions_and_no_score(run, mpii_root: Path, tmp_pa
     assert "[EVAL]" not in output
     np.testing.assert_array_equal(loadmat(tmp_path / "out/pred.mat")["preds"], 4.0)
     assert not (tmp_path / "out/scores.json").exists()
+
+
+def test_a_folder_in_use_is_refused_and_nothing_is_called_replaced(tmp_path):
+    from paddle_pose.commands.evaluate import _Folder
+
+    (tmp_path / "scores.json").write_text("{}")
+    with _Folder(tmp_path), pytest.raises(UserError, match="another process writes there"):
+        _Folder(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_replacing_is_said_once_when_it_happens(tmp_path, capsys):
+    from paddle_pose.commands.evaluate import _Folder
+
+    (tmp_path / "scores.json").write_text("{}")
+    with _Folder(tmp_path) as folder:
+        assert capsys.readouterr().out == ""
+        assert folder.replacing() == folder.replacing() == tmp_path
+    assert capsys.readouterr().out.count("replacing the evaluation of") == 1

@@ -181,7 +181,7 @@ def test_a_position_with_other_keys(run, small_people, monkeypatch, capsys, posi
 def test_a_run_of_an_older_version_goes_on(run, small_people, monkeypatch, capsys):
     """No digests, no earlier state, no keys that came later."""
     position = read_state(run.state_file).position
-    del position["losses"]
+    del position["recent"]
     metadata = {"format": "paddle_pose training state 1", "position": json.dumps(position)}
     save_file(load_file(run.state_file), run.state_file, metadata)
     run.earlier_state.unlink()
