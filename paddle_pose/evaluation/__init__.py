@@ -30,6 +30,9 @@ def evaluator_for(
         from paddle_pose.evaluation.coco import CocoEvaluator
 
         return CocoEvaluator(recipe, benchmark, files, with_images=with_images)
+    for key in ("flip_pairs", "sigmas", "limbs"):
+        if name != "coco" and getattr(recipe.data, key) is not None:
+            raise UserError(f"data.{key}: is for COCO files; '{name}' has its own")
     if name == "mpii":
         from paddle_pose.evaluation.mpii import MpiiEvaluator
 

@@ -13,6 +13,7 @@ import pytest
 from places import ROOT
 
 from paddle_pose import configs
+from paddle_pose.data.coco_file import CocoFile
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import coco as evaluation_coco
@@ -35,14 +36,14 @@ ROWS = {
 
 
 @pytest.fixture(scope="module")
-def truth(reference_data: Path) -> evaluation_coco.CocoTruth:
+def truth(reference_data: Path) -> CocoFile:
     return evaluation_coco.read_truth(
         Path(), "val2017", skeleton_name="coco17", annotations=reference_data / SUBSET
     )
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_recorded_rows(reference_data: Path, truth: evaluation_coco.CocoTruth, name: str | None):
+def test_recorded_rows(reference_data: Path, truth: CocoFile, name: str | None):
     recorded = json.loads((reference_data / "parity/metrics/coco.json").read_text())
     row = recorded[ROWS[name]]
     benchmark = configs.load("hrnet:w32_coco_256x192").benchmark(name) if name else None
@@ -53,9 +54,7 @@ def test_recorded_rows(reference_data: Path, truth: evaluation_coco.CocoTruth, n
         assert value == pytest.approx(row[score], abs=1e-9), score
 
 
-def test_kept_poses_and_scores_equal_the_reference(
-    reference_data: Path, truth: evaluation_coco.CocoTruth
-):
+def test_kept_poses_and_scores_equal_the_reference(reference_data: Path, truth: CocoFile):
     recorded = json.loads((reference_data / "parity/metrics/coco.json").read_text())
     benchmark = configs.load("hrnet:w32_coco_256x192").benchmark("coco_val_detector")
     results = evaluation_coco.read_finished(reference_data / RESULTS, truth, benchmark)
