@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.data.coco_values import whole
+from paddle_pose.data.skeleton_facts import skeleton_facts
 from paddle_pose.errors import UserError
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import COCO17, MPII16, Skeleton, joint_key, register, skeleton_named
@@ -51,7 +52,7 @@ class Category:
     @property
     def is_crowdpose(self) -> bool:
         """Whether the joints are CrowdPose's."""
-        return set(self.skeleton.keys) == _CROWDPOSE
+        return self.area == CROWDPOSE_AREA
 
 
 def choose(content: dict[str, Any], file: Path) -> tuple[int, dict[str, Any]]:
@@ -308,42 +309,9 @@ def _sigmas(
     return found, "known name" if all(key in known for key in keys) else ASSUMED
 
 
-_HOW = {"file": "as the file says", "recipe": "as the recipe says", "known name": "by their names"}
-
-
 def _told(
     category_id: int, skeleton: Skeleton, sources: dict[str, str], facts: list[Fact]
 ) -> Category:
-    joints = Fact("joints", list(skeleton.joints), f"{len(skeleton)} of '{skeleton.name}'", "file")
-    category = Category(category_id, skeleton)
-    told = [joints, *facts, *skeleton_facts(skeleton, sources)]
-    if category.is_crowdpose:
-        return Category(category_id, skeleton, CROWDPOSE_AREA, Understood(tuple(told)))
-    return Category(category_id, skeleton, 1.0, Understood(tuple(told)))
-
-
-def skeleton_facts(skeleton: Skeleton, sources: dict[str, str]) -> list[Fact]:
-    """Pairs, limbs and OKS sigmas of a joint set, each with where it is from."""
-    pairs = [[skeleton.joints[i] for i in pair] for pair in skeleton.flip_pairs]
-    text = f"{len(pairs)}, {_HOW[sources['pairs']]}"
-    shown = "; ".join(" - ".join(pair) for pair in pairs)
-    facts = [Fact("flip_pairs", pairs, f"{text}{f' ({shown})' if pairs else ''}", sources["pairs"])]
-    if lonely := skeleton.unpaired:
-        text = f"{', '.join(lonely)}: named left or right, and mirrored onto themselves"
-        facts.append(Fact("joints without a partner", list(lonely), text, ASSUMED))
-    limbs = [list(limb) for limb in skeleton.limbs]
-    facts.append(Fact("limbs", limbs, f"{len(limbs)}, {_HOW[sources['limbs']]}", sources["limbs"]))
-    if not skeleton.oks_sigmas:
-        return facts
-    sigmas = dict(zip(skeleton.joints, skeleton.oks_sigmas, strict=True))
-    if sources["sigmas"] != ASSUMED:
-        text = _HOW[sources["sigmas"]].replace("by their names", "COCO's, by the joints' names")
-    else:
-        unknown = [
-            n for n, k in zip(skeleton.joints, skeleton.keys, strict=True) if k not in _SIGMAS
-        ]
-        text = f"{UNKNOWN_JOINT_SIGMA} for {', '.join(unknown)}" + (
-            "; COCO's for the others" if len(unknown) < len(sigmas) else ""
-        )
-        text += "; data.sigmas or the category's 'sigmas' give them"
-    return [*facts, Fact("sigmas", sigmas, text, sources["sigmas"])]
+    told = Understood((*facts, *skeleton_facts(skeleton, sources, UNKNOWN_JOINT_SIGMA)))
+    area = CROWDPOSE_AREA if set(skeleton.keys) == _CROWDPOSE else 1.0
+    return Category(category_id, skeleton, area, told)

@@ -262,7 +262,7 @@ def _joint_count(people: Found, file: Path) -> int | None:
     count: int | None = None
     for row, _, record in people:
         values = record.get("keypoints")
-        if values is None or values == []:
+        if values is None or (isinstance(values, list | array) and not len(values)):
             continue
         where = f"{file}: annotations[{row}]: keypoints"
         if not isinstance(values, array):

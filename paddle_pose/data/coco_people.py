@@ -74,6 +74,8 @@ def typed(
                 raise UserError(f"{where}: keypoints: expected {3 * joints} finite numbers")
         visible = int((keypoints[place, :, 2] > 0).sum())
         labelled[place] = _count(record, visible, where)
+        if labelled[place] and not record.get("keypoints"):
+            raise UserError(f"{where}: num_keypoints {labelled[place]}, but it has no keypoints")
         crowd[place] = _crowd(record, where)
         if of_box is not None or "area" not in record:
             lacking += 1

@@ -63,7 +63,7 @@ def known(
     lacking = places[~sizes_wh[places].all(axis=1)]
     measured = turns = 0
     for place in lacking.tolist():
-        header = _header(root, names[place])
+        header = header_of(root, names[place])
         if header is not None:
             sizes_wh[place] = header.size_wh
             measured += 1
@@ -85,7 +85,7 @@ def _compared(
     some = places[np.unique(np.linspace(0, len(places) - 1, min(CHECKED, len(places))).astype(int))]
     turned = unclear = checked = 0
     for place in some.tolist():
-        header = _header(root, names[place])
+        header = header_of(root, names[place])
         if header is None:
             continue
         checked += 1
@@ -113,8 +113,8 @@ def wrong_size(where: str, found_wh: tuple[int, int], size_wh: tuple[int, int]) 
     )
 
 
-def _header(root: Path, name: str) -> Header | None:
-    """None where the picture is not there or is broken: reading it says so."""
+def header_of(root: Path, name: str) -> Header | None:
+    """Of a data set's picture; None where it is not there or is broken: reading it says so."""
     try:
         path = root / name
         source = path if path.is_file() else io.BytesIO(read_bytes(root, name)[0])

@@ -302,6 +302,10 @@ class CocoEvaluator(TableEvaluator):
             oks_sigmas(self.skeleton)
         return self.truth.has_people
 
+    def no_truth(self) -> str:
+        """As ``Evaluator``."""
+        return f"no truth: {self.truth.file} annotates no joint"
+
     def read(
         self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
     ) -> CocoFound:

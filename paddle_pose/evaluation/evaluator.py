@@ -167,6 +167,10 @@ class Evaluator:
         """Whether there is anything to score against; Raises UserError for what cannot be."""
         return True
 
+    def no_truth(self) -> str:
+        """Why there is no score, where there is none."""
+        return "no truth"
+
     def require_score(self, name: str) -> None:
         """Raises UserError, before any training, for a score that there will not be."""
         if not self.has_truth():

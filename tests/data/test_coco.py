@@ -185,8 +185,14 @@ PERSON = {"id": 1, "image_id": 5, "category_id": 3, "bbox": [5, 5, 20, 40], "key
         ({"images": [{"id": 5}]}, r"images\[0\]: has no 'file_name'"),
         ({"annotations": None}, "annotates nobody"),
         ({"annotations": [{**PERSON, "image_id": 6}]}, "left out .* on images that are not listed"),
-        ({"annotations": [PERSON, {**PERSON, "id": 2, "bbox": [1, 2]}]}, r"annotations\[1\]: expected bbox"),
-        ({"annotations": [{**PERSON, "keypoints": [1] * 51}]}, "lists 3 keypoints, but its people have 17"),
+        (
+            {"annotations": [PERSON, {**PERSON, "id": 2, "bbox": [1, 2]}]},
+            r"annotations\[1\]: expected bbox",
+        ),
+        (
+            {"annotations": [{**PERSON, "keypoints": [1] * 51}]},
+            "lists 3 keypoints, but .* 17",
+        ),
         ({"annotations": [{**PERSON, "keypoints": ["x"] * 9}]}, r"annotations\[0\]: keypoints"),
         ({"annotations": [{"image_id": 5}]}, r"annotations\[0\]: has no 'category_id'"),
         ({"annotations": [{**PERSON, "iscrowd": 1}]}, "no people"),
