@@ -42,6 +42,8 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
     if not is_results:
         head = read_json(file)
         name = head.get("skeleton", "") if isinstance(head, dict) else ""
+    if name == FROM_FILE and annotations is None and not is_results:
+        raise UserError(f"{file}: its joints are an annotation file's; name that: --annotations")
     truth = None
     if annotations is not None:
         truth = coco_file.read(annotations, annotations.parent, name or COCO17.name)

@@ -141,8 +141,8 @@ def people(
     else:
         if source.people is None:
             raise UserError(
-                f"{source.file}: annotates nobody; predict with the boxes of a detector: "
-                "a --benchmark whose boxes are a detector's, and --boxes FILE"
+                f"{source.file}: annotates nobody to train on or to crop; a detector's boxes can "
+                "be predicted without: --boxes FILE, with a --benchmark that takes them"
             )
         needed = np.unique(_positions(source, source.people.image_ids[_to_crop(source.people)]))
     with_images = with_images and len(needed) > 0

@@ -60,33 +60,34 @@ def typed(
 ) -> tuple[Annotations, Fact]:
     """Typed and checked, and where the areas are from."""
     count, joints = len(found), len(category.skeleton)
-    boxes, areas = np.zeros((count, 4)), np.zeros(count)
+    boxes, areas = np.zeros((count, 4)), np.full(count, np.nan)
     crowd, labelled = np.zeros(count, bool), np.zeros(count, np.int64)
     keypoints = np.zeros((count, joints, 3))
+    for place, (_, _, record) in enumerate(found):
+        if record.get("keypoints"):
+            keypoints[place] = np.frombuffer(record["keypoints"]).reshape(joints, 3)
+    visible = np.sum(keypoints[:, :, 2] > 0, axis=1)
+    usable = np.all(np.abs(keypoints) < LARGEST, axis=(1, 2)).tolist()
     of_box = _fraction(stated.area)
-    lacking = 0
     for place, (row, _, record) in enumerate(found):
         where = f"{file}: annotations[{row}]"
         boxes[place] = _box(record, where)
-        if record.get("keypoints"):
-            keypoints[place] = np.frombuffer(record["keypoints"]).reshape(joints, 3)
-            if not (np.abs(keypoints[place]) < LARGEST).all():
-                raise UserError(f"{where}: keypoints: expected {3 * joints} finite numbers")
-        visible = int((keypoints[place, :, 2] > 0).sum())
-        labelled[place] = _count(record, visible, where)
-        if labelled[place] and not record.get("keypoints"):
-            raise UserError(f"{where}: num_keypoints {labelled[place]}, but it has no keypoints")
+        if not usable[place]:
+            raise UserError(f"{where}: keypoints: expected {3 * joints} finite numbers")
+        labelled[place] = _count(record, visible[place], where)
         crowd[place] = _crowd(record, where)
-        if of_box is not None or "area" not in record:
-            lacking += 1
-            areas[place] = np.prod(boxes[place, 2:]) * (of_box or category.area)
-        else:
+        if of_box is None and "area" in record:
             areas[place] = finite(record["area"], f"{where}: area")
-        if areas[place] < 0 or (areas[place] == 0 and visible and not crowd[place]):
-            raise UserError(
-                f"{where}: area {areas[place]:g}, box {record['bbox']}, {visible} labelled joints: "
-                "OKS needs an area above 0 (data.area=box takes the box's)"
-            )
+    lacking = np.isnan(areas)
+    areas[lacking] = boxes[lacking, 2:].prod(axis=1) * (of_box or category.area)
+    bad = (areas < 0) | ((areas == 0) & (visible > 0) & ~crowd)
+    for place in np.flatnonzero(bad).tolist():
+        row, _, record = found[place]
+        raise UserError(
+            f"{file}: annotations[{row}]: area {areas[place]:g}, box {record['bbox']}, "
+            f"{visible[place]} labelled joints: OKS needs an area above 0 (data.area=box takes "
+            "the box's)"
+        )
     people = Annotations(
         rows=np.array([row for row, _, _ in found], np.int64),
         image_ids=np.array([image_id for _, image_id, _ in found], np.int64),
@@ -96,7 +97,7 @@ def typed(
         keypoints=keypoints,
         labelled=labelled,
     )
-    return people, _area_fact(of_box, lacking, count, category)
+    return people, _area_fact(of_box, int(lacking.sum()), count, category)
 
 
 def _fraction(area: Any) -> float | None:
@@ -125,7 +126,8 @@ def _box(record: dict[str, Any], where: str) -> list[float]:
     values = record.get("bbox")
     if not isinstance(values, list) or len(values) != 4:
         raise UserError(f"{where}: expected bbox [x, y, width, height], got {values!r:.80}")
-    box = [finite(value, f"{where}: bbox") for value in values]
+    where_box = f"{where}: bbox"
+    box = [finite(value, where_box) for value in values]
     if min(box[2:]) < 0:
         raise UserError(f"{where}: bbox {values} has a size below zero")
     return box
@@ -136,8 +138,9 @@ def _count(record: dict[str, Any], visible: int, where: str) -> int:
     if "num_keypoints" not in record:
         return visible
     count = whole(record["num_keypoints"], f"{where}: num_keypoints")
-    if count < 0:
-        raise UserError(f"{where}: num_keypoints {count} is below zero")
+    if count < 0 or (count and not record.get("keypoints")):
+        has = "below zero" if count < 0 else "but it has no keypoints"
+        raise UserError(f"{where}: num_keypoints {count}, {has}")
     return count
 
 

@@ -65,6 +65,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
         skeleton.require_pairs("augment.flip_probability")
     recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
     evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
+    evaluator.require_score(recipe.train.select_metric)
     if evaluator.skeleton.flip_pairs != skeleton.flip_pairs:
         raise UserError(
             "the training file and the validation file pair other joints as left and right; state "
