@@ -233,7 +233,7 @@ def _of_category(
             elsewhere += 1
             continue
         own = _annotation_id(record.get("id"), where)
-        first = row if own is None else seen.setdefault(own, row)
+        first = seen.setdefault(repr(record) if own is None else own, row)
         if first != row and annotations[first] == record:
             again += 1
             continue
