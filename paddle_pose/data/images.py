@@ -57,11 +57,12 @@ def decode_as_annotated(
     """
     stored_wh = jpeg_size(data) if reduction > 1 or size_wh else None
     turn = bool(stored_wh and size_wh and stored_wh != size_wh)
+    if stored_wh and size_wh and size_wh not in (stored_wh, stored_wh[::-1]):
+        raise wrong_size(where, stored_wh, size_wh)
     if reduction > 1 and stored_wh:
         pixels = decode_rgb(data, where, apply_exif=turn, reduction=reduction)
-        found_wh = size_of(pixels)
         wanted_wh = size_wh or stored_wh
-        if size_wh and found_wh != tuple(-(-side // reduction) for side in wanted_wh):
+        if turn and size_of(pixels) != tuple(-(-side // reduction) for side in wanted_wh):
             raise wrong_size(where, stored_wh, wanted_wh)
         return pixels, wanted_wh[0]
     pixels = decode_rgb(data, where, apply_exif=turn)
