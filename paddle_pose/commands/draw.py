@@ -7,15 +7,15 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from paddle_pose import drawing
 from paddle_pose.command_line import CommandLine
-from paddle_pose.data import coco, image_files
+from paddle_pose.data import coco_file, image_files, image_sizes
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.images import read_image
 from paddle_pose.errors import UserError
@@ -28,12 +28,13 @@ from paddle_pose.skeletons import COCO17, SKELETONS, Skeleton, skeleton_named
 
 @dataclass(frozen=True)
 class _Saved:
-    """Saved poses: N image names and scores, keypoints (N, J, 3), and their joints."""
+    """Saved poses: N image names and scores, keypoints (N, J, 3), their joints, images' sizes."""
 
     names: list[str]
     keypoints: np.ndarray
     scores: np.ndarray
     skeleton: Skeleton
+    sizes_wh: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
 
 
 def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
@@ -42,30 +43,37 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
     Raises:
         UserError: unreadable file, unknown joints, or an id without an image.
     """
-    if not is_results_file(file):
+    is_results, name = is_results_file(file), FROM_FILE
+    if not is_results:
         head = read_json(file)
         name = head.get("skeleton", "") if isinstance(head, dict) else ""
-        if name == FROM_FILE and annotations is not None:
-            coco.skeleton_of(annotations, FROM_FILE)
+    if name == FROM_FILE and annotations is None and not is_results:
+        raise UserError(f"{file}: its joints are an annotation file's; name that: --annotations")
+    truth = None
+    if annotations is not None:
+        truth = coco_file.read(annotations, annotations.parent, name or COCO17.name)
+    listed = {} if truth is None else truth.images
+    sizes_wh = {image.name: image.size_wh for image in listed.values()}
+    if not is_results:
         skeleton = skeleton_named(name) if name else COCO17
         found = predictions.read(file, None, joints=len(skeleton), skeleton=skeleton.name)
         if not found.images:
             raise UserError(f"{file}: names no images; draw a predictions.json or COCO results")
-        return _Saved(list(found.images), found.poses.keypoints, found.poses.scores, skeleton)
-    if annotations is None:
-        names = _names_by_id(images)
-    else:
-        names = {image["id"]: image["file_name"] for image in read_json(annotations)["images"]}
-    listed = [{"id": number, "file_name": name} for number, name in names.items()]
-    results = read_results(file, listed)
+        return _Saved(
+            list(found.images), found.poses.keypoints, found.poses.scores, skeleton, sizes_wh
+        )
+    names = {image_id: image.name for image_id, image in listed.items()} or _names_by_id(images)
+    results = read_results(file, [{"id": i, "file_name": name} for i, name in names.items()])
     joints = results.keypoints.shape[1]
-    if annotations is None:
+    if truth is None:
         fitting = [s for s in SKELETONS.values() if len(s) == joints]
         if not fitting:
             raise UserError(f"{file}: {joints} joints; --annotations FILE says what they are")
         skeleton = fitting[0]
     else:
-        skeleton = coco.skeleton_of(annotations, FROM_FILE)
+        skeleton = truth.category.skeleton
+        if joints != len(skeleton):
+            raise UserError(f"{file}: {joints} joints, but {annotations} has {len(skeleton)}")
     lacking = [i for i in results.image_ids.tolist() if i not in names]
     if lacking:
         raise UserError(
@@ -73,7 +81,7 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
             "check --images, or name the images with --annotations"
         )
     used = [names[i] for i in results.image_ids.tolist()]
-    return _Saved(used, results.keypoints, results.scores, skeleton)
+    return _Saved(used, results.keypoints, results.scores, skeleton, sizes_wh)
 
 
 def _names_by_id(images: Path) -> dict[int, str]:
@@ -124,9 +132,16 @@ def draw_file(
     if os.path.realpath(images) == os.path.realpath(folder):
         raise UserError(f"--save_path {folder}: is the folder of --images; name another one")
     require_not_read(pictures, [*inputs, *_files(images, dict.fromkeys(saved.names))])
+    unknown = [name for name, _ in chosen if saved.sizes_wh.get(name) is None]
+    headers = (image_sizes.header_of(images, name) for name in unknown)
+    if turned := sum(header is not None and header.orientation > 1 for header in headers):
+        print(
+            f"assumed: {turned} pictures with an EXIF turn are drawn as they are stored; "
+            "--annotations FILE says how they were annotated"
+        )
     outside = 0
     for (name, rows), picture in zip(chosen, pictures, strict=True):
-        image_rgb = read_image(images, name)
+        image_rgb = read_image(images, name, saved.sizes_wh.get(name))
         inside = saved.keypoints[rows, :, :2] < image_rgb.shape[1::-1]
         inside &= saved.keypoints[rows, :, :2] >= 0
         outside += len(rows) - int(inside.all(2).any(1).sum())

@@ -123,7 +123,7 @@ def _scored(
     scores = evaluator.score(found, resamples=recipe.eval.bootstrap, seed=recipe.seed)
     if scores is None:
         where = f"wrote {written}" if written else "--output_dir makes the files for its server"
-        print(f"=> split '{recipe.data.val_split}' has no published truth, so no score; {where}")
+        print(f"=> {evaluator.no_truth()}, so no score; {where}")
         return None
     print(evaluator.report(scores, found), flush=True)
     if folder is not None:

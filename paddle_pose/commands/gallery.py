@@ -40,7 +40,8 @@ def panel(
 ) -> Panel:
     """The crop that the network saw, at another size; ``keypoints`` (J, 3) in image pixels."""
     person = table[position]
-    image = read_image(table.image_root, person.image)
+    annotated_wh = table.size_wh(table.image_index[position])
+    image = read_image(table.image_root, person.image, annotated_wh)
     matrix = geometry.crop_matrix(person.center_xy, person.scale_wh, 0.0, size_wh)
     crop = cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_AREA)
     truth_xy = geometry.transform_points(person.joints_xy, matrix)

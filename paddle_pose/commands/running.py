@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ class Run:
             except OSError as error:
                 raise UserError(f"{self.folder.root}: cannot write ({error.strerror})") from error
             self._lock = lock_folder(validation)  # as val.py does
+
+    def close(self) -> None:
+        """Let others write where it validated."""
+        if parallel.is_first():
+            os.close(self._lock)
 
     def say(self, line: str) -> None:
         """A line on the terminal, beside the progress bar, and in log.txt."""

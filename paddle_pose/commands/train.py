@@ -172,41 +172,41 @@ def train(
         folder.lock()
     if not resuming and parallel.is_first():
         folder.start(recipes.dump_yaml(recipe), facts)
-    run = Run(recipe, folder, trainer, task, workers)
-    start = (0, 0)
-    if resuming:
-        found = restore(recipe, folder, trainer, facts, chosen)
-        if found is None:
-            return None
-        start = run.go_on(found, changed)
-    _announce(run, steps, device)
-    hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
-    if parallel.is_first():
-        hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
-    batches = training_batches(
-        task.samples,
-        batch_size=recipe.train.batch_size,
-        epochs=recipe.train.epochs,
-        start=start,
-        seed=recipe.seed,
-        num_workers=workers,
-        drop_last=recipe.train.drop_last,
-    )
-    parallel.watch(run.going_on)
-    with _ends_told(run):
-        training.fit(
-            trainer,
-            batches,
-            people=len(task.samples),
-            steps_per_epoch=steps,
+    with contextlib.closing(Run(recipe, folder, trainer, task, workers)) as run:
+        start = (0, 0)
+        if resuming:
+            found = restore(recipe, folder, trainer, facts, chosen)
+            if found is None:
+                return None
+            start = run.go_on(found, changed)
+        _announce(run, steps, device)
+        hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
+        if parallel.is_first():
+            hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
+        batches = training_batches(
+            task.samples,
+            batch_size=recipe.train.batch_size,
+            epochs=recipe.train.epochs,
             start=start,
-            rate=rate_by_step(recipe, steps),
-            hooks=hooks,
+            seed=recipe.seed,
+            num_workers=workers,
+            drop_last=recipe.train.drop_last,
         )
-    if parallel.is_first():
-        run.finish()
-    print(f"=> best weights: {folder.best_weights}")
-    return folder.best_weights
+        parallel.watch(run.going_on)
+        with _ends_told(run):
+            training.fit(
+                trainer,
+                batches,
+                people=len(task.samples),
+                steps_per_epoch=steps,
+                start=start,
+                rate=rate_by_step(recipe, steps),
+                hooks=hooks,
+            )
+        if parallel.is_first():
+            run.finish()
+        print(f"=> best weights: {folder.best_weights}")
+        return folder.best_weights
 
 
 def _has_run(folder: record.RunFolder) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from paddle_pose.data.archives import ENDINGS
 from paddle_pose.data.image_files import file_bytes, read_bytes
+from paddle_pose.data.image_sizes import wrong_size
 from paddle_pose.errors import UserError
 from paddle_pose.limits import LIMITS
 
@@ -36,9 +37,52 @@ def read_rgb(path: Path | str, *, apply_exif: bool = False) -> np.ndarray:
     return decode_rgb(file_bytes(Path(path)), str(path), apply_exif=apply_exif)
 
 
-def read_image(root: Path, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a data set's image, from its folder or archives; Raises UserError."""
-    return decode_rgb(*read_bytes(root, name))
+def read_image(root: Path, name: str, size_wh: tuple[int, int] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a data set's image, from its folder or archives; Raises UserError.
+
+    ``size_wh`` as in ``decode_as_annotated``.
+    """
+    return decode_as_annotated(*read_bytes(root, name), size_wh)[0]
+
+
+def decode_as_annotated(
+    data: bytes, where: str, size_wh: tuple[int, int] | None, *, reduction: int = 1
+) -> tuple[np.ndarray, int]:
+    """A data set's image as it was annotated, and the width that it has unreduced.
+
+    Stored pixels where they are as many as the annotation file says, or where it says nothing; else
+    turned upright as its EXIF data says. Only a JPEG is reduced: ``reduction`` is 1 for others.
+
+    Args:
+        data: content of the file.
+        where: names the file in messages.
+        size_wh: the image's size as annotated; None where nobody says it.
+        reduction: see ``decode_rgb``.
+
+    Raises:
+        UserError: as ``decode_rgb``; or another size, turned or not.
+    """
+    stored_wh = jpeg_size(data) if reduction > 1 or size_wh else None
+    turn = bool(stored_wh and size_wh and stored_wh != size_wh)
+    if stored_wh and size_wh and size_wh not in (stored_wh, stored_wh[::-1]):
+        raise wrong_size(where, stored_wh, size_wh)
+    if reduction > 1 and stored_wh:
+        pixels = decode_rgb(data, where, apply_exif=turn, reduction=reduction)
+        wanted_wh = size_wh or stored_wh
+        if turn and size_of(pixels) != tuple(-(-side // reduction) for side in wanted_wh):
+            raise wrong_size(where, stored_wh, wanted_wh)
+        return pixels, wanted_wh[0]
+    pixels = decode_rgb(data, where, apply_exif=turn)
+    if size_wh and not turn and size_of(pixels) != size_wh:
+        pixels = decode_rgb(data, where, apply_exif=True)
+    if size_wh and size_of(pixels) != size_wh:
+        raise wrong_size(where, size_of(pixels), size_wh)
+    return pixels, pixels.shape[1]
+
+
+def size_of(pixels_HWC: np.ndarray) -> tuple[int, int]:
+    """Width and height of an image."""
+    return pixels_HWC.shape[1], pixels_HWC.shape[0]
 
 
 def decode_rgb(

@@ -23,9 +23,11 @@ from paddle_pose.data.mpii_files import (
     too_far,
 )
 from paddle_pose.data.records import PersonTable
+from paddle_pose.data.skeleton_facts import KNOWN, skeleton_facts
 from paddle_pose.errors import UserError
 from paddle_pose.metrics.pckh import normalised_errors
 from paddle_pose.skeletons import MPII16, Skeleton
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 HEAD_BOX_FACTOR = 0.6
 """MPII's head size is so much of the head box's diagonal."""
@@ -107,13 +109,17 @@ def load(
     visible = records.visible
     head_size_px = np.full(people, np.nan)
     files: tuple[Path, ...] = (file,)
+    heads = None
     if with_truth and has_joints:
         mat = layout.truth_file(root, split)
         if mat.is_file() or split in ("valid", "val"):
             head_size_px = _read_truth(mat, people, file).head_size_px
             files = (file, mat)
+            heads = Fact("head sizes", "head boxes", f"{HEAD_BOX_FACTOR} × the head box's diagonal")
         else:
             head_size_px = _derived_head_size_px(records, skeleton)
+            text = f"{HEAD_PER_NECK} × head top to upper neck, as there are no head boxes"
+            heads = Fact("head sizes", "head top and neck", text, ASSUMED)
 
     known = records.center_xy[:, 0] != -1
     center_xy = records.center_xy.copy()
@@ -133,8 +139,20 @@ def load(
         head_size_px=head_size_px,
         box_score=np.ones(people),
         summary=f"{file} ({layout.name} layout)",
+        understood=_understood(f"{file.name} ({layout.name} layout)", people, skeleton, heads),
         files=files,
     )
+
+
+def _understood(where: str, people: int, skeleton: Skeleton, heads: Fact | None) -> Understood:
+    """What is said of a split besides its counts: joints, crops, pictures, heads."""
+    facts = (
+        Fact("people", {"people": people}, f"{people:,} in {where}, nobody left out"),
+        *skeleton_facts(skeleton, dict.fromkeys(("pairs", "limbs"), KNOWN)),
+        Fact("boxes", "ground_truth", "squares around the annotated centre, as HRNet has them"),
+        Fact("image sizes", None, "not in MPII's files; pictures are read as they are stored"),
+    )
+    return Understood(facts if heads is None else (*facts, heads))
 
 
 def truth(dataset_root: Path, split: str) -> MpiiTruth:
@@ -180,6 +198,7 @@ def describe(table: PersonTable) -> None:
         f"{visible} visible joints of '{table.skeleton}'",
         flush=True,
     )
+    table.understood.tell()
 
 
 def missing_images(table: PersonTable) -> list[str]:

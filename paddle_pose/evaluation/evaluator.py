@@ -22,6 +22,7 @@ from paddle_pose.poses.predictions import Predictions
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
 from paddle_pose.skeletons import Skeleton
+from paddle_pose.understood import Understood
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class Evaluator:
         """Of the annotation file; empty where there is none."""
         return ""
 
+    @property
+    def understood(self) -> Understood:
+        """What was understood of the data set, for the record; here nothing."""
+        return Understood()
+
     def samples(self, scale: float) -> Samples:
         """What the network sees, crops ``scale`` times as large, without targets."""
         raise NotImplementedError
@@ -116,7 +122,8 @@ class Evaluator:
         origin = ("recipe", "benchmark", "weights_sha256", "engine")
         facts = {name: getattr(found, name, None) for name in origin}
         read = (file, *self.sources(found))
-        return facts | {"files": {path.name: sha256(path) for path in read}}
+        files = {path.name: sha256(path) for path in read}
+        return facts | {"files": files, "understood": self.understood.plain()}
 
     def sources(self, found: Any) -> tuple[Path, ...]:
         """Files that the scores are from, besides the predictions."""
@@ -160,6 +167,10 @@ class Evaluator:
         """Whether there is anything to score against; Raises UserError for what cannot be."""
         return True
 
+    def no_truth(self) -> str:
+        """Why there is no score, where there is none."""
+        return "no truth"
+
     def require_score(self, name: str) -> None:
         """Raises UserError, before any training, for a score that there will not be."""
         if not self.has_truth():
@@ -183,6 +194,11 @@ class TableEvaluator(Evaluator):
     def table(self) -> PersonTable:
         """The people to predict."""
         raise NotImplementedError
+
+    @property
+    def understood(self) -> Understood:
+        """Of the people's files."""
+        return self.table.understood
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -108,6 +108,10 @@ class MpiiEvaluator(TableEvaluator):
         """False for the test split."""
         return self.truth is not None
 
+    def no_truth(self) -> str:
+        """As ``Evaluator``."""
+        return f"split '{self.split}' has no published truth"
+
     def read(
         self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
     ) -> Predictions:

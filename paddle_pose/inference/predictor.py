@@ -78,6 +78,8 @@ class PosePredictor:
                 "folder around them say it; give skeleton="
             )
         self.skeleton = skeleton or skeleton_named(recipe.data.skeleton)
+        if self.benchmark.flip_test:
+            self.skeleton.require_pairs(f"flip_test of benchmark '{self.benchmark.name}'")
         require_scales(self.benchmark)
         self._batch_size = batch_size
         self._forward = engines.make_forward(
