@@ -115,8 +115,8 @@ class Skeleton:
         if self.pairs is None and not self.flip_pairs:
             raise UserError(
                 f"{asked_by} mirrors people, but no joint of '{self.name}' is known as left or "
-                f"right ({', '.join(self.joints[:4])}, …); give them with "
-                "--set 'data.flip_pairs=[[a, b], …]' (names, or places from 0), [] for none"
+                f"right ({', '.join(self.joints[:4])}, …); let the recipe give them: "
+                "data.flip_pairs=[[a, b], …] (names, or places from 0), [] for none"
             )
 
     @cached_property

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from places import ROOT
 
+from paddle_pose import skeletons
 from paddle_pose.system import runtime
 
 runtime.configure(quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def no_joint_set_of_another_test() -> Iterator[None]:
+    """Joints that a test reads from a file are forgotten with it."""
+    skeletons.SKELETONS.pop("from_file", None)
+    yield
+    skeletons.SKELETONS.pop("from_file", None)
 
 
 @pytest.fixture(scope="session")

@@ -18,13 +18,17 @@ import h5py
 import numpy as np
 import pytest
 from places import ROOT
+from safetensors.numpy import save_file
 from scipy.io import savemat
 
 from paddle_pose import array_files, configs, files, limits, names
+from paddle_pose.commands.fitting import require_batch
 from paddle_pose.data import archives, images
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.errors import UserError
 from paddle_pose.limits import LIMITS
+from paddle_pose.models.build import build
+from paddle_pose.porting.reader import read_file
 from paddle_pose.synthetic.dataset import write_dataset
 
 Trial = Callable[[Path, Callable[[int], None]], None]
@@ -101,6 +105,30 @@ DOUBLED = "\n".join(["a0: &a0 [0, 1]"] + [f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]" 
 """Two billion values in a kilobyte of aliases."""
 
 
+def long_pickle(folder: Path, lower: Callable[[int], None]) -> None:
+    lower(1000)
+    (folder / "x.pdparams").write_bytes(b"\x80\x02]q\x01" + b"h\x01a" * 600 + b".")
+    read_file(folder / "x.pdparams")
+
+
+def many_tensors(folder: Path, lower: Callable[[int], None]) -> None:
+    lower(3)
+    save_file({f"a{n}": np.zeros(1) for n in range(4)}, folder / "x.safetensors")
+    read_file(folder / "x.safetensors")
+
+
+def large_tensors(folder: Path, lower: Callable[[int], None]) -> None:
+    lower(1 << 20)
+    save_file({"a": np.zeros(1 << 18)}, folder / "x.safetensors")
+    read_file(folder / "x.safetensors")
+
+
+def large_batch(folder: Path, lower: Callable[[int], None]) -> None:
+    changes = ["train.batch_size=4096", "data.image_size_wh=[1024,1024]"]
+    recipe = configs.chosen("quickstart:newell_hg1_synthetic", None, changes)
+    require_batch(recipe, build(recipe.model), "cpu", people=4096, trained=True)
+
+
 def recipe_of(text: str) -> Trial:
     """A recipe file with a text."""
 
@@ -128,6 +156,10 @@ TRIALS: dict[str, Trial] = {
     "image_file_bytes": large_member,
     "image_pixels": many_pixels,
     "far_px": far_box,
+    "pickle_steps": long_pickle,
+    "tensors": many_tensors,
+    "tensor_bytes": large_tensors,
+    "batch_memory": large_batch,
     "name_bytes": lambda *_: names.require_plain("a" * 121, "x"),
     "recipe_bytes": recipe_of("#" * ((1 << 20) + 1)),
     "recipe_values": recipe_of(DOUBLED),
@@ -150,6 +182,8 @@ def test_what_is_over_a_limit_is_refused_at_once(
     with pytest.raises(UserError) as caught:
         TRIALS[key](tmp_path, lowered)
     words = (LIMITS[key].what, LIMITS[key].text)
+    if key == "batch_memory":  # says what fits, in GiB
+        words = ("need about", "can be had")
     if key in RANGES_OF_RECIPES:
         words = ("must be from", f"{LIMITS[key].most:,}")
     assert all(word in str(caught.value) for word in words)

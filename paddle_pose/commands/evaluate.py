@@ -215,10 +215,12 @@ def _predicted(
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
     )
+    built = network is None
     network = network if network is not None else build(recipe.model)
     if weights is not None:
         use = Use(recipe.data, getattr(evaluator, "skeleton", None))
         print("\n".join(load_weights(network, weights, recipe.model, use=use).lines), flush=True)
+    if built:
         fitted = replace(recipe, eval=replace(recipe.eval, batch_size=how.batch_size))
         people = len(evaluator.samples(1.0))
         require_batch(fitted, network, device, people=people, trained=False)

@@ -147,7 +147,7 @@ def people(
         if source.people is None:
             raise UserError(
                 f"{source.file}: annotates nobody to train on or to crop; a detector's boxes can "
-                "be predicted without: --boxes FILE, with a --benchmark that takes them"
+                "be predicted without (val.py --boxes FILE --benchmark NAME)"
             )
         needed = np.unique(_positions(source, source.people.image_ids[_to_crop(source.people)]))
     with_images = with_images and len(needed) > 0

@@ -153,8 +153,8 @@ def _content(file: Path, dataset_root: Path) -> dict[str, Any]:
         there = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
         hint = f" (there: {', '.join(there[:6])})" if there else ""
         raise UserError(
-            f"{file}: no such annotation file{hint}; --dataset_root is {dataset_root}, "
-            "--annotations FILE names another"
+            f"{file}: no such annotation file{hint}; is {dataset_root} the data set's folder? "
+            "--annotations FILE names another file"
         )
     content = read_json(file, object_hook=_compact)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):

@@ -131,7 +131,11 @@ def _compared(file: WeightFile, use: Use | None, partial: bool, may_be_partial: 
             require_same_joints(file.facts, use.skeleton, file.path)
         except UserError as error:
             if not partial:
-                hint = "; --allow_partial starts from them all the same" if may_be_partial else ""
+                hint = (
+                    "; train.py --allow_partial starts from them all the same"
+                    if may_be_partial
+                    else ""
+                )
                 raise UserError(f"{error}{hint}") from None
             lines.append(f"   {error}")
     differs = differences(file.facts, use.data)
