@@ -19,7 +19,7 @@ LAYERS = {
     3: "codecs metrics",
     4: "data recipes",
     5: "configs",
-    6: "training inference evaluation porting drawing",
+    6: "training inference evaluation porting converting drawing",
     7: "commands",
 }
 PURE = ("skeletons", "geometry", "settings", "codecs", "poses", "metrics")
