@@ -49,7 +49,7 @@ def convert(file: Path, output: Path, *, for_scoring: bool) -> Converted:
         raise UserError(f"{file}: no people with keypoints; left out {left.fact().text}")
     pictures = []
     for row, image in enumerate(content["images"]):
-        if not isinstance(image, dict) or "id" not in image:
+        if not isinstance(image, dict) or not isinstance(image.get("id"), int | str):
             raise UserError(f"{file.name}: images[{row}] has no id")
         if for_scoring or image["id"] in images:
             pictures.append(image)
@@ -74,7 +74,8 @@ def convert(file: Path, output: Path, *, for_scoring: bool) -> Converted:
 
 def _reason(record: Any, where: str, category_id: Any) -> str | None:
     """Why a record is none to train on; None for one that is."""
-    if not isinstance(record, dict) or not {"category_id", "image_id"} <= record.keys():
+    record = record if isinstance(record, dict) else {}
+    if not all(isinstance(record.get(key), int | str) for key in ("category_id", "image_id")):
         raise UserError(f"{where}: needs category_id and image_id")
     joints = record.get("keypoints") or []
     if not isinstance(joints, list) or len(joints) % 3:

@@ -111,7 +111,7 @@ def _joints_of(documents: list[tuple[Path, dict[str, Any]]]) -> tuple[str, ...]:
 def _image(path: Path, content: dict[str, Any], root: Path) -> tuple[str, tuple[int, int]]:
     """Name below ``root`` and size; the size in the file must be that of the pixels."""
     stated = content.get("imagePath")
-    if not isinstance(stated, str) or not stated.strip():
+    if not isinstance(stated, str) or not stated.strip() or "\0" in stated:
         raise UserError(f"{path}: has no imagePath")
     stated = stated.replace("\\", "/")
     inside = (path.parent / stated).resolve()
@@ -139,6 +139,8 @@ def _groups(
         where = f"{path.name}: shapes[{row}]"
         if not isinstance(shape, dict) or not isinstance(shape.get("label"), str):
             raise UserError(f"{where}: needs a label")
+        if not isinstance(shape.get("group_id"), int | str | None):
+            raise UserError(f"{where}: group_id {shape['group_id']!r:.40} is not a number")
         if shape.get("shape_type") in ("point", "rectangle"):
             usable.append((where, shape))
         else:

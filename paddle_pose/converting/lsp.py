@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.converting.converted import Converted, LeftOut, assumed
+from paddle_pose.converting.mat_file import apart, load_mat
 from paddle_pose.converting.mpii_layout import MpiiPerson, records, truth_mat
-from paddle_pose.converting.mpii_release import load_mat
 from paddle_pose.data.image_files import ENDINGS
 from paddle_pose.data.mpii import HEAD_BOX_FACTOR, HEAD_PER_NECK, SMALLEST_HEAD_PX
 from paddle_pose.errors import UserError
@@ -114,7 +114,7 @@ def convert(
 
 def _read(mat: Path) -> tuple[np.ndarray, np.ndarray, str]:
     """(N, 14, 2) as stored, (N, 14) whether a joint is placed, and whose file it is."""
-    content = load_mat(mat)
+    content = apart(load_mat, mat, ("joints",))
     if "joints" not in content:
         raise UserError(f"{mat}: has no array 'joints'; expected LSP's joints.mat")
     values = content["joints"]

@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.converting.converted import Converted, LeftOut, assumed
+from paddle_pose.converting.mat_file import apart, load_mat
 from paddle_pose.converting.mpii_layout import MpiiPerson, records, truth_mat
-from paddle_pose.converting.mpii_release import Release, ReleasePerson, load_mat, read_release
+from paddle_pose.converting.mpii_release import Release, ReleasePerson, read_release
 from paddle_pose.data import image_files
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
@@ -62,7 +63,7 @@ def convert(mat: Path, images: Path, output: Path, valid_list: Path | None) -> C
     Raises:
         UserError: a file that cannot be read, or a list that is not of this release.
     """
-    release = read_release(mat)
+    release = apart(read_release, mat)
     left = LeftOut()
     usable = _usable(release, left)
     valid, facts = _validation(release, usable, valid_list)
@@ -200,23 +201,27 @@ def _rows(file: Path, release: Release) -> list[_Wanted]:
     if file.suffix == ".json":
         return _json_rows(file, release)
     if file.suffix == ".mat":
-        content = load_mat(file)
         names, first = ("RELEASE_img_index", "RELEASE_person_index"), 1
+        content = apart(load_mat, file, names)
     else:
         content = _read_h5(file)
         names, first = ("index", "person"), 0
     if any(name not in content for name in names):
         raise UserError(f"--valid_list {file}: has no {names[0]} and {names[1]}")
-    images, people = (np.asarray(content[name]).astype(int).reshape(-1) - first for name in names)
+    try:
+        images, people = (np.ravel(content[name]).astype(int) - first for name in names)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"--valid_list {file}: {names[0]} is not numbers ({error})") from error
     if len(images) != len(people) or not len(images):
         raise UserError(f"--valid_list {file}: {len(images)} images and {len(people)} people")
+    stated = [name for name in np.ravel(content.get("imgname", ())) if isinstance(name, bytes)]
     rows = []
     for row, (image, person) in enumerate(zip(images, people, strict=True)):
         where = f"--valid_list {file}: row {row}"
         if not 0 <= image < len(release.names):
             raise UserError(f"{where}: image {image} is not among {len(release.names)}")
-        if "imgname" in content:
-            name = bytes(content["imgname"][row]).decode(errors="replace")
+        if row < len(stated):
+            name = stated[row].decode(errors="replace")
             if name != release.names[image]:
                 raise UserError(
                     f"{where}: says {name}, the release has {release.names[image]} there"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from paddle_pose.converting.mat_file import load_mat
 from paddle_pose.converting.mpii_layout import MpiiPerson
 from paddle_pose.errors import UserError
 from paddle_pose.names import require_inside
@@ -66,30 +67,11 @@ class Release:
     people: tuple[ReleasePerson, ...]
 
 
-def load_mat(file: Path) -> dict[str, Any]:
-    """A MATLAB file, structs as objects; Raises UserError."""
-    from scipy.io import loadmat
-
-    try:
-        return loadmat(file, struct_as_record=False, squeeze_me=True)
-    except FileNotFoundError as error:
-        raise UserError(f"{file}: no such file") from error
-    except NotImplementedError as error:
-        raise UserError(
-            f"{file}: saved with -v7.3; save it with -v7 in MATLAB or Octave"
-        ) from error
-    except Exception as error:  # scipy raises many kinds for a file that is not a .mat
-        raise UserError(f"{file}: cannot be read as a MATLAB file ({error})") from error
-
-
 def read_release(file: Path) -> Release:
     """All images and people; Raises UserError that names the struct which is wrong."""
-    content = load_mat(file)
-    if "RELEASE" not in content:
-        raise UserError(
-            f"{file}: has no struct RELEASE (it holds {_listed(content)}); expected MPII's "
-            "mpii_human_pose_v1_u12_1.mat"
-        )
+    content = load_mat(file, ["RELEASE"])
+    if not content:
+        raise UserError(f"{file}: has no struct RELEASE, as mpii_human_pose_v1_u12_1.mat has")
     release = content["RELEASE"]
     entries = _items(_part(release, "annolist"))
     train = np.array(
@@ -179,8 +161,3 @@ def _number(value: Any, where: str) -> float:
     if not np.isfinite(number):
         raise UserError(f"{where}: {number} is not a finite number")
     return number
-
-
-def _listed(content: dict[str, Any]) -> str:
-    names = [name for name in content if not name.startswith("__")]
-    return ", ".join(names[:6]) or "nothing"

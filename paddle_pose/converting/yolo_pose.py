@@ -23,6 +23,9 @@ from paddle_pose.names import require_inside
 from paddle_pose.skeletons import COCO17, Skeleton
 from paddle_pose.understood import Fact, Understood
 
+MOST_JOINTS = 1000
+"""Far more than the 133 of the whole body."""
+
 SPLITS = ("train", "val", "test")
 _OVER = 0.01
 """Boxes may stick out of the image by so much of it: rounding of other tools."""
@@ -91,8 +94,8 @@ def convert(
 
 def _settings(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(_text(file))
+    except yaml.YAMLError as error:
         raise UserError(f"{file}: cannot be read as YAML ({error})") from error
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected keys train, val, kpt_shape, names")
@@ -102,8 +105,10 @@ def _settings(file: Path) -> dict[str, Any]:
 def _shape(settings: dict[str, Any], file: Path) -> tuple[int, int]:
     shape: Any = settings.get("kpt_shape")
     whole = isinstance(shape, list) and all(type(x) is int for x in shape) and len(shape) == 2
-    if not whole or shape[0] < 1 or shape[1] not in (2, 3):
-        raise UserError(f"{file}: kpt_shape must be [joints, 2 or 3], found {shape!r:.60}")
+    if not whole or not 1 <= shape[0] <= MOST_JOINTS or shape[1] not in (2, 3):
+        raise UserError(
+            f"{file}: kpt_shape must be [1 to {MOST_JOINTS} joints, 2 or 3], found {shape!r:.60}"
+        )
     return shape[0], shape[1]
 
 
@@ -117,6 +122,8 @@ def _joints(
         raise UserError(f"{file}: flip_idx is not an order of {count} joints: {flip!r:.80}")
     listed = settings.get("kpt_names")
     listed = listed.get(person) if isinstance(listed, dict) else listed
+    if not isinstance(listed, list | None):
+        raise UserError(f"{file}: kpt_names must list names, found {listed!r:.60}")
     names, source = tuple(given) or tuple(map(str, listed or ())), "recipe" if given else "file"
     if not names:
         source = "assumed"
@@ -152,7 +159,8 @@ def _numbered(flip: list[int]) -> tuple[str, ...]:
 def _class(settings: dict[str, Any], file: Path, wanted: str | None) -> tuple[int, Fact]:
     names = settings.get("names", {0: "person"})
     names = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(names, dict) or not names:
+    whole = isinstance(names, dict) and all(type(index) is int for index in names)
+    if not whole or not names:
         raise UserError(f"{file}: names must list the classes, found {names!r:.60}")
     by_name = {str(name): int(index) for index, name in names.items()}
     if wanted is not None and wanted not in by_name:
@@ -181,8 +189,7 @@ def _images(entry: Any, root: Path, file: Path) -> list[Path]:
         if path.is_dir():
             found += [p for p in sorted(path.rglob("*")) if p.suffix.lower() in ENDINGS]
         elif path.suffix == ".txt" and path.is_file():
-            lines = (line.strip() for line in path.read_text("utf-8").splitlines())
-            found += [root / line for line in lines if line]
+            found += [root / line.strip() for line in _text(path).splitlines() if line.strip()]
         else:
             raise UserError(f"{file}: {part} is neither a folder nor a .txt in {root}")
     if not found:
@@ -205,13 +212,16 @@ def _label_file(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _lines(file: Path, numbers: int) -> list[tuple[str, list[float]]]:
+def _text(file: Path) -> str:
     try:
-        lines = file.read_text("utf-8").splitlines()
+        return file.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot read this file ({error})") from error
+
+
+def _lines(file: Path, numbers: int) -> list[tuple[str, list[float]]]:
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_text(file).splitlines(), 1):
         where = f"{file}: line {number}"
         words = line.split()
         if not words:

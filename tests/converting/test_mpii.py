@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def test_a_broken_struct_is_named(release: Path, fields: dict, message: str):
 def test_other_files_are_refused(release: Path):
     other = release.parent / "other.mat"
     savemat(other, {"x": 1})
-    with pytest.raises(UserError, match=r"has no struct RELEASE \(it holds x\)"):
+    with pytest.raises(UserError, match="has no struct RELEASE"):
         convert(other)
     other.write_bytes(b"no mat at all")
     with pytest.raises(UserError, match="cannot be read as a MATLAB file"):
@@ -183,3 +184,16 @@ def test_a_release_of_one_image_and_no_single_person(tmp_path: Path):
     names.write_text("a.jpg")
     with pytest.raises(UserError, match="nobody is left for 'train'"):
         convert(path, names)
+
+
+def test_a_damaged_file_ends_in_one_line(release: Path):
+    """SciPy's own reader ends the whole process on some of these."""
+    whole = release.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        damaged = bytearray(whole)
+        for at in rng.integers(128, len(whole), 30):
+            damaged[at] = rng.integers(256)
+        release.write_bytes(damaged)
+        with contextlib.suppress(UserError):
+            convert(release)
