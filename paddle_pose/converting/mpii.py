@@ -267,7 +267,7 @@ def _read_h5(file: Path) -> dict[str, Any]:
 
     try:
         with h5py.File(file, "r") as content:
-            names = [name for name in content if isinstance(content[name], h5py.Dataset)]
-            return {name: content[name][()] for name in names}
-    except OSError as error:
+            wanted = [name for name in ("index", "person", "imgname") if name in content]
+            return {name: content[name][()] for name in wanted}
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, TypeError and more
         raise UserError(f"--valid_list {file}: cannot be read as HDF5 ({error})") from error

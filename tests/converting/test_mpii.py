@@ -197,3 +197,12 @@ def test_a_damaged_file_ends_in_one_line(release: Path):
         release.write_bytes(damaged)
         with contextlib.suppress(UserError):
             convert(release)
+
+
+def test_the_counts_of_the_official_file_are_checked(release: Path, monkeypatch, capsys):
+    monkeypatch.setattr(converter, "OFFICIAL_IMAGES", 8)
+    convert(release, listed(release, "mat"))
+    assert "; NOT the published 22,246 / 2,958 / 11,731" in capsys.readouterr().out
+    monkeypatch.setattr(converter, "PUBLISHED", {"train": 2, "valid": 2, "test": 3})
+    convert(release, listed(release, "mat"))
+    assert "; equal to the published 2 / 2 / 3" in capsys.readouterr().out
