@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.system import launching, runtime
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandLine(description=__doc__)
     add = parser.add_argument
     add("--config", help="family:recipe (hrnet:w32_mpii_256x256) or a recipe.yaml")
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")

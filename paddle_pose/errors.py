@@ -7,21 +7,36 @@ import difflib
 import sys
 from collections.abc import Iterable, Iterator
 
+LONGEST = 400
+"""Characters of a message; what is too long is quoted from a file, and cut in its middle."""
+_LISTED = 10
+
 
 class UserError(Exception):
     """Something the user can mend; shown as one line without a traceback."""
 
     def __init__(self, line: str) -> None:
-        super().__init__(" ".join(line.split()))
+        line = " ".join(line.split())
+        if len(line) > LONGEST:
+            line = f"{line[: LONGEST // 2]} … {line[3 - LONGEST // 2 :]}"
+        super().__init__(line)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """``, did you mean 'x'?`` for the closest valid name, else a list of the valid names."""
-    valid = sorted(valid)
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    """``; did you mean 'x'?`` for the closest valid name, else the first of the valid names."""
+    valid = sorted(valid, key=lambda one: (one.count("."), one))
+    begun = [one for one in valid if name and one.startswith(name)]
+    if len(begun) > 1:
+        return f"; did you mean one of {_listed(begun)}?"
+    close = begun or difflib.get_close_matches(name[:200], valid, n=1, cutoff=0.5)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; valid: {', '.join(valid)}" if valid else ""
+    return f"; valid: {_listed(valid)}" if valid else ""
+
+
+def _listed(names: list[str]) -> str:
+    more = f" … ({len(names)} in all)" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
 
 
 @contextlib.contextmanager

@@ -49,5 +49,16 @@ LIMITS: dict[str, Limit] = {
     ),
     "nesting": Limit("nested", 64, "levels", "COCO's files nest 5 levels"),
     "file_name_bytes": Limit("a file name of", 255, "bytes", "Linux takes no longer one"),
+    "name_bytes": Limit("a name of", 120, "bytes", "it becomes part of file names"),
+    "recipe_bytes": Limit("a recipe of", MIB, "bytes", "the longest here has 4 KB"),
+    "recipe_values": Limit(
+        "a recipe of", 100_000, "values", "aliases in YAML can stand for billions of values"
+    ),
+    "parameters": Limit(
+        "a network of about", 500_000_000, "parameters", "the largest recipe has 94 million"
+    ),
+    "seed": Limit("seed", 2**63 - 1, "(63 bits)", "Paddle's seeds have 64 bits"),
+    "image_side_px": Limit("an input of", 4096, "pixels a side", "published inputs have 384"),
+    "rendered_people": Limit("rendering", 1_000_000, "people", "MPII has 40,000"),
 }
 """Every limit by its key; ``LIMITS["nesting"].require(depth, "file: annotations[3]")``."""

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from paddle_pose import configs, drawing
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands.gallery import panel
 from paddle_pose.data import mpii
 from paddle_pose.data.records import PersonTable
@@ -205,7 +206,7 @@ def make(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the committed gallery of rendered people."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandLine(description=__doc__.splitlines()[0])
     add_network_options(parser)
     parser.add_argument("--dataset_root", type=Path, required=True, help="rendered people")
     parser.add_argument("--output_dir", type=Path, default=OUTPUT)

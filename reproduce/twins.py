@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import one_line_errors
 from paddle_pose.files import write_json
 from paddle_pose.recipes.recipe import Recipe
@@ -39,7 +40,7 @@ NEEDED = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(prog="python -m reproduce.twins", description=__doc__)
+    command = CommandLine(prog="python -m reproduce.twins", description=__doc__)
     command.add_argument("what", choices=("initial", "torch", "steps"))
     add = command.add_argument
     add("--config", required=True, help="a recipe of configs/twins.py")

@@ -14,7 +14,8 @@ LONGEST_FILE = 400
 FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 
 LAYERS = {
-    1: "errors limits names understood files geometry skeletons settings system onednn",
+    1: "errors command_line limits names understood files "
+    "geometry skeletons settings system onednn",
     2: "models weights poses synthetic",
     3: "codecs metrics",
     4: "data recipes",

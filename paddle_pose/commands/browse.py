@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from paddle_pose import configs, drawing, names
+from paddle_pose.command_line import CommandLine
+from paddle_pose.commands.gallery import MOST_PEOPLE
 from paddle_pose.data import coco, inspection, mpii
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.image_files import read_bytes
@@ -45,16 +46,15 @@ class Pictures:
     broken: list[str]
 
 
-def recipe_for(root: Path, config: str | None, annotations: Path | None) -> Recipe:
+def recipe_for(
+    root: Path, config: str | None, annotations: Path | None, assignments: Sequence[str] = ()
+) -> Recipe:
     """The named recipe, or one for the layout that the folder has; Raises UserError."""
     if config is not None:
-        return configs.chosen(config)
-    if annotations is None and any(layout.splits(root) for layout in LAYOUTS[:1]):
-        return configs.chosen()
-    if annotations is None and any("train" in s or "val" in s for s in LAYOUTS[1].splits(root)):
-        return configs.chosen()
-    recipe = configs.chosen(COCO_RECIPE)
-    return replace(recipe, data=replace(recipe.data, skeleton=FROM_FILE))
+        return configs.chosen(config, None, assignments)
+    if annotations is None and any(layout.splits(root) for layout in LAYOUTS):
+        return configs.chosen(None, None, assignments)
+    return configs.chosen(COCO_RECIPE, None, [f"data.skeleton={FROM_FILE}", *assignments])
 
 
 def people_of(recipe: Recipe, root: Path, split: str, annotations: Path | None) -> PersonTable:
@@ -162,9 +162,7 @@ def report(table: PersonTable, found: Sequence[Suspicion], pictures: Pictures) -
 
 def main(words: Sequence[str] | None = None) -> None:
     """Statistics, suspicions, and a picture of annotated and augmented samples."""
-    parser = argparse.ArgumentParser(
-        prog="python -m paddle_pose browse", description=main.__doc__, allow_abbrev=False
-    )
+    parser = CommandLine("python -m paddle_pose browse", description=main.__doc__)
     add = parser.add_argument
     add("--dataset_root", type=Path, required=True)
     add("--config", help="family:recipe or recipe.yaml: its crops and augmentation")
@@ -173,19 +171,21 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--output", type=Path, default=Path("browse.png"), help="picture; all findings: its .json")
     add("--people", type=int, default=24, help="people to draw (24)")
     add("--limit", type=int, help="look at the first N people only")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
     given = parser.parse_args(words)
-    for name in ("people", "limit"):
-        value = getattr(given, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: must be at least 1")
+    if not 1 <= given.people <= MOST_PEOPLE:
+        raise UserError(f"--people {given.people}: must be from 1 to {MOST_PEOPLE}")
+    if given.limit is not None and given.limit < 1:
+        raise UserError(f"--limit {given.limit}: must be at least 1")
     root = given.dataset_root
     if not root.is_dir():
         raise UserError(f"--dataset_root {root}: no such folder")
-    recipe = recipe_for(root, given.config, given.annotations)
-    split = given.split or recipe.data.train_split
+    recipe = recipe_for(root, given.config, given.annotations, given.assignments)
+    split = names.require_plain(given.split or recipe.data.train_split, "--split")
     table = people_of(recipe, root, split, given.annotations).head(given.limit)
     listing = given.output.with_suffix(".json")
-    names.require_not_read([given.output, listing], table.files)
+    images = (table.image_root / name for name in table.image_names)
+    names.require_not_read([given.output, listing], [*table.files, *images])
     pictures = read_pictures(table)
     found = inspection.suspicions(table)
     found += inspection.picture_suspicions(

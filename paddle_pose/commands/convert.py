@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.converting import coco, labelme, lsp, mpii, yolo_pose
 from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
 from paddle_pose.errors import UserError
@@ -21,7 +22,7 @@ _EXAMPLES = """examples:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m paddle_pose convert",
         description=__doc__,
         epilog=_EXAMPLES,
@@ -30,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
 
     def kind(name: str, what: str) -> argparse.ArgumentParser:
-        return kinds.add_parser(name, help=what, description=what, allow_abbrev=False)
+        return kinds.add_parser(name, help=what, description=what)
 
     one = kind("mpii", "MPII's official release: train, valid and test json, gt_valid.mat")
     one.add_argument("--mat", type=Path, required=True, help="mpii_human_pose_v1_u12_1.mat")

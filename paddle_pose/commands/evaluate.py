@@ -14,9 +14,10 @@ from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import Asked, DataFiles, Evaluator, Scores
 from paddle_pose.files import write_json
 from paddle_pose.models.architectures import with_joints
+from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import parallel, runtime
+from paddle_pose.system import memory, parallel, runtime
 
 if TYPE_CHECKING:
     from paddle_pose.models.blocks import PoseNetwork
@@ -84,24 +85,27 @@ def evaluate(
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         evaluator = evaluator_for(recipe, protocol, files, with_images=predictions is None)
         recipe = replace(recipe, model=with_joints(recipe.model, len(evaluator.skeleton)))
-    if predictions is not None:
-        file = predictions
-        if output is not None:
-            _prepare(output)
-    else:
-        output = output or Path("output") / recipe.name / f"eval_{protocol.name}"
-        _prepare(output)
+    default = Path("output") / recipe.name / f"eval_{require_plain(protocol.name, 'benchmark')}"
+    output = default if predictions is None and output is None else output
+    if output is not None:
+        read = (predictions, weights, *_named(data))
+        require_not_read(_outputs(output, recipe, predictions is None), read)
+        _require_writable(output)
+    file = predictions
+    if file is None:
         how = (batch_size, num_workers, device, engine, precision)
-        found = _predicted(recipe, weights, evaluator, network, output, *how)
-        if found is None:
+        file = _predicted(recipe, weights, evaluator, network, output or default, *how)
+        if file is None:
             return None
-        file = found
     asked = Asked(
         recipe=recipe.name if made_by_recipe else None,
         benchmark=protocol.protocol() if made_by_recipe or benchmark else None,
         rescore=benchmark is not None,
     )
-    return _scored(recipe, evaluator, file, output, asked, pixel_origin)
+    found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
+    if output is not None and predictions is not None:
+        _say_replaced(output)
+    return _scored(recipe, evaluator, file, output, found)
 
 
 def _scored(
@@ -109,10 +113,8 @@ def _scored(
     evaluator: Evaluator,
     file: Path,
     output: Path | None,
-    asked: Asked,
-    pixel_origin: int | None,
+    found: Any,
 ) -> Scores | None:
-    found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
     written = None if output is None else evaluator.write_files(output, found)
     scores = evaluator.score(found, resamples=recipe.eval.bootstrap, seed=recipe.seed)
     if scores is None:
@@ -127,14 +129,28 @@ def _scored(
     return scores
 
 
-def _prepare(folder: Path) -> None:
-    """Make it, and say what it loses; Raises UserError before hours of work, not after them."""
+def _named(data: str | Path | DataFiles | Evaluator) -> tuple[Path | None, ...]:
+    """Files that a user named as those of the data set."""
+    return (data.annotations, data.boxes) if isinstance(data, DataFiles) else ()
+
+
+def _outputs(folder: Path, recipe: Recipe, predicts: bool) -> list[Path]:
+    """All that an evaluation of whichever data set writes."""
+    names = ["scores.json", "pred.mat", f"keypoints_{recipe.data.val_split}_results.json"]
+    return [folder / name for name in (*names, *(["predictions.json"] if predicts else []))]
+
+
+def _require_writable(folder: Path) -> None:
+    """Make the folder; Raises UserError before hours of work, not after them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
+
+
+def _say_replaced(folder: Path) -> None:
     earlier = folder / "scores.json"
     if earlier.is_file():
         made = time.strftime("%Y-%m-%d %H:%M", time.localtime(earlier.stat().st_mtime))
@@ -173,6 +189,8 @@ def _predicted(
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
     )
+    room = (how.batch_size, recipe.data.image_size_wh, device, memory.PREDICTING_BYTES_A_PIXEL)
+    memory.require_room("eval.batch_size", *room)
     network = network if network is not None else build(recipe.model)
     if weights is not None:
         checkpoint.load_weights(network, weights)
@@ -185,6 +203,7 @@ def _predicted(
     seconds = time.perf_counter() - began
     print(f"=> predicted {len(poses)} poses in {seconds:.1f} s", flush=True)
     file = output / "predictions.json"
+    _say_replaced(output)
     evaluator.write(poses, file, **_origin(recipe, weights, str(how)))
     return file
 

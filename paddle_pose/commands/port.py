@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import Architecture
+from paddle_pose.names import require_not_read
 from paddle_pose.porting import convert_file, download, export_file
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(
+    command = CommandLine(
         prog="python -m paddle_pose port",
         description="Convert published weights to .pdparams and back; PyTorch is not needed.",
     )
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.to_torch:
         recipe, output = _required(options)
         _check_ending(output, (".safetensors",))
+        require_not_read([output], [options.to_torch])
         count = export_file(options.to_torch, _network(recipe), output)
         print(f"{output}: {count} tensors under the official names")
     else:
@@ -95,6 +98,7 @@ def _network(config: str) -> Architecture:
 
 def _convert(file: Path, recipe: str, output: Path, backbone: bool) -> None:
     _check_ending(output, (".pdparams", ".safetensors"))
+    require_not_read([output], [file])
     found = convert_file(file, _network(recipe), output, backbone)
     print(f"{output}: {len(found.arrays)} tensors from {file} ({found.spelling} names)")
     for what, names in (

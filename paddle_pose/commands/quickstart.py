@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose import configs, drawing
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import gallery
 from paddle_pose.commands.record import RunFolder
 from paddle_pose.data import mpii
@@ -81,7 +81,7 @@ def evaluated(folder: Path, weights: Path) -> bool:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Render, train, evaluate, draw; what is done already is skipped."""
-    parser = argparse.ArgumentParser("python -m paddle_pose quickstart", description=main.__doc__)
+    parser = CommandLine("python -m paddle_pose quickstart", description=main.__doc__)
     parser.add_argument("--output_dir", type=Path, default=Path("output/quickstart"))
     arguments = parser.parse_args(words)
     began = time.perf_counter()

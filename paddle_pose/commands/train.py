@@ -22,10 +22,11 @@ from paddle_pose.files import sha256
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
+from paddle_pose.names import require_apart
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import parallel, runtime
+from paddle_pose.system import memory, parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
@@ -164,6 +165,19 @@ def _started(recipe: Recipe, network: PoseNetwork | None, pretrained: Path | Non
     return network
 
 
+def _require_apart(
+    output: Path, data: str | Path | DataFiles | Task, validation: DataFiles | None
+) -> None:
+    """Raises UserError for data in the run's folder, which the next run there moves aside."""
+    if isinstance(data, Task):
+        if validation is not None:
+            raise UserError("validation: a task of one's own has its evaluator; leave this out")
+        return
+    files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
+    read = [file for one in (files, validation or files) for file in (one.root, one.annotations)]
+    require_apart(output, read, "--output_dir")
+
+
 def train(
     recipe: str | Recipe,
     data: str | Path | DataFiles | Task,
@@ -199,8 +213,7 @@ def train(
     """
     recipe = load(recipe) if isinstance(recipe, str) else recipe
     require_sound(recipe)
-    if isinstance(data, Task) and validation is not None:
-        raise UserError("validation: a task of one's own has its evaluator; leave this out")
+    _require_apart(Path(output), data, validation)
     parallel.quiet_unless_first()
     folder = record.RunFolder(Path(output))
     pretrained_model = None if pretrained_model is None else Path(pretrained_model)
@@ -216,6 +229,10 @@ def train(
     else:
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         task, recipe = task_for(recipe, files, validation or DataFiles(files.root))
+    at_once = recipe.train.batch_size / recipe.train.accumulate_steps / parallel.ranks()
+    size_wh = recipe.data.image_size_wh
+    room = (math.ceil(at_once), size_wh, device, memory.TRAINING_BYTES_A_PIXEL)
+    memory.require_room("train.batch_size", *room)
     changed = resuming_rules.changes(folder.recipe_file, recipe) if resuming else {}
     steps = steps_per_epoch(
         len(task.samples), recipe.train.batch_size, drop_last=recipe.train.drop_last

@@ -55,6 +55,7 @@ class Converted:
     def write(self) -> None:
         """Say what was understood, then write every file whole; Raises UserError."""
         names.require_not_read(self.files, self.inputs)
+        names.say_replaced(list(self.files))
         self.understood.tell()
         for path, content in self.files.items():
             if isinstance(content, bytes):

@@ -20,6 +20,7 @@ from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.geometry import box_to_center_scale
+from paddle_pose.names import require_plain
 from paddle_pose.skeletons import Skeleton
 
 BOX_PADDING = 1.25
@@ -43,6 +44,7 @@ def annotation_file(dataset_root: Path, split: str) -> Path:
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/coco.py:112 @6f69e46
     """
+    require_plain(split, "split")
     prefix = "image_info" if "test" in split else "person_keypoints"
     return Path(dataset_root) / "annotations" / f"{prefix}_{split}.json"
 
@@ -60,10 +62,13 @@ def box_file(dataset_root: Path, split: str) -> Path:
     if not found:
         raise UserError(
             f"{folder}: no detector boxes COCO_{split}_detections_*.json; "
-            "put the file there or name one with --boxes FILE"
+            "put the file there, name one (val.py --boxes FILE), or take the boxes of the "
+            "annotated people (val.py --benchmark NAME, one whose boxes are ground_truth)"
         )
     names = ", ".join(file.name for file in found)
-    raise UserError(f"{folder}: several box files for '{split}' ({names}); choose with --boxes")
+    raise UserError(
+        f"{folder}: several box files for '{split}' ({names}); choose one (val.py --boxes FILE)"
+    )
 
 
 def load(
@@ -170,8 +175,8 @@ def _read(file: Path, dataset_root: Path) -> dict[str, Any]:
         there = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
         hint = f" (there: {', '.join(there[:6])})" if there else ""
         raise UserError(
-            f"{file}: no such annotation file{hint}; --dataset_root is {dataset_root}, "
-            "--annotations FILE names another"
+            f"{file}: no such annotation file{hint}; is {dataset_root} the data set's folder? "
+            "--annotations FILE names another file"
         )
     content = read_json(file, object_hook=_compact)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):

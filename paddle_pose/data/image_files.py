@@ -9,6 +9,7 @@ from pathlib import Path
 
 from paddle_pose.data.archives import ENDINGS, open_archives
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.names import require_inside
 
 
 def read_bytes(root: Path, name: str) -> tuple[bytes, str]:
@@ -17,7 +18,7 @@ def read_bytes(root: Path, name: str) -> tuple[bytes, str]:
     Raises:
         UserError: there is no such image, or it cannot be read.
     """
-    path = Path(root) / name
+    path = Path(root) / require_inside(name, str(root))
     if not path.is_file():
         archives = open_archives(root)
         if archives is not None:
@@ -86,7 +87,7 @@ def missing(root: Path, names: Sequence[str]) -> list[str]:
     stems: dict[str, set[str]] = {}
     absent = []
     for name in names:
-        folder, base = os.path.split(name)
+        folder, base = os.path.split(require_inside(name, str(root)))
         if folder not in exact:
             path = root / folder
             exact[folder] = set(os.listdir(path)) if path.is_dir() else set()

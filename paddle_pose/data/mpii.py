@@ -168,7 +168,7 @@ def require_images(table: PersonTable) -> None:
         first = ", ".join(absent[:3]) + (" …" if len(absent) > 3 else "")
         raise UserError(
             f"{table.image_root}: {len(absent)} of {used} images are missing: {first}; "
-            "complete the folder, or use fewer people with --set data.limit=N"
+            "complete the folder, or use fewer people (train.py, val.py --set data.limit=N)"
         )
 
 

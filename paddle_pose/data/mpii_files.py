@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.names import require_plain
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Layout:
 
     def annotation_file(self, root: Path, split: str) -> Path:
         """The json of a split."""
+        require_plain(split, "split")
         return root / self.annotation.format(split=self.split_names.get(split, split))
 
     def truth_file(self, root: Path, split: str) -> Path:

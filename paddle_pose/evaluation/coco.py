@@ -107,7 +107,7 @@ def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> 
     if not np.isfinite(results.areas).all():
         raise UserError(
             f"benchmark '{benchmark.name}' suppresses duplicates by OKS, which needs each pose's "
-            "'area' or 'scale', and the results lack them; score them as they are (no --benchmark)"
+            "'area' or 'scale', and the results lack them; val.py without --benchmark scores them"
         )
     sigmas = np.array(oks_sigmas(skeleton))
     suppress = soft_oks_nms if rules.soft_oks_nms else oks_nms

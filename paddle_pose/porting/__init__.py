@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from paddle_pose.models.architectures import Architecture
+from paddle_pose.names import say_replaced
 from paddle_pose.porting.names import Conversion, NetworkKeys, convert, table_of, to_official
 from paddle_pose.porting.reader import read_weights, write_safetensors
 from paddle_pose.system import runtime
@@ -47,6 +48,7 @@ def convert_file(
     table = table_of(architecture)
     weights = read_weights(path)
     found = convert(weights, table, network_keys(architecture), str(path), backbone)
+    say_replaced([output])
     if output.suffix == ".safetensors":
         write_safetensors(output, found.arrays)
     else:
@@ -62,5 +64,6 @@ def export_file(path: Path, architecture: Architecture, output: Path) -> int:
     """
     weights = load_arrays(path) if path.suffix == ".pdparams" else read_weights(path)
     official = to_official(weights, network_keys(architecture), str(path))
+    say_replaced([output])
     write_safetensors(output, official, metadata={"format": "pt"})
     return len(official)

@@ -166,7 +166,7 @@ def require_made_for(
     if recipe is not None and predictions.recipe not in ("", recipe):
         raise UserError(
             f"{path}: made with recipe '{predictions.recipe}', but '{recipe}' was asked for; "
-            "give that recipe with --config or leave --config out"
+            "give that recipe (val.py --config) or none"
         )
     if benchmark is not None and predictions.benchmark:
         differs = same_protocol(predictions.benchmark, benchmark)
@@ -175,7 +175,7 @@ def require_made_for(
             raise UserError(
                 f"{path}: made under benchmark '{predictions.benchmark.get('name')}' with "
                 f"{key}={has!r}, but '{benchmark.get('name')}' with {key}={wants!r} was asked for; "
-                "choose it with --benchmark or predict again"
+                "choose that one (val.py --benchmark) or predict again"
             )
     if annotation_sha256 is not None and predictions.annotation_sha256 not in (
         "",
@@ -205,8 +205,8 @@ def for_rows(found: Predictions, path: Path, rows: np.ndarray) -> Predictions:
     if lacking.any():
         raise UserError(
             f"{path}: {len(found)} people, {len(rows)} are asked for; row "
-            f"{rows[lacking][0]} is the first that lacks; predict again, or score fewer with "
-            f"--set data.limit={len(found)}"
+            f"{rows[lacking][0]} is the first that lacks; predict again, or score fewer "
+            f"(val.py --set data.limit={len(found)})"
         )
     return found.select(np.concatenate([order[a:b] for a, b in zip(first, after, strict=True)]))
 

@@ -107,7 +107,7 @@ def wait_for_all() -> None:
         if time.monotonic() - began > LONGEST_WAIT_S:
             raise UserError(
                 f"process {rank()} waited {LONGEST_WAIT_S / 60:.0f} minutes for the others; "
-                "read their logs, then --resume"
+                "read their logs, then start again (train.py --resume goes on)"
             )
         time.sleep(0.002)
 

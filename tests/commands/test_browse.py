@@ -99,7 +99,7 @@ def test_mistakes_are_one_line(small_people: Path, tmp_path: Path):
     root = str(small_people)
     for words, message in [
         (["--dataset_root", "nowhere"], "--dataset_root nowhere: no such folder"),
-        (["--dataset_root", root, "--people", "0"], "--people 0: must be at least 1"),
+        (["--dataset_root", root, "--people", "0"], "--people 0: must be from 1 to"),
         (["--dataset_root", root, "--split", "x"], "splits in this folder"),
         (["--dataset_root", root, "--output", str(tmp_path / "a.xyz")], "use .png or .jpg"),
     ]:
