@@ -7,7 +7,8 @@ Rules, and where they come from:
   the published truth is 1 for joints without a point alone. Coordinates at or below 0 are kept.
 * Pixels stay 1-based, the centre and scale as annotated (no 15 × scale, no 1.25: loaders do that).
 * Joints are the release's. The published ``gt_valid.mat`` has 0 for a coordinate of 13 joints of 10
-  validation people where the release has a number, and rounding noise below 0.002 px elsewhere.
+  validation people where the release has a number, and rounding noise below 0.002 px elsewhere:
+  Newell's published predictions score 88.038 on these joints and 88.035 on those.
 * The head box is ``x1 … y2``; head size is 0.6 × its diagonal. People to validate need one.
 * ``test``: everybody with position and scale on images where ``img_train`` is 0. HRNet's own
   test.json has the 7,247 of ``single_person`` alone.
