@@ -13,6 +13,8 @@ TOOLS = {
     "draw": "saved predictions on their photos",
     "gallery": "image, truth and prediction side by side, best person to worst",
     "count": "parameters and MACs of recipes",
+    "convert": "MPII's release, LSP, labelme, YOLO pose, COCO → a layout that trains",
+    "browse": "a data set's samples as a picture, and what looks wrong in it",
     "render": "a data set of rendered people",
     "quickstart": "render, train, score and draw, in minutes on a CPU",
 }
@@ -54,6 +56,14 @@ def _run(tool: str, words: list[str]) -> None:
         from paddle_pose.commands import count
 
         count.main(words)
+    elif tool == "convert":
+        from paddle_pose.commands import convert
+
+        convert.main(words)
+    elif tool == "browse":
+        from paddle_pose.commands import browse
+
+        browse.main(words)
     elif tool == "render":
         from paddle_pose.synthetic import dataset
 

@@ -136,7 +136,7 @@ def _value(parts: list[Any], order: str, where: str) -> Any:
         raise UserError(f"{where} is not a plain array of numbers")
     stored, raw = content[0]
     values = np.frombuffer(raw, order + _STORED[stored])
-    return values.astype(_CLASSES[kind]).reshape(shape, order="F")
+    return values.astype(_CLASSES[kind]).reshape(shape[::-1]).T
 
 
 def _is_text(parts: list[Any], order: str) -> bool:

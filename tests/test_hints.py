@@ -25,6 +25,7 @@ COMMANDS = {
     "port": "commands.port.main",
     "count": "commands.count.main",
     "recipes": "commands.recipes.main",
+    "browse": "commands.browse.main",
     "render": "synthetic.dataset.main",
     "quickstart": "commands.quickstart.main",
 }

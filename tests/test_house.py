@@ -20,7 +20,7 @@ LAYERS = {
     3: "codecs metrics",
     4: "data recipes",
     5: "configs porting",
-    6: "training inference evaluation drawing",
+    6: "training inference evaluation converting drawing",
     7: "commands",
 }
 PURE = ("skeletons", "geometry", "settings", "codecs", "poses", "metrics")

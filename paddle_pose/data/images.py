@@ -127,6 +127,20 @@ def jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def stored_size(data: bytes, where: str) -> tuple[int, int]:
+    """(width, height) of the stored pixels, EXIF not applied; Raises UserError as ``decode_rgb``.
+
+    Of a JPEG or PNG from its header alone.
+    """
+    size = jpeg_size(data)
+    if size is None and data.startswith(b"\x89PNG") and len(data) > 24:
+        size = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if size is None:
+        height, width = decode_rgb(data, where).shape[:2]
+        size = width, height
+    return size
+
+
 def _cut_short(data: bytes) -> str:
     """Why the file is incomplete, as far as its format tells cheaply; empty if it is not."""
     if not data:

@@ -1,0 +1,121 @@
+"""Annotations of other kinds → MPII's or COCO's layout: ``python -m paddle_pose convert``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from paddle_pose.command_line import CommandLine
+from paddle_pose.converting import coco, labelme, lsp, mpii, yolo_pose
+from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
+from paddle_pose.errors import UserError
+
+_EXAMPLES = """examples:
+  convert mpii --mat mpii_human_pose_v1_u12_1.mat --images images --valid_list detections.mat \\
+               --output data/mpii
+  convert lsp --mat joints.mat --images images --output data/lspet
+  convert coco person.json --keep_person_keypoints --output people.json
+  convert labelme folder --output people.json
+  convert yolo_pose data.yaml --output converted
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = CommandLine(
+        prog="python -m paddle_pose convert",
+        description=__doc__,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+
+    def kind(name: str, what: str) -> argparse.ArgumentParser:
+        return kinds.add_parser(name, help=what, description=what)
+
+    one = kind("mpii", "MPII's official release: train, valid and test json, gt_valid.mat")
+    one.add_argument("--mat", type=Path, required=True, help="mpii_human_pose_v1_u12_1.mat")
+    one.add_argument("--images", type=Path, required=True, help="folder of the photos")
+    one.add_argument("--output", type=Path, required=True, help="folder for annot/ and images")
+    one.add_argument(
+        "--valid_list", "--valid-list", type=Path,
+        help="who is for validation: Tompson's detections.mat, Newell's valid.h5, HRNet's "
+        "valid.json, or image names, one a line",
+    )  # fmt: skip
+    one = kind("lsp", "Leeds Sports Pose and its extension: MPII's layout")
+    one.add_argument("--mat", type=Path, required=True, help="joints.mat")
+    one.add_argument("--images", type=Path, required=True, help="folder of im0001.jpg …")
+    one.add_argument("--output", type=Path, required=True, help="folder for annot/ and images")
+    one.add_argument("--valid", type=int, help="people to validate (LSP: its own last 1,000)")
+    one.add_argument(
+        "--pixel_origin", type=int, choices=(0, 1), default=0, help="of joints.mat (0)"
+    )
+    one = kind("coco", "a COCO file: its person keypoints alone")
+    one.add_argument("file", type=Path)
+    one.add_argument("--output", type=Path, required=True, help="COCO file to write")
+    one.add_argument("--keep_person_keypoints", "--keep-person-keypoints", action="store_true")
+    one.add_argument("--for_scoring", action="store_true", help="keep also all that AP looks at")
+    one = kind("labelme", "a folder of labelme files: one COCO file")
+    one.add_argument("folder", type=Path)
+    one.add_argument("--output", type=Path, required=True, help="COCO file to write")
+    one.add_argument("--images", type=Path, help="folder of the images (where the files say)")
+    one.add_argument("--joints", default="", help="their order: nose,left_eye,…")
+    one = kind("yolo_pose", "a YOLO pose data set: one COCO file a split")
+    one.add_argument("data_yaml", type=Path)
+    one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
+    one.add_argument("--joints", default="", help="their names: nose,left_eye,…")
+    one.add_argument("--class", dest="class_name", help="which class is people")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")] if text else []
+    if len(set(names)) != len(names) or "" in names:
+        raise UserError(f"--joints {text}: a name is empty or there twice")
+    return names
+
+
+def _mpii_layout(given: argparse.Namespace) -> Converted:
+    require_file(given.mat, "--mat")
+    require_folder(given.images, "--images")
+    if given.kind == "lsp":
+        return lsp.convert(
+            given.mat,
+            given.images,
+            given.output,
+            valid=given.valid,
+            pixel_origin=given.pixel_origin,
+        )
+    if given.valid_list:
+        require_file(given.valid_list, "--valid_list")
+    return mpii.convert(given.mat, given.images, given.output, given.valid_list)
+
+
+def _coco_layout(given: argparse.Namespace) -> Converted:
+    if given.kind == "coco":
+        if not given.keep_person_keypoints:
+            raise UserError("convert coco: say what to keep: --keep_person_keypoints")
+        require_file(given.file, "convert coco")
+        return coco.convert(given.file, given.output, for_scoring=given.for_scoring)
+    joints = _names(given.joints)
+    if given.kind == "labelme":
+        require_folder(given.folder, "convert labelme")
+        if given.images:
+            require_folder(given.images, "--images")
+        return labelme.convert(given.folder, given.output, images=given.images, joints=joints)
+    require_file(given.data_yaml, "convert yolo_pose")
+    return yolo_pose.convert(
+        given.data_yaml, given.output, joints=joints, class_name=given.class_name
+    )
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Convert, say what was assumed and left out, write."""
+    given = _parser().parse_args(words)
+    if given.kind in ("mpii", "lsp"):
+        converted = _mpii_layout(given)
+        linked = link_images(given.output, given.images)
+        converted.write()
+        print(linked, flush=True)
+    else:
+        _coco_layout(given).write()
