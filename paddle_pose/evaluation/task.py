@@ -56,7 +56,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     Raises:
         UserError: an unknown data set, or files that cannot be used.
     """
-    table = _training_people(recipe, training)
+    table = training_people(recipe, training)
     recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton_named(table.skeleton))))
     evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
     samples = PersonCrops(
@@ -76,7 +76,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     return Task(samples, evaluator, score, facts), recipe
 
 
-def _training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
+def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
     """The first ``data.limit`` people to train on, all with their images."""
     if recipe.data.dataset == "mpii":
         refuse_files(files)

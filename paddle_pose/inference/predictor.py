@@ -16,6 +16,7 @@ from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale, crop_matrix
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.predict import require_scales
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
@@ -23,6 +24,15 @@ from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.weights import checkpoint
+
+
+def recipe_beside(weights: Path) -> str:
+    """The ``recipe.yaml`` of the run folder that weights lie in; Raises UserError."""
+    beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
+    found = next((str(file) for file in beside if file.is_file()), None)
+    if found is None:
+        raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe")
+    return found
 
 
 class PosePredictor:
@@ -36,7 +46,7 @@ class PosePredictor:
 
     def __init__(
         self,
-        network: PoseNetwork,
+        network: PoseNetwork | Exported,
         recipe: Recipe,
         *,
         benchmark: str | None = None,
@@ -68,7 +78,7 @@ class PosePredictor:
         self.skeleton = skeleton or skeleton_named(recipe.data.skeleton)
         require_scales(self.benchmark)
         self._batch_size = batch_size
-        self._forward = engines.make_forward(
+        self._forward = make_forward(
             network,
             recipe.data,
             flip_test=self.benchmark.flip_test,
@@ -94,16 +104,18 @@ class PosePredictor:
         """
         weights = Path(weights)
         if recipe is None:
-            beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
-            found = next((str(file) for file in beside if file.is_file()), None)
-            if found is None:
-                raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe")
-            recipe = found
+            recipe = recipe_beside(weights)
         if not isinstance(recipe, Recipe):
             recipe = load(recipe)
         network = build(recipe.model)
         checkpoint.load_weights(network, weights)
         return cls(network, recipe, **options)
+
+    @classmethod
+    def from_exported(cls, folder: str | Path, **options: Any) -> PosePredictor:
+        """A predictor from a folder that ``export.py`` wrote; Raises UserError."""
+        network = Exported(Path(folder))
+        return cls(network, network.recipe, skeleton=network.skeleton, **options)
 
     def __call__(
         self, image: str | Path | np.ndarray, boxes: Sequence[Sequence[float]] | None = None

@@ -318,6 +318,14 @@ def read_yaml(path: Path) -> Recipe:
     return from_dict(_yaml(path))
 
 
+def read_section(path: Path, kind: type) -> Any:
+    """A YAML file that holds one such dataclass; Raises UserError naming file and key."""
+    try:
+        return _section(_yaml(path), kind, "")
+    except UserError as error:
+        raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+
+
 def read_plain(path: Path) -> dict[str, Any]:
     """A recipe file as ``to_dict`` has it, also of a network or codec of one's own.
 

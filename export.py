@@ -1,0 +1,62 @@
+"""Weights to files for serving, each compared with the network at once.
+
+python export.py --config hrnet:w32_mpii_256x256 --weights model.pdparams --output served
+python export.py --config … --weights … --output served --format int8 --calibration data/mpii
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.system import runtime
+
+
+def parse_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", help="family:name or a recipe.yaml (default: the run's, beside the weights)")
+    add("--weights", type=Path, required=True, help=".pdparams or .safetensors")
+    add("--output", type=Path, required=True, help="folder to make: OUTPUT/FORMAT/model.*")
+    add("--format", default="paddle,onnx", help="some of paddle,onnx,int8 (default: paddle,onnx)")
+    add("--calibration", type=Path, metavar="IMAGES",
+        help="for int8: a data set's folder, or one of photos of one person each")  # fmt: skip
+    add("--annotations", type=Path, help="COCO file with the joints, where the recipe has none")
+    add("--licence", default="not stated", help="of the weights, for model.yaml")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Parse, load, export."""
+    given = parse_arguments()
+    with one_line_errors():
+        runtime.configure(quiet=True)
+        formats = list(dict.fromkeys(filter(None, map(str.strip, given.format.split(",")))))
+        runtime.import_paddle()
+        from paddle_pose import configs
+        from paddle_pose.commands.export import export
+        from paddle_pose.inference.predictor import recipe_beside
+
+        if not given.weights.is_file():
+            raise UserError(f"--weights {given.weights}: no such file")
+        config = given.config or recipe_beside(given.weights)
+        export(
+            configs.chosen(config, None, given.assignments),
+            given.weights,
+            given.output,
+            formats=formats,
+            calibration=given.calibration,
+            annotations=given.annotations,
+            licence=given.licence,
+        )
+
+
+if __name__ == "__main__":
+    main()
