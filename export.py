@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.errors import one_line_errors
 from paddle_pose.system import runtime
 
 
@@ -40,21 +40,17 @@ def main() -> None:
         runtime.configure(quiet=True)
         formats = list(dict.fromkeys(filter(None, map(str.strip, given.format.split(",")))))
         runtime.import_paddle()
-        from paddle_pose import configs
         from paddle_pose.commands.export import export
-        from paddle_pose.inference.predictor import recipe_beside
 
-        if not given.weights.is_file():
-            raise UserError(f"--weights {given.weights}: no such file")
-        config = given.config or recipe_beside(given.weights)
         export(
-            configs.chosen(config, None, given.assignments),
+            given.config,
             given.weights,
             given.output,
             formats=formats,
             calibration=given.calibration,
             annotations=given.annotations,
             licence=given.licence,
+            assignments=given.assignments,
         )
 
 

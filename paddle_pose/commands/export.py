@@ -25,7 +25,7 @@ from paddle_pose.inference.exported import Card
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.models.build import build
 from paddle_pose.recipes.checks import require_sound
-from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.recipes.recipe import Recipe, override
 from paddle_pose.skeletons import skeleton_named
 from paddle_pose.weights import checkpoint
 
@@ -36,7 +36,7 @@ ANNOTATION_FOLDERS = ("annot", "annotations")
 
 
 def export(
-    recipe: str | Recipe,
+    recipe: str | Recipe | None,
     weights: str | Path,
     output: str | Path,
     *,
@@ -44,11 +44,13 @@ def export(
     calibration: str | Path | None = None,
     annotations: str | Path | None = None,
     licence: str = exporting.NOT_STATED,
+    assignments: Sequence[str] = (),
 ) -> list[Card]:
     """Write ``output/FORMAT/`` for each format, checked against the network; say so.
 
     Args:
-        recipe: what the weights are of: a recipe, ``family:name`` or a ``.yaml`` file.
+        recipe: what the weights are of: a recipe, ``family:name`` or a ``.yaml`` file; None for
+            the ``recipe.yaml`` of the run folder that they lie in.
         weights: ``.pdparams`` or ``.safetensors``.
         output: folder to make.
         formats: some of ``paddle``, ``onnx``, ``int8``.
@@ -56,12 +58,18 @@ def export(
             folder of photos with one person each.
         annotations: COCO file with the joints, for a recipe of ``data.skeleton=from_file``.
         licence: of the weights, for ``model.yaml``.
+        assignments: ``KEY=VALUE`` that change the recipe.
 
     Raises:
         UserError: something that cannot be exported; nothing is written then.
     """
     exporting.require_formats(formats)
-    recipe = load(recipe) if isinstance(recipe, str) else recipe
+    weights = Path(weights)
+    if not weights.is_file():
+        raise UserError(f"--weights {weights}: no such file")
+    if not isinstance(recipe, Recipe):
+        recipe = load(recipe or _recipe_beside(weights))
+    recipe = override(recipe, assignments)
     require_sound(recipe)
     if (calibration is not None) != ("int8" in formats):
         raise UserError("--calibration IMAGES and --format int8 go together")
@@ -73,7 +81,6 @@ def export(
         raise UserError("data.skeleton: the recipe has it from a file; name it by --annotations")
     recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
     network = build(recipe.model)
-    weights = Path(weights)
     checkpoint.load_weights(network, weights)
     crops = None
     if calibration is not None:
@@ -95,6 +102,15 @@ def export(
             f"({card.measure}; allowed {card.bound:.1e})"
         )
     return cards
+
+
+def _recipe_beside(weights: Path) -> str:
+    """The ``recipe.yaml`` of the run folder that weights lie in; Raises UserError."""
+    beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
+    found = next((str(file) for file in beside if file.is_file()), None)
+    if found is None:
+        raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe by --config")
+    return found
 
 
 def calibration_crops(folder: Path, recipe: Recipe) -> np.ndarray:

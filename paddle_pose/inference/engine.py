@@ -267,16 +267,20 @@ def reason(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Paddle reports what it fuses for bfloat16 on the error stream, whatever it is told."""
+def quiet(*streams: int) -> Iterator[None]:
+    """Nothing on these streams (2 by default), which libraries write to whatever they are told."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    stream, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept = {stream: os.dup(stream) for stream in streams or (2,)}
+    for stream in kept:
+        os.dup2(nowhere, stream)
     try:
         yield
     finally:
-        os.dup2(stream, 2)
-        os.close(stream)
+        for stream, before in kept.items():
+            os.dup2(before, stream)
+            os.close(before)
         os.close(nowhere)
 
 

@@ -199,7 +199,7 @@ def _quiet() -> Iterator[None]:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with contextlib.redirect_stdout(io.StringIO()), engine.quiet():
+        with contextlib.redirect_stdout(io.StringIO()), engine.quiet(1, 2):
             yield
     finally:
         logging.disable(before)

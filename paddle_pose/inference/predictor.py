@@ -26,15 +26,6 @@ from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.weights import checkpoint
 
 
-def recipe_beside(weights: Path) -> str:
-    """The ``recipe.yaml`` of the run folder that weights lie in; Raises UserError."""
-    beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
-    found = next((str(file) for file in beside if file.is_file()), None)
-    if found is None:
-        raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe")
-    return found
-
-
 class PosePredictor:
     """A network that is ready: ``predictor(image, boxes)`` gives poses.
 
@@ -88,6 +79,12 @@ class PosePredictor:
         )
 
     @classmethod
+    def from_exported(cls, folder: str | Path, **options: Any) -> PosePredictor:
+        """A predictor from a folder that ``export.py`` wrote; Raises UserError."""
+        network = Exported(Path(folder))
+        return cls(network, network.recipe, skeleton=network.skeleton, **options)
+
+    @classmethod
     def from_weights(
         cls, weights: str | Path, recipe: str | Recipe | None = None, **options: Any
     ) -> PosePredictor:
@@ -104,18 +101,16 @@ class PosePredictor:
         """
         weights = Path(weights)
         if recipe is None:
-            recipe = recipe_beside(weights)
+            beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
+            found = next((str(file) for file in beside if file.is_file()), None)
+            if found is None:
+                raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe")
+            recipe = found
         if not isinstance(recipe, Recipe):
             recipe = load(recipe)
         network = build(recipe.model)
         checkpoint.load_weights(network, weights)
         return cls(network, recipe, **options)
-
-    @classmethod
-    def from_exported(cls, folder: str | Path, **options: Any) -> PosePredictor:
-        """A predictor from a folder that ``export.py`` wrote; Raises UserError."""
-        network = Exported(Path(folder))
-        return cls(network, network.recipe, skeleton=network.skeleton, **options)
 
     def __call__(
         self, image: str | Path | np.ndarray, boxes: Sequence[Sequence[float]] | None = None

@@ -1,0 +1,145 @@
+"""export.py as a user meets it; the example in docs/export.md; val.py on what was exported."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import paddle
+import pytest
+import yaml
+from places import ROOT
+
+from paddle_pose import configs
+from paddle_pose.commands import export as command
+from paddle_pose.errors import UserError
+from paddle_pose.inference.export import require_formats
+from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.models.build import build
+from paddle_pose.recipes.recipe import dump_yaml, override
+from paddle_pose.weights import checkpoint
+
+SMALL = ("model.features=16", "model.stem=8", "model.depth=2", "data.image_size_wh=[64,64]")
+
+
+def require_onnx():
+    try:
+        require_formats(("onnx",))
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run folder with drawn weights; one benchmark that needs no second opinion."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = override(configs.load("quickstart:newell_hg1_synthetic"), SMALL)
+    plain = replace(recipe.benchmarks[0], flip_test=False, test_scales=(1.0,), decoder="argmax")
+    recipe = replace(recipe, benchmarks=(plain,))
+    paddle.seed(3)
+    weights = folder / "best_model" / "model.pdparams"
+    checkpoint.save_weights(build(recipe.model), weights)
+    (folder / "recipe.yaml").write_text(dump_yaml(recipe), encoding="utf-8")
+    return folder
+
+
+def run(*words):
+    """Exit code, output and the last line of the error stream."""
+    made = subprocess.run(
+        [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return made.returncode, made.stdout, (made.stderr.strip().splitlines() or [""])[-1]
+
+
+@pytest.fixture(scope="module")
+def served(run_folder):
+    """By the script, in the formats that can be made here; the recipe lies beside the weights."""
+    formats = ["paddle", "onnx"]
+    try:
+        require_formats(formats)
+    except UserError:
+        formats = formats[:1]
+    weights, output = run_folder / "best_model" / "model.pdparams", run_folder / "served"
+    words = ["export.py", "--weights", weights, "--output", output, "--format", ",".join(formats)]
+    code, said, error = run(*words, "--licence", "CC0")
+    assert code == 0, error
+    for name in formats:
+        assert re.search(rf"=> \S+/{name}: difference from eager \S+ \(.*allowed 1\.0e-05\)", said)
+        card = yaml.safe_load((output / name / "model.yaml").read_text(encoding="utf-8"))
+        assert card["licence"] == "CC0"
+        assert len(card["weights_sha256"]) == 64
+    return output
+
+
+def test_the_documents_example_gives_the_predictors_joints(served, tmp_path, capsys, monkeypatch):
+    require_onnx()
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    example = next(
+        code
+        for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        if "onnxruntime" in code
+    )
+    assert "paddle" not in example
+    assert len(example.strip().splitlines()) <= 16
+    photo = np.random.default_rng(0).integers(0, 256, (150, 90, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "person.jpg"), cv2.blur(photo, (9, 9)))
+    (tmp_path / "served").symlink_to(served)
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})  # noqa: S102 (this repository's own text)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    predictor = PosePredictor.from_exported(served / "onnx")
+    expected = predictor(tmp_path / "person.jpg").keypoints[0]
+    assert [line[0] for line in lines] == list(predictor.skeleton.joints)
+    # Both take the largest cell; the crop's corners are float32 there, so a pixel may round to its
+    # neighbour and a near tie fall otherwise.
+    apart = np.abs(np.array([line[1:] for line in lines], float) - expected[:, :2]).max(1)
+    assert np.mean(apart < 0.01) > 0.8
+
+
+MISTAKES = {
+    "no such file": ("--weights", "missing.pdparams"),
+    "did you mean 'onnx'": ("--format", "onxn"),
+    "name some of": ("--format", ","),
+    "go together": ("--format", "int8"),
+    "'model.stacks'": ("--set", "model.stacs=1"),
+    "is there already": ("--output", "tests"),
+    "unknown recipe": ("--config", "hrnte:w32"),
+    "weights of another network": ("--config", "simple_baseline:resnet50_mpii_256x256"),
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_a_mistake_ends_in_one_line_and_writes_nothing(run_folder, tmp_path, message):
+    if "int8" in MISTAKES[message]:
+        pytest.importorskip("nncf", reason="nncf: see requirements-export.txt")
+    weights, output = run_folder / "best_model" / "model.pdparams", tmp_path / "out"
+    words = ["export.py", "--weights", weights, "--output", output, "--format", "paddle"]
+    code, _, error = run(*words, *MISTAKES[message])
+    assert code == 2
+    assert error.startswith("error: ")
+    assert message in error
+    assert not output.exists()
+
+
+def test_calibration_takes_people_or_photos(run_folder, small_people, tmp_path):
+    recipe = configs.load(str(run_folder / "recipe.yaml"))
+    people = command.calibration_crops(small_people, recipe)
+    assert people.shape == (24, 64, 64, 3)  # the training split's
+    photos = command.calibration_crops(small_people / "images", recipe)
+    assert photos.shape[1:] == (64, 64, 3)
+    assert photos.dtype == np.uint8
+    with pytest.raises(UserError, match="no photos"):
+        command.calibration_crops(tmp_path, recipe)
+    with pytest.raises(UserError, match="no such folder"):
+        command.calibration_crops(Path("missing"), recipe)
+
+
+def test_at_most_so_many_evenly():
+    assert command._spread(3) == [0, 1, 2]
+    many = command._spread(1000)
+    assert (len(many), many[0], many[-1]) == (command.CALIBRATION_IMAGES, 0, 999)
