@@ -19,6 +19,7 @@ from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import parallel, runtime
 
 if TYPE_CHECKING:
+    from paddle_pose.inference.exported import Exported
     from paddle_pose.models.blocks import PoseNetwork
 
 
@@ -37,7 +38,7 @@ def evaluate(
     device: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
-    network: PoseNetwork | None = None,
+    network: PoseNetwork | Exported | None = None,
 ) -> Scores | None:
     """Predict to disk, read from disk, score, and print the table and the [EVAL] line.
 
@@ -58,7 +59,7 @@ def evaluate(
         device: ``auto`` (default), ``cpu``, ``gpu`` or ``gpu:N``.
         engine: ``auto`` (default), ``eager`` or ``onednn``.
         precision: ``float32`` (default) or ``bfloat16``.
-        network: one that is built already; by default the recipe's.
+        network: one that is built already, or an exported one; by default the recipe's.
 
     Returns:
         The scores; None where the split has no published truth, and on all ranks but the first.
@@ -145,7 +146,7 @@ def _predicted(
     recipe: Recipe,
     weights: Path | None,
     evaluator: Evaluator,
-    network: PoseNetwork | None,
+    network: PoseNetwork | Exported | None,
     output: Path,
     batch_size: int | None,
     num_workers: int | None,
@@ -172,7 +173,7 @@ def _predicted(
         num_workers=workers,
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
-    )
+    ).of(network)
     network = network if network is not None else build(recipe.model)
     if weights is not None:
         checkpoint.load_weights(network, weights)
@@ -185,12 +186,13 @@ def _predicted(
     seconds = time.perf_counter() - began
     print(f"=> predicted {len(poses)} poses in {seconds:.1f} s", flush=True)
     file = output / "predictions.json"
-    evaluator.write(poses, file, **_origin(recipe, weights, str(how)))
+    evaluator.write(poses, file, **_origin(recipe, weights, network, str(how)))
     return file
 
 
-def _origin(recipe: Recipe, weights: Path | None, engine: str) -> dict[str, Any]:
+def _origin(recipe: Recipe, weights: Path | None, network: Any, engine: str) -> dict[str, Any]:
     from paddle_pose.files import sha256
 
-    digest = "" if weights is None else sha256(weights)
+    card = getattr(network, "card", None)  # of an exported one
+    digest = getattr(card, "weights_sha256", "") if weights is None else sha256(weights)
     return {"recipe": recipe.name, "weights_sha256": digest, "engine": engine}

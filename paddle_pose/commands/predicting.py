@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,12 @@ class Computing:
 
     def __str__(self) -> str:
         return f"{self.engine} {self.precision}"
+
+    def of(self, network: PoseNetwork | Exported | None) -> Computing:
+        """The same, and for an exported network what that is run by."""
+        if not isinstance(network, Exported):
+            return self
+        return replace(self, engine="exported", precision=network.card.format)
 
 
 def choose(engine: str, precision: str, evaluator: Evaluator) -> str:

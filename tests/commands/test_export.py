@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import subprocess
 import sys
@@ -101,28 +103,62 @@ def test_the_documents_example_gives_the_predictors_joints(served, tmp_path, cap
     assert np.mean(apart < 0.01) > 0.8
 
 
+def test_val_scores_what_was_exported(served, run_folder, small_people, tmp_path):
+    data = ("--dataset_root", small_people, "--num_workers", 0, "--set", "eval.bootstrap=0")
+    weights = run_folder / "best_model" / "model.pdparams"
+    words = ("--config", run_folder / "recipe.yaml", "--pretrained_model", weights)
+    code, _, error = run("val.py", *words, *data, "--output_dir", tmp_path / "eager")
+    assert code == 0, error
+    folder = next(iter(sorted(served.iterdir())))
+    code, exported, error = run(
+        "val.py", "--exported", folder, *data, "--output_dir", tmp_path / "x"
+    )
+    assert code == 0, error
+    assert f"exported {folder.name}" in exported
+    one, other = (json.loads((tmp_path / n / "scores.json").read_text()) for n in ("eager", "x"))
+    assert one["weights_sha256"] == other["weights_sha256"]
+    # 120 joints are scored, and a near tie may fall otherwise: one joint is 0.8 points.
+    assert abs(one["values"]["Mean"] - other["values"]["Mean"]) <= 2
+    code, _, error = run("val.py", "--exported", folder, *data, *words)
+    assert (code, error) == (
+        2, "error: --config: has no meaning with --exported; leave one of them out"
+    )  # fmt: skip
+    code, _, error = run("val.py", "--exported", tmp_path, *data)
+    assert code == 2
+    assert "no model.yaml there" in error
+
+
 MISTAKES = {
     "no such file": ("--weights", "missing.pdparams"),
     "did you mean 'onnx'": ("--format", "onxn"),
     "name some of": ("--format", ","),
     "go together": ("--format", "int8"),
     "'model.stacks'": ("--set", "model.stacs=1"),
-    "is there already": ("--output", "tests"),
+    "is there already": ("--output", ROOT / "tests"),
     "unknown recipe": ("--config", "hrnte:w32"),
-    "weights of another network": ("--config", "simple_baseline:resnet50_mpii_256x256"),
+    "weights of another network": ("--config", "quickstart:newell_hg1_synthetic"),
 }
 
 
 @pytest.mark.parametrize("message", MISTAKES)
-def test_a_mistake_ends_in_one_line_and_writes_nothing(run_folder, tmp_path, message):
+def test_a_mistake_ends_in_one_line_and_writes_nothing(
+    run_folder, tmp_path, message, monkeypatch, capsys
+):
     if "int8" in MISTAKES[message]:
         pytest.importorskip("nncf", reason="nncf: see requirements-export.txt")
+    spec = importlib.util.spec_from_file_location("export_script", ROOT / "export.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
     weights, output = run_folder / "best_model" / "model.pdparams", tmp_path / "out"
-    words = ["export.py", "--weights", weights, "--output", output, "--format", "paddle"]
-    code, _, error = run(*words, *MISTAKES[message])
-    assert code == 2
+    words = ["--weights", weights, "--output", output, "--format", "paddle", *MISTAKES[message]]
+    monkeypatch.setattr(sys, "argv", ["export.py", *map(str, words)])
+    with pytest.raises(SystemExit) as end:
+        script.main()
+    assert end.value.code == 2
+    error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
+    assert len(error.splitlines()) == 1
     assert not output.exists()
 
 
