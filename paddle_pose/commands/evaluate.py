@@ -173,7 +173,7 @@ def _predicted(
         num_workers=workers,
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
-    ).of(network)
+    ).of(network, evaluator)
     network = network if network is not None else build(recipe.model)
     if weights is not None:
         checkpoint.load_weights(network, weights)

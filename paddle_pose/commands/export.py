@@ -27,6 +27,7 @@ from paddle_pose.models.build import build
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override
 from paddle_pose.skeletons import skeleton_named
+from paddle_pose.system import runtime
 from paddle_pose.weights import checkpoint
 
 CALIBRATION_IMAGES = 128
@@ -80,6 +81,7 @@ def export(
     else:
         raise UserError("data.skeleton: the recipe has it from a file; name it by --annotations")
     recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
+    runtime.choose_device("cpu")  # what is compared, and where exported networks run
     network = build(recipe.model)
     checkpoint.load_weights(network, weights)
     crops = None

@@ -35,10 +35,11 @@ class Computing:
     def __str__(self) -> str:
         return f"{self.engine} {self.precision}"
 
-    def of(self, network: PoseNetwork | Exported | None) -> Computing:
-        """The same, and for an exported network what that is run by."""
+    def of(self, network: PoseNetwork | Exported | None, evaluator: Evaluator) -> Computing:
+        """The same, and for an exported network what that is run by; Raises UserError."""
         if not isinstance(network, Exported):
             return self
+        network.require_joints(evaluator.skeleton)
         return replace(self, engine="exported", precision=network.card.format)
 
 

@@ -166,7 +166,7 @@ def _converted(
             images = ImageNormalizer(recipe.data)(paddle.to_tensor(calibration)).numpy()
             with _quiet():
                 quantize.quantize(onnx_file, images, folders["int8"])
-    except OSError:
+    except (OSError, UserError):
         raise
     except Exception as error:  # every library has its own kinds
         raise UserError(f"{step} cannot export this network ({engine.reason(error)})") from error

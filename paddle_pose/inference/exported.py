@@ -127,6 +127,7 @@ class Exported:
             if sha256(path) != digest:
                 raise UserError(f"{path}: not the file that {CARD} was written for; export again")
         self.recipe: Recipe = recipes.read_yaml(self.folder / RECIPE)
+        self.require_input(self.recipe.data)
         self.skeleton = _skeleton(self.card)
         self._run = _started(self.folder, self.card)
         self._scale, self._offset = normalisation(self.card.mean, self.card.deviation)
@@ -145,6 +146,14 @@ class Exported:
         ):
             if tuple(asked) != tuple(has):
                 raise UserError(f"{key}: {self.folder} was exported with {has}, not {asked}")
+
+    def require_joints(self, skeleton: Skeleton) -> None:
+        """Raises UserError for others than those of its outputs."""
+        if skeleton.joints != self.card.joints:
+            raise UserError(
+                f"{self.folder}: exported with the {len(self.card.joints)} joints of "
+                f"'{self.card.skeleton}', not the {len(skeleton)} of '{skeleton.name}'"
+            )
 
     def forward(self, *, flip_test: bool) -> Forward:
         """What ``engine.make_forward`` gives; both halves of the flip test in one batch."""
@@ -231,6 +240,13 @@ def _started(folder: Path, card: Card) -> Run:
         raise UserError(f"{folder}: this model does not run ({engine.reason(error)})") from error
     if len(found) != len(card.outputs) or any(len(one) != 1 for one in found):
         raise UserError(f"{folder}: its outputs are not {', '.join(card.outputs)}; export again")
+    channels = (
+        dict(zip(card.outputs, found, strict=True)).get("heatmaps", np.empty((1, 0))).shape[1]
+    )
+    if channels not in (0, len(card.joints)):
+        raise UserError(
+            f"{folder}: {channels} heat maps for {len(card.joints)} joints; export again"
+        )
     return run
 
 

@@ -24,7 +24,7 @@ from paddle_pose.models.architectures import HRNet, NewellHourglass, PoseResNet
 from paddle_pose.models.build import build
 from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import override
-from paddle_pose.skeletons import MPII16
+from paddle_pose.skeletons import COCO17, MPII16
 
 TINY = NewellHourglass(stacks=1, features=16, depth=2, stem=8, conv_bias=True)
 FAMILIES = {
@@ -163,6 +163,11 @@ def test_other_settings_than_the_exported_ones_are_refused(served):
             make_forward(exported, data, flip_test=True)
 
 
+def test_other_joints_are_refused(served):
+    with pytest.raises(UserError, match="16 joints of 'mpii16', not the 17"):
+        Exported(served / "paddle").require_joints(COCO17)
+
+
 def test_bgr_is_turned_round(tmp_path, images):
     recipe = override(recipe_of(TINY), ["data.channel_order=bgr"])
     network = trained(TINY)
@@ -196,6 +201,10 @@ DAMAGES = {
     "not a relative path": lambda card, _: card["files"].update({"../x": "0"}),
     "missing; export": lambda _, folder: (folder / "model.pdiparams").unlink(),
     "not the file that": lambda _, folder: (folder / "model.pdiparams").write_bytes(b"0"),
+    "16 heat maps for 15": lambda card, _: card.update(
+        joints=card["joints"][:15], flip_pairs=[], limbs=[]
+    ),
+    "data.image_size_wh": lambda card, _: card.update(size_wh=[10**6, 10**6]),
     "outputs are not a, b": lambda card, _: card.update(outputs=["a", "b"]),
 }
 
