@@ -28,7 +28,6 @@ from paddle_pose.skeletons import COCO17, MPII16
 
 TINY = NewellHourglass(stacks=1, features=16, depth=2, stem=8, conv_bias=True)
 FAMILIES = {
-    "hourglass": TINY,
     "hrnet": HRNet(joints=16, width=4),
     "pose_resnet": PoseResNet(joints=16, layers=50),
 }
@@ -120,14 +119,17 @@ def test_a_served_hourglass_gives_eagers_maps(served, network, images, name):
     np.testing.assert_allclose(alone, found[:9], rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("family", ["hrnet", "pose_resnet"])
-def test_other_families_pass_their_own_check(family, images, tmp_path):
+OTHERS = {"hrnet": ("onnx",), "pose_resnet": ("paddle", "onnx")}
+"""Left out is what takes a minute here: Paddle's search for HRNet's batch norms, and NNCF's."""
+
+
+@pytest.mark.parametrize("family", OTHERS)
+def test_other_families_pass_their_own_check(family, tmp_path):
     """``export`` compares each format with the network and refuses what is apart."""
-    model = FAMILIES[family]
-    formats = [name for name in formats_here() if name != "int8"]  # takes a minute for these
-    network, output = trained(model), tmp_path / "served"
-    cards = export.export(network, recipe_of(model), MPII16, output, formats, calibration=images)
-    assert {folder.name for folder in output.iterdir()} == set(formats)
+    require("onnx")
+    network, output = trained(FAMILIES[family]), tmp_path / "served"
+    cards = export.export(network, recipe_of(FAMILIES[family]), MPII16, output, OTHERS[family])
+    assert {folder.name for folder in output.iterdir()} == set(OTHERS[family])
     assert all(0 < card.difference <= card.bound for card in cards)
 
 
