@@ -121,7 +121,9 @@ def timed(made: Sequence[Side], options: Options, rounds: int) -> dict[str, Any]
                 child.run(keep=False)
                 children.append(child)
             except SideError as error:
-                found[side.label] = {"note": str(error).splitlines()[0]}
+                found[side.label] = {
+                    "note": str(error).splitlines()[0].removeprefix(f"{side.label}: ")
+                }
         for _ in range(rounds):
             for child in children:
                 child.run()

@@ -86,7 +86,7 @@ def export(
     checkpoint.load_weights(network, weights)
     crops = None
     if calibration is not None:
-        crops = calibration_crops(Path(calibration), recipe)
+        crops = calibration_crops(Path(calibration), recipe, annotations)
         print(f"=> calibrating on {len(crops)} images of {calibration}", flush=True)
     cards = exporting.export(
         network,
@@ -115,18 +115,22 @@ def _recipe_beside(weights: Path) -> str:
     return found
 
 
-def calibration_crops(folder: Path, recipe: Recipe) -> np.ndarray:
+def calibration_crops(
+    folder: Path, recipe: Recipe, annotations: str | Path | None = None
+) -> np.ndarray:
     """(N, H, W, 3) uint8 RGB test crops; Raises UserError.
 
-    Of a data set: people of its training split. Of any other folder: its photos, each as one box.
+    Of a data set: people of its training split, or of the annotations. Of any other folder: its
+    photos, each as one box.
     """
     if any((folder / name).is_dir() for name in ANNOTATION_FOLDERS):
         whole = replace(recipe, data=replace(recipe.data, limit=None))
-        table = training_people(whole, DataFiles(folder))
+        files = DataFiles(folder, None if annotations is None else Path(annotations))
+        table = training_people(whole, files)
         samples = PersonCrops(table, recipe.data, recipe.codec, with_targets=False)
         return np.stack([samples[0, i].image_HWC for i in _spread(len(samples))])
     if not folder.is_dir():
-        raise UserError(f"--calibration {folder}: no such folder")
+        raise UserError(f"--calibration {folder}: not a folder")
     photos = sorted(f for f in folder.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file())
     if not photos:
         raise UserError(f"--calibration {folder}: no photos there, and no annotations")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from paddle import inference as paddle_inference
 
+from paddle_pose import skeletons
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import sha256
@@ -21,7 +22,7 @@ from paddle_pose.names import require_inside
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import DataSettings
-from paddle_pose.skeletons import SKELETONS, Skeleton
+from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import runtime
 
 Run = Callable[[np.ndarray], list[np.ndarray]]
@@ -195,7 +196,7 @@ class Exported:
 
 def _skeleton(card: Card) -> Skeleton:
     """The known one of that name if it is the same, else one of the card's joints."""
-    known = SKELETONS.get(card.skeleton)
+    known = skeletons.SKELETONS.get(card.skeleton)
     if known is not None and known.joints == card.joints:
         return known
     return Skeleton(card.skeleton, card.joints, limbs=card.limbs, upper_body=())

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from places import ROOT
 
-from paddle_pose import configs
+from paddle_pose import configs, skeletons
 from paddle_pose.commands import export as command
 from paddle_pose.errors import UserError
 from paddle_pose.inference.export import require_formats
@@ -128,6 +128,30 @@ def test_val_scores_what_was_exported(served, run_folder, small_people, tmp_path
     assert "no model.yaml there" in error
 
 
+def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, monkeypatch):
+    """The exported folder knows them: serving needs no annotations."""
+    known = {name: one for name, one in skeletons.SKELETONS.items() if name != "from_file"}
+    monkeypatch.setattr(skeletons, "SKELETONS", dict(known))
+    own = ("data.dataset=coco", "data.skeleton=from_file", "model.joints=3")
+    recipe = override(configs.load(str(run_folder / "recipe.yaml")), own)
+    weights, file = tmp_path / "model.pdparams", tmp_path / "own.json"
+    checkpoint.save_weights(build(recipe.model), weights)
+    category = {"id": 1, "name": "person", "skeleton": [[1, 3]]}
+    category["keypoints"] = ["left_fin", "right_fin", "nose"]
+    content = {"images": [], "annotations": [], "categories": [category]}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UserError, match="name it by --annotations"):
+        command.export(recipe, weights, tmp_path / "served", formats=("paddle",))
+    options = {"formats": ("paddle",), "annotations": file}
+    (card,) = command.export(recipe, weights, tmp_path / "served", **options)
+    assert (card.flip_pairs, card.limbs) == (((0, 1),), (("left_fin", "nose"),))
+    monkeypatch.setattr(skeletons, "SKELETONS", dict(known))
+    predictor = PosePredictor.from_exported(tmp_path / "served")
+    assert predictor.skeleton.joints == card.joints
+    poses = predictor(np.zeros((60, 40, 3), np.uint8), boxes=[[0, 0, 40, 60]])
+    assert poses.keypoints.shape == (1, 3, 3)
+
+
 MISTAKES = {
     "no such file": ("--weights", "missing.pdparams"),
     "did you mean 'onnx'": ("--format", "onxn"),
@@ -171,7 +195,7 @@ def test_calibration_takes_people_or_photos(run_folder, small_people, tmp_path):
     assert photos.dtype == np.uint8
     with pytest.raises(UserError, match="no photos"):
         command.calibration_crops(tmp_path, recipe)
-    with pytest.raises(UserError, match="no such folder"):
+    with pytest.raises(UserError, match="not a folder"):
         command.calibration_crops(Path("missing"), recipe)
 
 
