@@ -9,7 +9,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 # What touches Paddle's API; the rest is NumPy, OpenCV and text.
 PADDLE26_SUBSET := $(addprefix tests/,commands inference models onednn system training weights)
 
-.PHONY: help quickstart test test-paddle26 test-paddle26-subset check report bench growth clean
+.PHONY: help quickstart test test-paddle26 test-paddle26-subset check report bench growth soak clean
 help:
 	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
 	@echo "make test         the whole test suite on the CPU"
@@ -18,6 +18,7 @@ help:
 	@echo "make check        format, lint, types and the tests of the house"
 	@echo "make report       the reproduction report from the committed records"
 	@echo "make bench        speed and memory beside PyTorch (benchmarks/README.md), a quarter of an hour"
+	@echo "make soak         broken files, kills, full disks, a long run; three quarters of an hour"
 	@echo "make growth       how time and memory grow with size, batch, people and ranks"
 
 $(VENV)/.python:
@@ -59,6 +60,10 @@ bench: $(VENV)/.runtime
 
 growth: $(VENV)/.runtime
 	$(BIN)/python -m benchmarks.growth $(GROWTH)
+
+# SOAK="--only fuzz,kills --seed 7" chooses parts and draws.
+soak: $(VENV)/.dev
+	$(BIN)/python -m reproduce.reliability $(SOAK); status=$$?; $(BIN)/python -m reproduce.report; exit $$status
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

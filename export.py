@@ -9,20 +9,21 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose.errors import one_line_errors
+from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import EXIT_CODES, one_line_errors
 from paddle_pose.system import runtime
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         description=__doc__,
+        epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     add = parser.add_argument
     add("--config", help="family:name or a recipe.yaml (default: the run's, beside the weights)")
-    add("--weights", type=Path, required=True, help=".pdparams or .safetensors")
+    add("--weights", type=Path, required=True, help="of any format that is read")
     add("--output", type=Path, required=True, help="folder to make: OUTPUT/FORMAT/model.*")
     add("--format", default="paddle,onnx", help="some of paddle,onnx,int8 (default: paddle,onnx)")
     add("--calibration", type=Path, metavar="IMAGES",
@@ -35,8 +36,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Parse, load, export."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         runtime.configure(quiet=True)
         formats = list(dict.fromkeys(filter(None, map(str.strip, given.format.split(",")))))
         runtime.import_paddle()

@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.system import launching, runtime
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandLine(description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("--config", help="family:recipe (hrnet:w32_mpii_256x256) or a recipe.yaml")
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
     add("--dataset_root", type=Path, help="folder with annotations and images")
     add("--output_dir", type=Path, help="run folder (output/<recipe>)")
-    add("--pretrained_model", type=Path, help="weights to start from; what does not fit is listed")
+    add(
+        "--pretrained_model", type=Path, help="weights to start from: .pth, .pdparams, .safetensors"
+    )
+    add("--allow_partial", action="store_true", help="start from what fits of them, listed")
     add("--resume", nargs="?", const="", help="go on with the run in --output_dir, or in a folder")
     add("--epochs", type=int, help="same as --set train.epochs=N")
     add("--batch_size", type=int, help="same as --set train.batch_size=N")
@@ -39,8 +43,8 @@ def overrides(given: argparse.Namespace) -> list[str]:
 
 def main() -> None:
     """Parse, load, run."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         device = launching.start(
             gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=given.device
         )
@@ -66,7 +70,8 @@ def main() -> None:
             output or Path("output") / recipe.name,
             validation=DataFiles(given.dataset_root, given.val_annotations),
             pretrained_model=given.pretrained_model,
-            resume=given.resume is not None,
+            allow_partial=given.allow_partial,
+            resume=Path(given.resume) if given.resume else given.resume is not None,
             device=device,
             num_workers=given.num_workers,
         )

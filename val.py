@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
 from paddle_pose.system import launching, runtime
 
@@ -22,7 +23,7 @@ ONLY_WITH_WEIGHTS = (
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandLine(description=__doc__, epilog=EXIT_CODES)
     add = parser.add_argument
     add("--config", help="family:name (hrnet:w32_mpii_256x256) or a recipe.yaml")
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
@@ -80,8 +81,8 @@ def _refuse(arguments: argparse.Namespace, names: Sequence[str], beside: str) ->
 
 def main() -> None:
     """Parse, load, evaluate."""
-    given = parse_arguments()
     with one_line_errors():
+        given = parse_arguments()
         device = given.device
         if given.predictions is None:
             device = launching.start(

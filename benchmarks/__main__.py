@@ -18,8 +18,10 @@ from tqdm import tqdm
 from benchmarks import decoding, loading, networks, pipeline, scoring
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
 from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.files import read_json
+from paddle_pose.names import require_not_read
 from paddle_pose.system.runtime import cpu_facts
 
 ROOMS = (scoring, decoding, loading, networks, pipeline)
@@ -28,7 +30,7 @@ ROOMS = (scoring, decoding, loading, networks, pipeline)
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add(
         "--torch_python",
@@ -202,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return again(rows, options)
     whole = given.only is None and not options.quick
     file = given.output or (FOLDER / file_name("") if whole else None)
+    if file is not None:
+        require_not_read([file], [options.weights])
     began = time.perf_counter()
     record = header(options)
     print(

@@ -6,7 +6,6 @@ that a rebuilt part shows what it costs. The record goes to ``results/before/``.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from benchmarks.harness import ROOT, Comparison, Options, Side, Target
 from benchmarks.pipeline import rendered, temporary_folder
 from benchmarks.results import FOLDER, amount, header, markdown, printed, write
 from benchmarks.worker import Work
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import read_json
 from paddle_pose.system.runtime import cpu_facts
@@ -111,7 +111,7 @@ def block() -> str:
 
 def main() -> int:
     """Measure, print, write the record; 1 where a row failed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.before", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks.before", description=__doc__)
     parser.add_argument("tree", type=Path, metavar="DIR", help="clone at the earlier commit")
     parser.add_argument("--only", nargs="+", metavar="NAME")
     parser.add_argument("--pairs", type=int)
@@ -120,12 +120,15 @@ def main() -> int:
     tree = given.tree.resolve()
     if not (tree / "benchmarks" / "worker.py").is_file():
         raise UserError(f"{given.tree}: no clone of this project")
-    commit = subprocess.run(  # noqa: S603
-        ["git", "-C", str(tree), "rev-parse", "HEAD"],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    try:
+        commit = subprocess.run(  # noqa: S603
+            ["git", "-C", str(tree), "rev-parse", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UserError(f"{given.tree}: git does not say its commit ({error})") from error
     options = Options(threads=given.threads, pairs=given.pairs, torch_python=Path(sys.executable))
     record = header(options) | {"before": commit, "matrix_product": {}}
     file = RECORDS / f"{record['date'][:10]}-{commit[:7]}.json"

@@ -8,7 +8,6 @@ person is that of the box around the labelled ones, as these people have no outl
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -22,8 +21,10 @@ from benchmarks.pipeline import command, rendered, temporary_folder
 from benchmarks.results import FOLDER, markdown, write
 from benchmarks.worker import SkippedError, Work
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import record as records
 from paddle_pose.errors import UserError, one_line_errors
+from paddle_pose.names import require_plain
 from paddle_pose.settings import PRECISIONS
 from paddle_pose.system import runtime
 
@@ -142,13 +143,14 @@ def block() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure one network and write its record; Raises UserError for what cannot be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine_scores")
+    parser = CommandLine(prog="python -m benchmarks.engine_scores")
     parser.add_argument("name", help="of the record")
     parser.add_argument("--what", required=True, help="network and people, as the table says it")
     parser.add_argument("--config", required=True)
     parser.add_argument("--weights", required=True, type=Path)
     parser.add_argument("--dataset_root", required=True, type=Path)
     given = parser.parse_args(arguments)
+    require_plain(given.name, "name")
     for path in (given.weights, given.dataset_root):
         if not path.exists():
             raise UserError(f"{path}: not there")

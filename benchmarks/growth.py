@@ -5,7 +5,6 @@ Writes ``results/growth-<cpu>-<date>.json``, and from it ``growth.md`` and the p
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 import time
@@ -19,6 +18,7 @@ from benchmarks import growth_page, growth_points, ring
 from benchmarks.growth_points import Axis
 from benchmarks.harness import Child, Options, Side, SideError
 from benchmarks.results import FOLDER, GROWTH, file_name, header, newest, write
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.system.runtime import cpu_facts
 
@@ -88,7 +88,7 @@ def run(axes: Sequence[Axis], options: Options, file: Path | None) -> dict[str, 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write, or redraw or check what a record says; 1 if a point failed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks.growth", description=__doc__)
     add = parser.add_argument
     add("--threads", type=int, default=cpu_facts()[2], help="of each process (default: all cores)")
     add("--only", nargs="+", metavar="AXIS")

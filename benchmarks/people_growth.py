@@ -21,6 +21,8 @@ import numpy as np
 from benchmarks.harness import ROOT
 from benchmarks.pipeline import temporary_folder
 from benchmarks.worker import SkippedError, Work
+from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import one_line_errors
 
 PEOPLE_PER_IMAGE = {"mpii": 1.5, "coco": 2.6}
 """Of MPII's training people (22,246 on 14,679 photos) and COCO's (149,813 on 56,599)."""
@@ -213,7 +215,7 @@ def start_up(people: int, layout: str = "coco") -> Work:
 
 def main() -> None:
     """Print one row per number of people."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.people_growth", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks.people_growth", description=__doc__)
     add = parser.add_argument
     add("--layout", choices=sorted(RECIPES), default="coco")
     add("--people", type=int, nargs="+", default=[2_000, 20_000, 200_000])
@@ -230,4 +232,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

@@ -23,6 +23,7 @@ from benchmarks.networks import (
 )
 from benchmarks.profile_step import child_lines
 from benchmarks.worker import SkippedError
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.system import runtime
 
@@ -35,7 +36,7 @@ REST = "Paddle's executor and the rest"
 
 def main(arguments: list[str] | None = None) -> None:
     """One table per network and precision; Raises UserError for what cannot be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_forward")
+    parser = CommandLine(prog="python -m benchmarks.profile_forward")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="default: the CPU's")
     parser.add_argument("--runs", type=int, help="default: 10")

@@ -9,7 +9,6 @@ profiler makes small calls look dearer than they are, so the time without it sta
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import importlib
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from benchmarks import decoding, loading, scoring
 from benchmarks.harness import Comparison, Options
 from benchmarks.worker import Work
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 
 RUNS = 5
@@ -38,7 +38,7 @@ def rows(*, quick: bool) -> dict[str, Comparison]:
 
 def main(arguments: list[str] | None = None) -> None:
     """One table per row, on standard output; Raises UserError for what cannot be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_row")
+    parser = CommandLine(prog="python -m benchmarks.profile_row")
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all of them")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"default: {RUNS}")
     parser.add_argument("--quick", action="store_true", help="smallest sizes")

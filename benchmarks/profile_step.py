@@ -19,6 +19,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from benchmarks.networks import HOURGLASS52, HRNET_W32_MPII, NEWELL_2, training_step
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 
 
@@ -40,7 +41,7 @@ STEP, PADDLE = "=> step", "=> paddle,"
 
 def main(arguments: list[str] | None = None) -> None:
     """One table per network, on standard output; Raises UserError for what cannot be measured."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_step")
+    parser = CommandLine(prog="python -m benchmarks.profile_step")
     parser.add_argument("names", nargs="*", default=list(STEPS), metavar="NAME")
     parser.add_argument("--threads", type=int, default=1, help="default: 1")
     parser.add_argument("--steps", type=int, help="measured steps (default: 5)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -12,6 +11,8 @@ from benchmarks import before as earlier
 from benchmarks import engine_scores
 from benchmarks.harness import ROOT
 from benchmarks.results import COLUMNS, caption, machine, markdown, newest, table_rows
+from paddle_pose.command_line import CommandLine
+from paddle_pose.errors import one_line_errors
 from paddle_pose.files import write_text
 
 BEGIN, END = "<!-- speed: written by python -m benchmarks.readme -->", "<!-- end of speed -->"
@@ -79,7 +80,7 @@ def texts() -> dict[Path, tuple[str, str]]:
 
 def main() -> None:
     """Write the tables, or with --check fail where they are stale."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks.readme", description=__doc__)
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     for file, (before, after) in texts().items():
@@ -90,4 +91,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with one_line_errors():
+        main()

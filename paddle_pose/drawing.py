@@ -5,7 +5,6 @@ Images are RGB uint8 (H, W, 3); keypoints are in their pixels, 0-based. Nothing 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import atomic, write_bytes
+from paddle_pose.files import atomic, parse_json, read_bytes, write_bytes
+from paddle_pose.plain import all_numbers
 from paddle_pose.skeletons import Skeleton
 
 SIDE_RGB = {"left": (255, 140, 0), "right": (30, 144, 255), "centre": (60, 200, 90)}
@@ -218,16 +218,19 @@ def _epochs_done(train: list[dict]) -> list[float]:
 
 
 def _read_metrics(path: Path) -> list[dict]:
-    try:
-        texts = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read these metrics ({error.strerror})") from error
+    texts = read_bytes(path).splitlines()
     lines = []
     for number, text in enumerate(texts, 1):
+        where = f"{path}: line {number}"
         try:
-            lines.append(json.loads(text))
-        except ValueError as error:
+            line = parse_json(text, where)
+        except UserError:
             if number == len(texts):  # a run that was killed may leave half a line
                 break
-            raise UserError(f"{path}: line {number} is not JSON ({error})") from error
+            raise
+        drawn = isinstance(line, dict) and line.get("kind") in ("train", "eval")
+        needs = ("epoch", "loss")[: 1 + (line["kind"] == "train")] if drawn else ()
+        if not isinstance(line, dict) or not all_numbers([line.get(name) for name in needs]):
+            raise UserError(f"{where}: expected an object with numbers {', '.join(needs)}")
+        lines.append(line)
     return lines

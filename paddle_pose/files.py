@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import hashlib
+import io
 import json
 import math
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 _BLOCK_BYTES = 1 << 20
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def temporary_name(path: Path) -> Path:
@@ -91,6 +99,36 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def lock_folder(folder: Path) -> int:
+    """Hold a folder for this process until the descriptor is closed, or the process ends.
+
+    Where the file system has no locks, nothing is held.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise UserError(
+            f"{folder}: another process writes there; wait for it, or choose another --output_dir"
+        ) from error
+    except OSError:
+        pass
+    return descriptor
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a UTF-8 file; Raises UserError if it cannot be written."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: cannot write this file ({error.strerror or error})") from error
+
+
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Write plain data as ``json_text`` has it, whole or not at all.
 
@@ -116,25 +154,89 @@ def _finite(value: Any) -> Any:
 def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
     """The content of a ``.json`` or ``.json.gz`` file, each object passed through the hook.
 
+    UTF-8, -16 and -32 are told apart, with or without a byte-order mark. ``NaN`` and ``Infinity``,
+    which JSON lacks and Python writes, are numbers here: who needs finite ones checks that.
+
     Raises:
-        UserError: missing, unreadable or not JSON; the line names the file and the place.
+        UserError: missing, unreadable, too large, nested too deeply or not JSON; the line names
+            the file and the place.
     """
     path = Path(path)
+    return parse_json(
+        _inflated(path) if path.suffix == ".gz" else read_bytes(path), path, object_hook
+    )
+
+
+def parse_json(
+    data: bytes, path: Path | str, object_hook: Callable[[dict[str, Any]], Any] | None = None
+) -> Any:
+    """As ``read_json``, of bytes that were read already; ``path`` is for messages."""
+    encoding = json.detect_encoding(data)
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path, "rt", encoding="utf-8") as stream:
-                return json.load(stream, object_hook=object_hook)
-        with path.open(encoding="utf-8") as stream:
-            return json.load(stream, object_hook=object_hook)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+        text = data.decode(encoding)
+        if not encoding.startswith("utf-8"):
+            data = text.encode()
+        _require_shallow(data, path)
+        del data
+        return json.loads(text, object_hook=object_hook)
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}: not valid JSON ({error.msg} at line {error.lineno} column {error.colno}); "
             "is the download complete?"
         ) from error
-    except (OSError, EOFError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeError as error:
+        raise UserError(f"{path}: cannot read this file, as it is not text ({error})") from error
+    except ValueError as error:  # Python converts 4,300 digits
+        raise UserError(f"{path}: holds an integer of too many digits") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """All of a file that is no larger than a JSON file may be; Raises UserError."""
+    try:
+        with path.open("rb") as stream:
+            LIMITS["json_bytes"].require(os.fstat(stream.fileno()).st_size, str(path))
+            return stream.read()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot read this file ({reason})") from error
+
+
+def _inflated(path: Path) -> bytes:
+    packed, limit = read_bytes(path), LIMITS["inflated_json_bytes"]
+    # The last member says at its end how long it is, so an honest bomb is never inflated.
+    limit.require(
+        int.from_bytes(packed[-4:], "little") if packed[:2] == b"\x1f\x8b" else 0, f"{path}"
+    )
+    content = bytearray()
+    try:
+        with gzip.open(io.BytesIO(packed)) as stream:
+            while block := stream.read(_BLOCK_BYTES):
+                content += block
+                limit.require(len(content), str(path))
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot read this file ({error})") from error
+    return bytes(content)
+
+
+def _require_shallow(data: bytes, path: Path | str) -> None:
+    """Raises UserError where brackets are nested too deeply: the parser would run out of stack."""
+    if _depth(data) > LIMITS["nesting"].most:  # brackets in texts may be why
+        LIMITS["nesting"].require(_depth(_JSON_TEXT.sub(b"", data)), str(path))
+
+
+def _depth(data: bytes) -> int:
+    """Most brackets that are open at once; those in texts count too."""
+    deepest = depth = 0
+    for start in range(0, len(data), _BLOCK_BYTES):
+        brackets = data[start : start + _BLOCK_BYTES].translate(None, _NO_BRACKETS)
+        # "[" and "{" are 2 below their partners, and only they have bit 2 clear.
+        steps = 1 - (np.frombuffer(brackets, np.uint8).astype(np.int64) & 4) // 2
+        levels = depth + np.cumsum(steps)
+        if len(levels):
+            deepest, depth = max(deepest, int(levels.max())), int(levels[-1])
+    return deepest
 
 
 def sha256(path: Path) -> str:

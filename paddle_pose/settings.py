@@ -40,6 +40,11 @@ class DataSettings:
             least so much; never in evaluation. Averages pixels where the published pipeline skips
             them: 256×256 crops of five MPII photos change by 1.4 of 255 in the mean and 76 at most
             at 1/2, by 3.1 and 136 at 1/4. Targets do not change.
+        flip_pairs, limbs: pairs of joints, by name or by place from 0; in place of what the file
+            or the joints' names say. ``[]``: there are none. With ``skeleton: from_file``.
+        sigmas: OKS constant of each joint, likewise.
+        area: of the truth of COCO files, for OKS: ``file``, its ``area`` and the box's where it is
+            lacking; ``box``; or a fraction of the box (CrowdPose: 0.53).
     """
 
     dataset: str = "mpii"
@@ -52,6 +57,10 @@ class DataSettings:
     rgb_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     channel_order: str = "rgb"
     reduced_decoding: bool = False
+    flip_pairs: tuple[Any, ...] | None = None
+    sigmas: tuple[float, ...] | None = None
+    limbs: tuple[Any, ...] | None = None
+    area: Any = "file"
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,8 @@ class TrainSettings:
         log_every: steps between log lines.
         save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
         select_metric: validation score that chooses the best model.
+        pretrained: what the published run began from, ``none`` or ``ImageNet``; a run that starts
+            without says so.
     """
 
     epochs: int = 210
@@ -204,6 +215,7 @@ class TrainSettings:
     log_every: int = 50
     save_every: int = 200
     select_metric: str = "Mean"
+    pretrained: str = "none"
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from paddle_pose.errors import UserError, nearest
+
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[左右]|[^\W\d_A-Za-z左右]+")
+_SIDES = {
+    "left": 0,
+    "l": 0,
+    "lt": 0,
+    "lft": 0,
+    "左": 0,
+    "right": 1,
+    "r": 1,
+    "rt": 1,
+    "rgt": 1,
+    "右": 1,
+}
+_SHORT = {"sho": "shoulder", "elb": "elbow", "wri": "wrist", "kne": "knee", "ank": "ankle"}
+_RUN_TOGETHER = re.compile(r"(left|right|l|r)(\w{3,})|(\w{3,}?)(left|right)")
+
+
+def joint_key(name: str, among: Sequence[str] = ()) -> tuple[int | None, str]:
+    """A joint's side (0 left, 1 right, None) and what it is, however the name is spelled.
+
+    ``left_knee``, ``l-knee``, ``knee_l``, ``LKnee``, ``kneeLeft`` and ``L.Knee`` are one;
+    ``lknee``, of one word, is where ``rknee`` is ``among`` the names as well.
+    """
+    words = [word.lower() for word in _WORDS.findall(name)]
+    sides = [word for word in words if word in _SIDES]
+    if len(sides) == 1 and len(words) > 1:
+        words.remove(sides[0])
+        return _SIDES[sides[0]], " ".join(_SHORT.get(word, word) for word in words)
+    match = _RUN_TOGETHER.fullmatch(words[0]) if words and not sides else None
+    if match:
+        side, base = (match[1], match[2]) if match[1] else (match[4], match[3])
+        other = {"left": "right", "right": "left", "l": "r", "r": "l"}[side]
+        twin = "".join([other + base if match[1] else base + other, *words[1:]])
+        if twin in {"".join(_WORDS.findall(one)).lower() for one in among}:
+            base = " ".join([base, *words[1:]])
+            return _SIDES[side], _SHORT.get(base, base)
+    return None, " ".join(_SHORT.get(word, word) for word in words)
 
 
 @dataclass(frozen=True)
@@ -21,6 +62,7 @@ class Skeleton:
         groups: score rows in table order, each a name and the joints pooled in it.
         unscored: joints left out of the mean (MPII's pelvis and thorax).
         oks_sigmas: COCO's per-joint constants, in joint order; empty where there are none.
+        pairs: names (left, right) where somebody stated them; None finds them by the names.
     """
 
     name: str
@@ -30,6 +72,7 @@ class Skeleton:
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unscored: tuple[str, ...] = ()
     oks_sigmas: tuple[float, ...] = ()
+    pairs: tuple[tuple[str, str], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -41,16 +84,42 @@ class Skeleton:
             raise UserError(f"skeleton '{self.name}' has no joint '{joint}'{hint}")
         return self.joints.index(joint)
 
-    @property
+    @cached_property
+    def keys(self) -> tuple[tuple[int | None, str], ...]:
+        """Side and meaning of each joint, see ``joint_key``."""
+        return tuple(joint_key(name, self.joints) for name in self.joints)
+
+    @cached_property
     def flip_pairs(self) -> tuple[tuple[int, int], ...]:
-        """Index pairs (left, right), found by the words left_ and right_ in the names."""
+        """Index pairs (left, right): those stated, else by the words for left and right."""
+        if self.pairs is not None:
+            return tuple((self.index(left), self.index(right)) for left, right in self.pairs)
+        place = {key: index for index, key in enumerate(self.keys)}
         return tuple(
-            (index, self.joints.index("right_" + name[5:]))
-            for index, name in enumerate(self.joints)
-            if name.startswith("left_") and "right_" + name[5:] in self.joints
+            (index, place[1, what])
+            for index, (side, what) in enumerate(self.keys)
+            if side == 0 and (1, what) in place and place[0, what] == index
         )
 
     @property
+    def unpaired(self) -> tuple[str, ...]:
+        """Joints whose names say left or right and that are in no pair."""
+        paired = {index for pair in self.flip_pairs for index in pair}
+        keys = enumerate(self.keys)
+        return tuple(
+            self.joints[i] for i, (side, _) in keys if side is not None and i not in paired
+        )
+
+    def require_pairs(self, asked_by: str) -> None:
+        """Raises UserError where mirroring is asked for and no pair is known nor ruled out."""
+        if self.pairs is None and not self.flip_pairs:
+            raise UserError(
+                f"{asked_by} mirrors people, but no joint of '{self.name}' is known as left or "
+                f"right ({', '.join(self.joints[:4])}, …); give them with "
+                "--set 'data.flip_pairs=[[a, b], …]' (names, or places from 0), [] for none"
+            )
+
+    @cached_property
     def flip_order(self) -> np.ndarray:
         """(J,) permutation that swaps left and right."""
         order = np.arange(len(self.joints))
@@ -146,3 +215,4 @@ def register(skeleton: Skeleton) -> None:
             f"two joint sets called '{skeleton.name}': {', '.join(known.joints)} and "
             f"{', '.join(skeleton.joints)}; the files of a run must list the same joints"
         )
+    SKELETONS[skeleton.name] = skeleton

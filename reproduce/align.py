@@ -42,6 +42,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.system import runtime
 
@@ -223,7 +224,7 @@ def judge(rows: Sequence[Row], news: Sequence[str]) -> int:
 
 def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandLine(
         prog="python -m reproduce.align",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

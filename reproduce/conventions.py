@@ -8,7 +8,6 @@ nothing is written and a record that its file does not give any more is an error
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.data.mpii import HEAD_BOX_FACTOR, MpiiTruth
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import read_json, write_json
@@ -241,7 +241,7 @@ def read(file: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Measure, then write or compare."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = CommandLine(description=__doc__.partition("\n")[0])
     parser.add_argument("--dataset_root", type=Path, required=True, help="MPII with its valid.json")
     parser.add_argument("--predictions", type=Path, nargs="+", help="folders (DATASET_ROOT/preds)")
     parser.add_argument("--check", action="store_true", help="compare with the committed records")

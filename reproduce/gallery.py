@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from paddle_pose import configs, drawing
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands.gallery import panel
 from paddle_pose.data import mpii
 from paddle_pose.data.records import PersonTable
@@ -145,7 +146,7 @@ def make(
     from paddle_pose.evaluation.evaluator import DataFiles
     from paddle_pose.inference.engine import make_forward
     from paddle_pose.models.build import build
-    from paddle_pose.weights import checkpoint
+    from paddle_pose.porting.loading import load_weights
 
     if recipe.data.dataset != "mpii":
         raise UserError(f"recipe '{recipe.name}': the gallery needs head sizes, which MPII has")
@@ -153,7 +154,7 @@ def make(
     evaluator = evaluator_for(recipe, benchmark, DataFiles(root))
     table, truth = evaluator.table, evaluator.truth
     network = build(recipe.model)
-    checkpoint.load_weights(network, weights)
+    load_weights(network, weights, recipe.model)
     how = predicting.Computing(recipe.eval.batch_size, num_workers=0)
     keypoints = predicting.poses_of(network, recipe, evaluator, how).keypoints
     skeleton = skeleton_named(table.skeleton)
@@ -205,7 +206,7 @@ def make(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Make the committed gallery of rendered people."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandLine(description=__doc__.splitlines()[0])
     add_network_options(parser)
     parser.add_argument("--dataset_root", type=Path, required=True, help="rendered people")
     parser.add_argument("--output_dir", type=Path, default=OUTPUT)

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.data import mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import one_line_errors
 from paddle_pose.evaluation import mpii as evaluation
 from paddle_pose.files import sha256, write_json
 from paddle_pose.geometry import UNIT_PX
+from paddle_pose.names import require_not_read
 
 
 def mean_pose(table: PersonTable) -> np.ndarray:
@@ -35,13 +36,14 @@ def place(pose: np.ndarray, table: PersonTable) -> np.ndarray:
 
 def main() -> None:
     """Score the mean pose of the training people on the validation people."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandLine(description=__doc__)
     parser.add_argument("--dataset_root", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     with one_line_errors():
         root = arguments.dataset_root
         train, valid = mpii.load(root, "train"), mpii.load(root, "valid")
+        require_not_read([arguments.output], [*train.files, *valid.files])
         found = place(mean_pose(train), valid)
         scores = evaluation.score_mpii(found, mpii.truth(root, "valid")).values
         record = {

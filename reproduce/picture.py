@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from paddle_pose import drawing
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import draw
 from paddle_pose.errors import one_line_errors
 
@@ -36,7 +36,7 @@ def make(quickstart: Path, output: Path) -> None:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Make the picture."""
-    parser = argparse.ArgumentParser(prog="python -m reproduce.picture", description=main.__doc__)
+    parser = CommandLine(prog="python -m reproduce.picture", description=main.__doc__)
     parser.add_argument("--quickstart", type=Path, default=Path("output/quickstart"))
     parser.add_argument("--output", type=Path, default=PICTURE)
     arguments = parser.parse_args(words)

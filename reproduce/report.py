@@ -1,8 +1,8 @@
 """The reproduction report from committed records: ``python -m reproduce.report`` (``make report``).
 
-Writes REPORT.md, REPORT_cn.md and report.html here and the README's result tables; ``--check``
-writes nothing and fails when one of them is stale. ``--gallery DATASET_ROOT`` writes the page
-with pictures of other people's photos somewhere else, for the reader's eyes alone.
+Writes REPORT.md, REPORT_cn.md, RELIABILITY.md and report.html here and the README's result tables;
+``--check`` writes nothing and fails when one of them is stale. ``--gallery DATASET_ROOT`` writes
+the page with pictures of other people's photos somewhere else, for the reader's eyes alone.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import write_text
+from paddle_pose.names import require_not_read
 from paddle_pose.system import runtime
 from reproduce import gallery, readme
-from reproduce.reporting import chinese, contents
+from reproduce.reporting import chinese, contents, reliability
 from reproduce.reporting.markdown import MarkdownWriter
 from reproduce.reporting.page import PageWriter, drawn_by, without_drawings
 
@@ -45,6 +47,7 @@ def texts() -> Iterator[tuple[str, str]]:
     """Path and text of every generated file but the page."""
     yield REPORT, report()
     yield CHINESE, chinese.report(NOTE)
+    yield reliability.DOCUMENT, reliability.document(NOTE, PAGE)
     yield "README.md", readme.with_results((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
@@ -76,9 +79,7 @@ def _differs(path: str, text: str) -> bool:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(
-        prog="python -m reproduce.report", description=__doc__.splitlines()[0]
-    )
+    command = CommandLine(prog="python -m reproduce.report", description=__doc__.splitlines()[0])
     command.add_argument("--check", action="store_true", help="write nothing, fail when stale")
     add = command.add_argument_group("the page with your own photos").add_argument
     add("--gallery", type=Path, metavar="DATASET_ROOT", help="a data set in MPII's layout")
@@ -96,6 +97,7 @@ def write_photo_page(options: argparse.Namespace) -> None:
     """
     if options.weights is None:
         raise UserError("--gallery: name the network's --weights (and --config, its recipe)")
+    require_not_read([options.page], [options.weights])
     page_file = options.page.resolve()
     if page_file.is_relative_to(ROOT) and not page_file.is_relative_to(ROOT / "output"):
         raise UserError(f"--page {options.page}: photos of others stay out of the repository")

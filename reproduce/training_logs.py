@@ -8,13 +8,13 @@ logs: it derives the figures again from the curves in the record.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import statistics
 from pathlib import Path
 from typing import Any
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import json_text, write_text
 
@@ -156,7 +156,7 @@ def stale(record: dict[str, Any]) -> list[str]:
 
 def main() -> None:
     """Read the logs, or check the record."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = CommandLine(description=__doc__.partition("\n")[0])
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--logs", type=Path, help="folder of the predecessor's two logs")
     what.add_argument("--check", action="store_true", help="do figures and curves agree?")

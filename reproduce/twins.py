@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import one_line_errors
 from paddle_pose.files import write_json
 from paddle_pose.recipes.recipe import Recipe
@@ -39,7 +40,7 @@ NEEDED = {
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(prog="python -m reproduce.twins", description=__doc__)
+    command = CommandLine(prog="python -m reproduce.twins", description=__doc__)
     command.add_argument("what", choices=("initial", "torch", "steps"))
     add = command.add_argument
     add("--config", required=True, help="a recipe of configs/twins.py")
@@ -105,14 +106,14 @@ def first_steps(
     from paddle_pose.evaluation.evaluator import DataFiles
     from paddle_pose.evaluation.task import task_for
     from paddle_pose.models.build import build
+    from paddle_pose.porting.loading import load_weights
     from paddle_pose.training import loop as training
     from paddle_pose.training.schedules import learning_rate
-    from paddle_pose.weights import checkpoint
 
     if float64:
         paddle.set_default_dtype("float64")
     network = build(recipe.model)
-    checkpoint.load_weights(network, initial)
+    load_weights(network, initial)
     network.train()
     trainer = training.Trainer(network, recipe.train, recipe.data)
     files = DataFiles(dataset_root)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import record
 from paddle_pose.data import mpii
 from paddle_pose.data.mpii import MpiiTruth
@@ -32,6 +33,7 @@ from paddle_pose.evaluation import mpii as evaluation
 from paddle_pose.files import read_json, write_json
 from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
+from paddle_pose.names import require_apart
 from paddle_pose.poses import predictions
 from paddle_pose.poses.predictions import Predictions
 from paddle_pose.skeletons import MPII16
@@ -46,7 +48,7 @@ RATHER_PADDLES = "_paddle_epsilon"
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(prog="python -m reproduce.twins_judge", description=__doc__)
+    command = CommandLine(prog="python -m reproduce.twins_judge", description=__doc__)
     command.add_argument("--runs", type=Path, required=True, help="folder of the finished twins")
     command.add_argument("--dataset_root", type=Path, required=True, help="what they ran on")
     command.add_argument("--output_dir", type=Path, default=RUNS, help="where the records go")
@@ -211,6 +213,7 @@ def read_first_steps(folder: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
     options = parser().parse_args(arguments)
+    require_apart(options.output_dir, [options.runs], "--output_dir")
     twins = score_runs(options.runs, options.dataset_root, options.output_dir)
     steps = read_first_steps(options.runs / "first_steps")
     for name, content in (("twins.json", twins), ("first_steps.json", steps)):

@@ -104,7 +104,15 @@ def test_curves(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("lines", "message"),
-    [((TRAIN, "{broken", EVAL), "line 2 is not JSON"), (("",), "no train or eval lines")],
+    [
+        ((TRAIN, "{broken", EVAL), "line 2: not valid JSON"),
+        (('{"a": 1}',), "no train or eval lines"),
+        ((TRAIN, "[1]", EVAL), "line 2: expected an object"),
+        (
+            ('{"kind": "train", "epoch": "x", "loss": 1}',),
+            "line 1: expected an object with numbers",
+        ),
+    ],
 )
 def test_broken_metrics(tmp_path: Path, lines: tuple, message: str):
     with pytest.raises(UserError, match=message):

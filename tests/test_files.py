@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from paddle_pose import files
-from paddle_pose.errors import UserError
+from paddle_pose.errors import LONGEST_LINE, UserError, nearest
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -82,6 +82,63 @@ def test_json_is_read_plain_or_packed_with_errors_in_one_line(tmp_path: Path) ->
     broken.write_bytes(b"\xff")
     with pytest.raises(UserError, match="cannot read this file"):
         files.read_json(broken)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_json_is_read_in_any_unicode_encoding(tmp_path: Path, encoding: str, packed: bool) -> None:
+    value = [{"name": "é写", "brackets": "[" * 99}]
+    data = json.dumps(value, ensure_ascii=False).encode(encoding)
+    path = tmp_path / ("x.json.gz" if packed else "x.json")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    assert files.read_json(path) == value
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"[" * 100_000, "nested 100,000 levels; the limit is 64 levels"),
+        (b'{"a":' * 3000 + b"1" + b"}" * 3000, "nested 3,000 levels"),
+        (b'["' + b'\\"' * 100_000 + b"[" * 99, "not valid JSON"),
+        (b"[" + b"1" * 5000 + b"]", "holds an integer of too many digits"),
+        (b'{"a": "\xe9"}', "it is not text"),
+        (b"\xff\xfe[", "it is not text"),
+        (b"", "not valid JSON"),
+        (b"\xef\xbb\xbf", "not valid JSON"),
+    ],
+)
+def test_json_that_cannot_be_read_is_one_short_line(
+    tmp_path: Path, data: bytes, expected: str
+) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=expected) as caught:
+        files.read_json(path)
+    assert "x.json" in str(caught.value)
+    with pytest.raises(UserError):
+        files.read_json(tmp_path)
+    with pytest.raises(UserError):
+        files.read_json(tmp_path / "a\0b.json")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x1f\x8b", b"text", gzip.compress(b"[1]")[:-3], gzip.compress(b"[1]") + b"text"],
+)
+def test_broken_gzip_is_one_line(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.json.gz").write_bytes(data)
+    with pytest.raises(UserError, match=r"x\.json\.gz"):
+        files.read_json(tmp_path / "x.json.gz")
+
+
+def test_a_message_is_short_and_can_be_printed() -> None:
+    line = str(UserError("a\nb " + "x" * 3000 + " \ud800\x1b[31m; do this"))
+    assert len(line) <= LONGEST_LINE + 20
+    assert line.startswith("a b xxx")
+    assert line.endswith(r"\ud800\x1b[31m; do this")
+    assert "(1000 in all)" in nearest("zzz", [str(number) for number in range(1000)])
 
 
 def test_sha256_of_files_longer_than_a_block(tmp_path: Path) -> None:

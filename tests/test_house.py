@@ -14,12 +14,13 @@ LONGEST_FILE = 400
 FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 
 LAYERS = {
-    1: "errors limits names understood files geometry skeletons settings system onednn",
+    1: "errors command_line limits names plain typed understood files array_files geometry "
+    "skeletons settings system onednn",
     2: "models weights poses synthetic",
     3: "codecs metrics",
     4: "data recipes",
-    5: "configs",
-    6: "training inference evaluation porting drawing",
+    5: "configs porting",
+    6: "training inference evaluation drawing",
     7: "commands",
 }
 PURE = ("skeletons", "geometry", "settings", "codecs", "poses", "metrics")

@@ -7,10 +7,10 @@ MACs / 1024³ with transposed convolutions counted four times over.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.system import runtime
 
@@ -41,7 +41,7 @@ def rows(names: Sequence[str]) -> list[tuple[str, ...]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table; Raises UserError for an unknown recipe or none at all."""
-    parser = argparse.ArgumentParser(prog="python -m paddle_pose count", description=__doc__)
+    parser = CommandLine(prog="python -m paddle_pose count", description=__doc__)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="family:name or a .yaml file")
     parser.add_argument("--all", action="store_true", help="every recipe")
     options = parser.parse_args(arguments)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
 from dataclasses import asdict, replace
@@ -12,11 +14,12 @@ from paddle_pose.configs import load
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import Asked, DataFiles, Evaluator, Scores
-from paddle_pose.files import write_json
+from paddle_pose.files import leftovers, lock_folder, write_json
 from paddle_pose.models.architectures import with_joints
+from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.system import parallel, runtime
+from paddle_pose.system import ending, parallel, runtime
 
 if TYPE_CHECKING:
     from paddle_pose.inference.exported import Exported
@@ -45,8 +48,8 @@ def evaluate(
     Args:
         recipe: what the weights are of (a recipe, ``family:name`` or a ``.yaml`` file); its data
             settings say what is scored.
-        weights: ``.pdparams`` or ``.safetensors``; None with ``predictions``, or with a ``network``
-            that has its weights.
+        weights: PyTorch's, Paddle's or our own, in any format; None with ``predictions``,
+            or with a ``network`` that has its weights.
         data: the data set's folder, its files, or an evaluator of one's own.
         predictions: to score instead of a network: ours, .mat, .h5, or COCO results.
         benchmark: one of the recipe's protocols; its first by default.
@@ -85,61 +88,99 @@ def evaluate(
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         evaluator = evaluator_for(recipe, protocol, files, with_images=predictions is None)
         recipe = replace(recipe, model=with_joints(recipe.model, len(evaluator.skeleton)))
-    if predictions is not None:
-        file = predictions
-        if output is not None:
-            _prepare(output)
-    else:
-        output = output or Path("output") / recipe.name / f"eval_{protocol.name}"
-        _prepare(output)
-        how = (batch_size, num_workers, device, engine, precision)
-        found = _predicted(recipe, weights, evaluator, network, output, *how)
-        if found is None:
-            return None
-        file = found
+    if predictions is None and output is None:
+        stem = require_plain(protocol.name, "benchmark")
+        output = Path("output") / recipe.name / f"eval_{stem}"
+    if output is not None:
+        read = (predictions, weights, *_named(data))
+        require_not_read(_outputs(output, recipe, predictions is None), read)
     asked = Asked(
         recipe=recipe.name if made_by_recipe else None,
         benchmark=protocol.protocol() if made_by_recipe or benchmark else None,
         rescore=benchmark is not None,
     )
-    return _scored(recipe, evaluator, file, output, asked, pixel_origin)
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if output is not None and parallel.is_first():
+            folder = stack.enter_context(_Folder(output))
+        if predictions is None:
+            how = (batch_size, num_workers, device, engine, precision)
+            predictions = _predicted(recipe, weights, evaluator, network, folder, *how)
+            if predictions is None:
+                return None
+        return _scored(recipe, evaluator, predictions, folder, asked, pixel_origin)
 
 
 def _scored(
     recipe: Recipe,
     evaluator: Evaluator,
     file: Path,
-    output: Path | None,
+    folder: _Folder | None,
     asked: Asked,
     pixel_origin: int | None,
 ) -> Scores | None:
     found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
-    written = None if output is None else evaluator.write_files(output, found)
+    written = None if folder is None else evaluator.write_files(folder.replacing(), found)
     scores = evaluator.score(found, resamples=recipe.eval.bootstrap, seed=recipe.seed)
     if scores is None:
         where = f"wrote {written}" if written else "--output_dir makes the files for its server"
-        print(f"=> split '{recipe.data.val_split}' has no published truth, so no score; {where}")
+        print(f"=> {evaluator.no_truth()}, so no score; {where}")
         return None
     print(evaluator.report(scores, found), flush=True)
-    if output is not None:
-        path = output / "scores.json"
+    if folder is not None:
+        path = folder.replacing() / "scores.json"
         write_json(path, {**asdict(scores), **evaluator.facts(found, file)})
         print(f"=> {path}")
     return scores
 
 
-def _prepare(folder: Path) -> None:
-    """Make it, and say what it loses; Raises UserError before hours of work, not after them."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise UserError(f"--output_dir {folder}: cannot write there ({error.strerror})") from error
-    earlier = folder / "scores.json"
-    if earlier.is_file():
-        made = time.strftime("%Y-%m-%d %H:%M", time.localtime(earlier.stat().st_mtime))
-        print(f"=> {folder}: replacing the evaluation of {made}; --output_dir keeps both")
+def _named(data: str | Path | DataFiles | Evaluator) -> tuple[Path | None, ...]:
+    """Files that a user named as those of the data set."""
+    return (data.annotations, data.boxes) if isinstance(data, DataFiles) else ()
+
+
+def _outputs(folder: Path, recipe: Recipe, predicts: bool) -> list[Path]:
+    """All that an evaluation of whichever data set writes."""
+    names = ["scores.json", "pred.mat", f"keypoints_{recipe.data.val_split}_results.json"]
+    return [folder / name for name in (*names, *(["predictions.json"] if predicts else []))]
+
+
+class _Folder:
+    """Where results go: this process's alone until it is closed.
+
+    Raises:
+        UserError: before hours of work, not after them: it cannot be written, or another process
+            writes there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+            self._lock = lock_folder(path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"--output_dir {path}: cannot write there ({reason})") from error
+        for file in leftovers(path):
+            file.unlink(missing_ok=True)
+        earlier = path / "scores.json"
+        self._earlier = earlier.stat().st_mtime if earlier.is_file() else None
+
+    def replacing(self) -> Path:
+        """The folder, about to be written into; says once what that loses."""
+        if self._earlier is not None:
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(self._earlier))
+            print(f"=> {self.path}: replacing the evaluation of {made}; --output_dir keeps both")
+            self._earlier = None
+        return self.path
+
+    def __enter__(self) -> _Folder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._lock)
 
 
 def _predicted(
@@ -147,7 +188,7 @@ def _predicted(
     weights: Path | None,
     evaluator: Evaluator,
     network: PoseNetwork | Exported | None,
-    output: Path,
+    folder: _Folder | None,
     batch_size: int | None,
     num_workers: int | None,
     device: str | None,
@@ -160,8 +201,10 @@ def _predicted(
     """
     runtime.import_paddle()
     from paddle_pose.commands import predicting
+    from paddle_pose.commands.fitting import require_batch
+    from paddle_pose.inference.exported import Exported
     from paddle_pose.models.build import build
-    from paddle_pose.weights import checkpoint
+    from paddle_pose.porting.loading import Use, load_weights
 
     parallel.quiet_unless_first()
     parallel.start()
@@ -175,17 +218,25 @@ def _predicted(
         precision=precision,
     ).of(network, evaluator)
     network = network if network is not None else build(recipe.model)
-    if weights is not None:
-        checkpoint.load_weights(network, weights)
+    if weights is not None and not isinstance(network, Exported):
+        use = Use(recipe.data, getattr(evaluator, "skeleton", None))
+        print("\n".join(load_weights(network, weights, recipe.model, use=use).lines), flush=True)
+        fitted = replace(recipe, eval=replace(recipe.eval, batch_size=how.batch_size))
+        people = len(evaluator.samples(1.0))
+        require_batch(fitted, network, device, people=people, trained=False)
     name = evaluator.benchmark.name
     print(f"=> {recipe.name}, benchmark {name}, on {device}, {how}", flush=True)
     began = time.perf_counter()
-    poses = predicting.poses_of(network, recipe, evaluator, how)
-    if not parallel.is_first():
+    parallel.watch(lambda: "start the same command again")
+    with ending.politely():
+        poses = predicting.poses_of(network, recipe, evaluator, how)
+        parallel.stop_if_asked()
+    parallel.unwatch()
+    if folder is None:  # not the first rank
         return None
     seconds = time.perf_counter() - began
     print(f"=> predicted {len(poses)} poses in {seconds:.1f} s", flush=True)
-    file = output / "predictions.json"
+    file = folder.replacing() / "predictions.json"
     evaluator.write(poses, file, **_origin(recipe, weights, network, str(how)))
     return file
 

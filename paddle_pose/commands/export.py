@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.configs import load
 from paddle_pose.data.archives import ENDINGS
 from paddle_pose.data.augment import crop_image
-from paddle_pose.data.coco import skeleton_of
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.images import read_rgb
 from paddle_pose.data.top_down import PersonCrops
@@ -22,13 +20,11 @@ from paddle_pose.files import sha256
 from paddle_pose.geometry import box_to_center_scale, crop_matrix
 from paddle_pose.inference import export as exporting
 from paddle_pose.inference.exported import Card
-from paddle_pose.models.architectures import with_joints
-from paddle_pose.models.build import build
+from paddle_pose.inference.predictor import trained
 from paddle_pose.recipes.checks import require_sound
-from paddle_pose.recipes.recipe import Recipe, override
+from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import skeleton_named
 from paddle_pose.system import runtime
-from paddle_pose.weights import checkpoint
 
 CALIBRATION_IMAGES = 128
 """Most that are taken of what is given, evenly from the first to the last."""
@@ -51,13 +47,14 @@ def export(
 
     Args:
         recipe: what the weights are of: a recipe, ``family:name`` or a ``.yaml`` file; None for
-            the ``recipe.yaml`` of the run folder that they lie in.
-        weights: ``.pdparams`` or ``.safetensors``.
+            the one of their run folder, or what the weights themselves say.
+        weights: PyTorch's, Paddle's or our own, in any format.
         output: folder to make.
         formats: some of ``paddle``, ``onnx``, ``int8``.
         calibration: for ``int8``: a data set's folder, whose training people are taken, or a
             folder of photos with one person each.
-        annotations: COCO file with the joints, for a recipe of ``data.skeleton=from_file``.
+        annotations: COCO file with the joints, for a recipe of ``data.skeleton=from_file`` whose
+            weights do not know them.
         licence: of the weights, for ``model.yaml``.
         assignments: ``KEY=VALUE`` that change the recipe.
 
@@ -65,28 +62,19 @@ def export(
         UserError: something that cannot be exported; nothing is written then.
     """
     exporting.require_formats(formats)
-    weights = Path(weights)
-    if not weights.is_file():
-        raise UserError(f"--weights {weights}: no such file")
-    if not isinstance(recipe, Recipe):
-        recipe = load(recipe or _recipe_beside(weights))
-    recipe = override(recipe, assignments)
-    require_sound(recipe)
     if (calibration is not None) != ("int8" in formats):
         raise UserError("--calibration IMAGES and --format int8 go together")
-    if recipe.data.skeleton != FROM_FILE:
-        skeleton = skeleton_named(recipe.data.skeleton)
-    elif annotations is not None:
-        skeleton = skeleton_of(Path(annotations), FROM_FILE)
-    else:
-        raise UserError("data.skeleton: the recipe has it from a file; name it by --annotations")
-    recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
+    weights = Path(weights)
     runtime.choose_device("cpu")  # what is compared, and where exported networks run
-    network = build(recipe.model)
-    checkpoint.load_weights(network, weights)
+    stated = None if annotations is None else Path(annotations)
+    network, recipe, skeleton = trained(weights, recipe, None, assignments, stated)
+    require_sound(recipe)
+    if skeleton is None and recipe.data.skeleton == FROM_FILE:
+        raise UserError("data.skeleton: the recipe has it from a file; name it by --annotations")
+    skeleton = skeleton or skeleton_named(recipe.data.skeleton)
     crops = None
     if calibration is not None:
-        crops = calibration_crops(Path(calibration), recipe, annotations)
+        crops = calibration_crops(Path(calibration), recipe, stated)
         print(f"=> calibrating on {len(crops)} images of {calibration}", flush=True)
     cards = exporting.export(
         network,
@@ -106,18 +94,7 @@ def export(
     return cards
 
 
-def _recipe_beside(weights: Path) -> str:
-    """The ``recipe.yaml`` of the run folder that weights lie in; Raises UserError."""
-    beside = [folder / "recipe.yaml" for folder in (weights.parent, weights.parent.parent)]
-    found = next((str(file) for file in beside if file.is_file()), None)
-    if found is None:
-        raise UserError(f"{weights}: no recipe.yaml beside it; name its recipe by --config")
-    return found
-
-
-def calibration_crops(
-    folder: Path, recipe: Recipe, annotations: str | Path | None = None
-) -> np.ndarray:
+def calibration_crops(folder: Path, recipe: Recipe, annotations: Path | None = None) -> np.ndarray:
     """(N, H, W, 3) uint8 RGB test crops; Raises UserError.
 
     Of a data set: people of its training split, or of the annotations. Of any other folder: its
@@ -125,8 +102,7 @@ def calibration_crops(
     """
     if any((folder / name).is_dir() for name in ANNOTATION_FOLDERS):
         whole = replace(recipe, data=replace(recipe.data, limit=None))
-        files = DataFiles(folder, None if annotations is None else Path(annotations))
-        table = training_people(whole, files)
+        table = training_people(whole, DataFiles(folder, annotations))
         samples = PersonCrops(table, recipe.data, recipe.codec, with_targets=False)
         return np.stack([samples[0, i].image_HWC for i in _spread(len(samples))])
     if not folder.is_dir():

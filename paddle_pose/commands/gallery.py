@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,20 @@ import cv2
 import numpy as np
 
 from paddle_pose import drawing, geometry
+from paddle_pose.command_line import CommandLine
 from paddle_pose.data import mpii
 from paddle_pose.data.images import read_image
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.files import sha256
 from paddle_pose.metrics.pckh import scored_joints
+from paddle_pose.names import require_not_read, require_plain, say_replaced
 from paddle_pose.poses import predictions
 from paddle_pose.skeletons import MPII16, Skeleton, skeleton_named
 
 PANEL_PX = 224
+MOST_PEOPLE = 1000
+"""Their panels together are a picture of 450 MB, in memory."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ def panel(
 ) -> Panel:
     """The crop that the network saw, at another size; ``keypoints`` (J, 3) in image pixels."""
     person = table[position]
-    image = read_image(table.image_root, person.image)
+    annotated_wh = table.size_wh(table.image_index[position])
+    image = read_image(table.image_root, person.image, annotated_wh)
     matrix = geometry.crop_matrix(person.center_xy, person.scale_wh, 0.0, size_wh)
     crop = cv2.warpAffine(image, matrix, size_wh, flags=cv2.INTER_AREA)
     truth_xy = geometry.transform_points(person.joints_xy, matrix)
@@ -84,12 +88,13 @@ def write_grid(
             drawing.draw_pose(one.image_rgb, one.prediction, skeleton, min_score=0.5),
         ]
         words += ["image", "truth", f"prediction, PCKh {values[position]:.0f}"]
+    say_replaced([output])
     drawing.write_image(output, drawing.grid(cells, 3 * across, words))
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Draw people of a saved prediction file, best to worst."""
-    parser = argparse.ArgumentParser(prog="python -m paddle_pose gallery", description=main.__doc__)
+    parser = CommandLine(prog="python -m paddle_pose gallery", description=main.__doc__)
     add = parser.add_argument
     add("--predictions", type=Path, required=True, help="predictions.json")
     add("--dataset_root", type=Path, required=True)
@@ -98,8 +103,9 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--output", type=Path, default=Path("predictions.png"))
     add("--people", type=int, default=12)
     arguments = parser.parse_args(words)
-    if arguments.people < 1:
-        raise UserError(f"--people {arguments.people}: must be at least 1")
+    if not 1 <= arguments.people <= MOST_PEOPLE:
+        raise UserError(f"--people {arguments.people}: must be from 1 to {MOST_PEOPLE}")
+    require_plain(arguments.split, "--split")
     root, split, file = arguments.dataset_root, arguments.split, arguments.predictions
     table = mpii.load(root, split)
     found = predictions.read(file, arguments.pixel_origin, joints=len(MPII16), skeleton=MPII16.name)
@@ -111,5 +117,9 @@ def main(words: Sequence[str] | None = None) -> None:
     found = predictions.one_each(found, file, rows)
     truth, table = mpii.truth(root, split).select(rows), table.select(rows)
     mpii.require_images(table)
+    output = arguments.output
+    images = (table.image_root / name for name in table.image_names)
+    in_the_way = output if output.exists() and output.parent.samefile(table.image_root) else None
+    require_not_read([output], [file, *table.files, in_the_way, *images])
     write_grid(table, truth, found.poses.keypoints, arguments.output, people=arguments.people)
     print(f"=> {arguments.output}")

@@ -13,14 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
-from paddle_pose.models.architectures import Architecture
+from paddle_pose.names import require_not_read
 from paddle_pose.porting import convert_file, download, export_file
+from paddle_pose.recipes import recipe as recipes
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.skeletons import SKELETONS
+from paddle_pose.weights.facts import WeightFacts, facts_of
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    command = argparse.ArgumentParser(
+    command = CommandLine(
         prog="python -m paddle_pose port",
         description="Convert published weights to .pdparams and back; PyTorch is not needed.",
     )
@@ -59,7 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.to_torch:
         recipe, output = _required(options)
         _check_ending(output, (".safetensors",))
-        count = export_file(options.to_torch, _network(recipe), output)
+        require_not_read([output], [options.to_torch])
+        chosen = configs.load(recipe)
+        count = export_file(options.to_torch, chosen.model, output, _facts(chosen))
         print(f"{output}: {count} tensors under the official names")
     else:
         recipe, output = _required(options)
@@ -89,13 +96,18 @@ def _check_ending(output: Path, endings: tuple[str, ...]) -> None:
         raise UserError(f"--output {output}: must end in {' or '.join(endings)}")
 
 
-def _network(config: str) -> Architecture:
-    return configs.load(config).model
+def _facts(recipe: Recipe) -> WeightFacts | None:
+    """What weights of a recipe say; nothing where its joints stand in an annotation file."""
+    skeleton = SKELETONS.get(recipe.data.skeleton)
+    return None if skeleton is None else facts_of(recipes.to_dict(recipe), recipe.data, skeleton)
 
 
 def _convert(file: Path, recipe: str, output: Path, backbone: bool) -> None:
     _check_ending(output, (".pdparams", ".safetensors"))
-    found = convert_file(file, _network(recipe), output, backbone)
+    require_not_read([output], [file])
+    chosen = configs.load(recipe)
+    facts = None if backbone else _facts(chosen)
+    found = convert_file(file, chosen.model, output, backbone, facts)
     print(f"{output}: {len(found.arrays)} tensors from {file} ({found.spelling} names)")
     for what, names in (
         ("in the file, built by the reference and never used", found.unused),

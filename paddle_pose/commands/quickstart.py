@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+import os
 import shlex
 import subprocess
 import sys
@@ -12,16 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose import configs, drawing
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import gallery
 from paddle_pose.commands.record import RunFolder
 from paddle_pose.data import mpii
 from paddle_pose.errors import UserError
-from paddle_pose.files import sha256
+from paddle_pose.files import read_json, sha256
 from paddle_pose.poses import predictions
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.skeletons import MPII16
 from paddle_pose.synthetic import dataset as synthetic
-from paddle_pose.system import runtime
+from paddle_pose.system import ending, launching, runtime
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 ROOT = Path(__file__).parents[2]
@@ -38,9 +38,17 @@ def call(*words: str | Path) -> str:
     last = ""
     command = [sys.executable, *map(str, words)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        for line in process.stdout or ():
-            print(line, end="", flush=True)
-            last = line.strip() if line.startswith("[EVAL]") else last
+        try:
+            for line in process.stdout or ():
+                print(line, end="", flush=True)
+                last = line.strip() if line.startswith("[EVAL]") else last
+        except ending.Stopped as stopped:
+            with ending.politely():  # it saves a state, and says so
+                launching.stop_children(os.getpid())
+                for line in process.stdout or ():
+                    print(line, end="", flush=True)
+            stopped.line = "what is done stays done; start the same command again to go on"
+            raise
     if process.returncode:
         raise UserError(f"'{shown}' failed (exit code {process.returncode})")
     return last
@@ -66,9 +74,9 @@ def finished(run: RunFolder) -> bool:
     """Whether a whole training run lies there with the weights that it recorded."""
     if not run.record_file.is_file() or not run.best_weights.is_file():
         return False
-    result = run.read_record()["result"]
+    result = run.record().result
     name = "best_model/model.pdparams"
-    return result is not None and result["sha256"][name] == sha256(run.best_weights)
+    return result is not None and result.sha256.get(name) == sha256(run.best_weights)
 
 
 def evaluated(folder: Path, weights: Path) -> bool:
@@ -76,12 +84,13 @@ def evaluated(folder: Path, weights: Path) -> bool:
     file = folder / "scores.json"
     if not file.is_file() or not (folder / "predictions.json").is_file():
         return False
-    return json.loads(file.read_text("utf-8"))["weights_sha256"] == sha256(weights)
+    scores = read_json(file)
+    return isinstance(scores, dict) and scores.get("weights_sha256") == sha256(weights)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Render, train, evaluate, draw; what is done already is skipped."""
-    parser = argparse.ArgumentParser("python -m paddle_pose quickstart", description=main.__doc__)
+    parser = CommandLine("python -m paddle_pose quickstart", description=main.__doc__)
     parser.add_argument("--output_dir", type=Path, default=Path("output/quickstart"))
     arguments = parser.parse_args(words)
     began = time.perf_counter()

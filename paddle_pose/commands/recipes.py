@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from paddle_pose import configs
+from paddle_pose.command_line import CommandLine
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """List recipes, one line for each of their benchmarks."""
-    parser = argparse.ArgumentParser(prog="python -m paddle_pose recipes", description=main.__doc__)
+    parser = CommandLine(prog="python -m paddle_pose recipes", description=main.__doc__)
     parser.add_argument("family", nargs="?", choices=sorted(configs.FAMILIES))
     chosen = parser.parse_args(words).family
     for name in configs.all_names():

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import json_text, leftovers, write_json, write_text
+from paddle_pose.files import append_line, json_text, leftovers, write_json, write_text
+from paddle_pose.typed import from_plain
 
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python-headless", "scipy")
 THREAD_VARIABLES = (
@@ -89,12 +92,67 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+@dataclass(frozen=True)
+class Result:
+    """How a run ended; ``best`` and ``last`` are scores, of an ``epoch``."""
+
+    finished: str
+    epochs: int
+    best: dict[str, float | None]
+    last: dict[str, float | None]
+    sha256: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What resuming needs of ``record.json``; ``saved`` is whether there ever was a state."""
+
+    data: dict[str, dict[str, Any]]
+    processes: int
+    pretrained_model: dict[str, str] | None
+    resumed: list[dict[str, Any]]
+    result: Result | None
+    saved: bool = False
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Parts of the loss, added up since the last log line, and over how many steps."""
+
+    sums: dict[str, float]
+    count: int
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a state stands: the next epoch and step, and what was found until then.
+
+    Attributes:
+        epoch, step: from 0.
+        best: scores of the best epoch so far, with its number.
+        last_scores: of the last validation.
+        loss_scaling: of mixed precision.
+        recent: sums since the last log line, and their count.
+    """
+
+    epoch: int
+    step: int
+    best: dict[str, float | None] = field(default_factory=dict)
+    last_scores: dict[str, float | None] = field(default_factory=dict)
+    loss_scaling: dict[str, Any] = field(default_factory=dict)
+    recent: Sums = field(default_factory=lambda: Sums({}, 0))
+
+
+_WAY_OUT = "take it from a copy, or start a new run with --output_dir"
+
+
 class RunFolder:
     """``output/<recipe>/``: recipe.yaml, record.json, metrics.jsonl, log.txt, weights, last/."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.state_file = root / "last" / "checkpoint.safetensors"
+        self.earlier_state = root / "last" / "earlier.safetensors"
         self.best_weights = root / "best_model" / "model.pdparams"
         self.metrics_file = root / "metrics.jsonl"
         self.record_file = root / "record.json"
@@ -154,51 +212,80 @@ class RunFolder:
         write_json(self.record_file, record)
 
     def read_record(self) -> dict[str, Any]:
-        """What record.json says; Raises UserError if it is not there or broken."""
+        """What record.json says, all of it; Raises UserError if it is not there or broken."""
         try:
-            return json.loads(self.record_file.read_text(encoding="utf-8"))
+            values = json.loads(self.record_file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise UserError(f"{self.root}: no run to resume here (no record.json)") from error
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.record_file}: cannot be read ({error})") from error
+        except (OSError, ValueError, RecursionError) as error:
+            text = f"{self.record_file}: cannot be read ({str(error)[:80]}); {_WAY_OUT}"
+            raise UserError(text) from error
+        if not isinstance(values, dict):
+            raise UserError(f"{self.record_file}: holds no object; {_WAY_OUT}")
+        return values
 
-    def resume(
-        self, position: Mapping[str, Any], recipe_yaml: str, changed: Mapping[str, Any]
-    ) -> None:
+    def record(self) -> Record:
+        """What resuming needs of it; Raises UserError as ``read_record``, or naming a bad key."""
+        try:
+            return from_plain(Record, self.read_record(), str(self.record_file))
+        except UserError as error:
+            way_out = "" if _WAY_OUT in str(error) else f"; {_WAY_OUT}"
+            raise UserError(f"{error}{way_out}") from error
+
+    def state_saved(self) -> None:
+        """Note, once, that there is a state: without it a loss of ``last/`` would look like none.
+
+        Runs of older versions are known by their metrics alone.
+        """
+        values = self.read_record()
+        if not values.get("saved"):
+            self.write_record({**values, "saved": True})
+
+    def resume(self, start: tuple[int, int], recipe_yaml: str, changed: Mapping[str, Any]) -> None:
         """Note a resumption with what it changes; drop metric lines that will be written again."""
-        written = ""
-        if self.metrics_file.is_file():
-            written = self.metrics_file.read_text(encoding="utf-8")
-        kept = [
-            line
-            for line in written.splitlines()
-            if _is_before(line, position["epoch"], position["step"])
-        ]
+        kept, broken = [], 0
+        lines = self._metric_lines()
+        for number, line in enumerate(lines, start=1):
+            place = _place(line)
+            if place is None:
+                broken += number < len(lines)  # the last one was torn by the end of the run
+            elif place < start:
+                kept.append(line)
+        if broken:
+            print(f"=> {self.metrics_file}: {broken} unreadable lines left out", flush=True)
+        resumed = self.record().resumed
         write_text(self.metrics_file, "".join(line + "\n" for line in kept))
-        record = self.read_record()
         note = {"at": now(), "code": code_state(), "command": command_line()}
-        place = {"epoch": position["epoch"], "step": position["step"]}
-        record["resumed"].append({**note, **place, "changed": dict(changed)})
-        self.write_record(record)
+        at = {"epoch": start[0], "step": start[1]}
+        resumed.append({**note, **at, "changed": dict(changed)})
+        self.write_record({**self.read_record(), "resumed": resumed})
         write_text(self.recipe_file, recipe_yaml)
+
+    def _metric_lines(self) -> list[str]:
+        if not self.metrics_file.is_file():
+            return []
+        return self.metrics_file.read_bytes().decode("utf-8", "replace").splitlines()
+
+    def last_metric(self) -> tuple[int, float] | None:
+        """Epoch and step of the last training line that can be read; None without any."""
+        places = [_place(line) for line in self._metric_lines()]
+        return max((p for p in places if p is not None and p[1] != math.inf), default=None)
 
     def metric(self, **values: Any) -> None:
         """Append one line to metrics.jsonl."""
-        with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json_text(values) + "\n")
+        append_line(self.metrics_file, json_text(values))
 
     def log(self, line: str) -> None:
         """Append one line to log.txt, with the time."""
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(f"{now()} {line}\n")
+        append_line(self.log_file, f"{now()} {line}")
 
 
-def _is_before(line: str, epoch: int, step: int) -> bool:
-    """Whether a metric line lies before a position; a torn last line does not count."""
+def _place(line: str) -> tuple[int, float] | None:
+    """Epoch and step of a metric line, a validation behind all steps; None if it is unreadable."""
     try:
         values = json.loads(line)
-    except ValueError:
-        return False
-    if values.get("kind") == "eval":
-        return values["epoch"] < epoch
-    return (values["epoch"], values["step"]) < (epoch, step)
+        place = values["epoch"], math.inf if values["kind"] == "eval" else values["step"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    is_place = type(place[0]) is int and type(place[1]) in (int, float)
+    return place if is_place and "\ufffd" not in line else None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paddle_pose.commands.record import Record, RunFolder
 from paddle_pose.errors import UserError
 from paddle_pose.files import sha256
 from paddle_pose.recipes import recipe as recipes
@@ -20,6 +21,7 @@ MAY_CHANGE = (
     "train.log_every",
     "train.save_every",
     "train.validate_every",
+    "train.pretrained",
 )
 """Keys that may differ between a run and its resumption; the record notes it.
 
@@ -39,10 +41,12 @@ def run_folder(place: Path) -> Path:
     """The folder of a run, by its own name or by a state in it; Raises UserError for no run."""
     folder = place
     if place.is_file():
-        from paddle_pose.weights import checkpoint
-
-        checkpoint.require_state(place)
         folder = place.parent.parent
+        if place not in (RunFolder(folder).state_file, RunFolder(folder).earlier_state):
+            raise UserError(
+                f"--resume {place}: not a state of a run; give the run folder, or a state in its "
+                "last/"
+            )
     if not (folder / "recipe.yaml").is_file():
         raise UserError(f"--resume {place}: no run here (no recipe.yaml)")
     return folder
@@ -70,9 +74,7 @@ def pretrained_facts(path: Path | None) -> dict[str, str] | None:
     return None if path is None else {"file": path.name, "sha256": sha256(path)}
 
 
-def require_same_start(
-    old: Mapping[str, Any], new: Mapping[str, Any], *, from_the_start: bool
-) -> None:
+def require_same_start(old: Record, new: Mapping[str, Any], *, from_the_start: bool) -> None:
     """Raises UserError if the run had other people, processes or (at its start) weights.
 
     Args:
@@ -81,21 +83,21 @@ def require_same_start(
         from_the_start: whether the run starts over because it had not saved a state yet.
     """
     for part in ("train", "valid"):
-        was, now = old["data"].get(part, {}), new["data"].get(part, {})
+        was, now = old.data.get(part, {}), new["data"].get(part, {})
         if was != now:
             raise UserError(
                 f"--resume: the {part} annotations are not those of the run "
                 f"({was.get('people')} people then, {now.get('people')} now); "
                 "give the same --dataset_root and --annotations"
             )
-    if old["processes"] != new["processes"]:
+    if old.processes != new["processes"]:
         raise UserError(
-            f"--resume: the run had {old['processes']} processes, now there are "
+            f"--resume: the run had {old.processes} processes, now there are "
             f"{new['processes']}; start as many"
         )
-    if from_the_start and old["pretrained_model"] != new["pretrained_model"]:
-        was = (old["pretrained_model"] or {}).get("file", "none")
+    if from_the_start and old.pretrained_model != new["pretrained_model"]:
+        file = (old.pretrained_model or {}).get("file", "none")
         raise UserError(
             f"--resume: the run was killed before its first checkpoint and starts over, from "
-            f"--pretrained_model {was}; give that again"
+            f"--pretrained_model {file}; give that again"
         )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +30,21 @@ def load(config: str | None = None, image_size: int | None = None) -> Recipe:
     """A recipe by ``family:name``, by ``.yaml`` file, or (None) the default one.
 
     Raises:
-        UserError: unknown family or name (with the nearest), unreadable file, bad size.
+        UserError: unknown family or name (with the nearest), unreadable file, unsound values.
     """
+    return chosen(config, image_size)
+
+
+def chosen(
+    config: str | None = None, image_size: int | None = None, assignments: Sequence[str] = ()
+) -> Recipe:
+    """``load`` with ``KEY=VALUE`` overrides, all of whose values are sound; Raises UserError."""
+    recipe = override(_found(config, image_size), assignments)
+    require_sound(recipe)
+    return recipe
+
+
+def _found(config: str | None, image_size: int | None) -> Recipe:
     if config is not None and config.endswith((".yaml", ".yml")):
         recipe = read_yaml(Path(config))
     else:
@@ -38,17 +52,8 @@ def load(config: str | None = None, image_size: int | None = None) -> Recipe:
             sized = f"hourglass52_mpii_{image_size}x{image_size}"
             if sized in names_in("hourglass"):
                 config = f"hourglass:{sized}"
-        recipe = _function(config or DEFAULT_RECIPE)()
+        recipe = _function(DEFAULT_RECIPE if config is None else config)()
     return with_image_size(recipe, image_size) if image_size is not None else recipe
-
-
-def chosen(
-    config: str | None = None, image_size: int | None = None, assignments: Sequence[str] = ()
-) -> Recipe:
-    """``load`` with ``KEY=VALUE`` overrides, all of whose values are sound; Raises UserError."""
-    recipe = override(load(config, image_size), assignments)
-    require_sound(recipe)
-    return recipe
 
 
 def names_in(family: str) -> list[str]:
@@ -69,5 +74,19 @@ def all_names() -> list[str]:
 def _function(config: str) -> Callable[[], Recipe]:
     family, _, name = config.partition(":")
     if family not in FAMILIES or name not in names_in(family):
-        raise UserError(f"unknown recipe '{config}'{nearest(config, all_names())}")
+        raise UserError(f"unknown recipe '{config[:80]}'{_hint(config, family)}")
     return getattr(FAMILIES[family], name)
+
+
+def _hint(config: str, family: str) -> str:
+    """A file's ending, the recipe that lacks its family, that family's recipes, or the nearest."""
+    if config and os.path.isfile(config):
+        return "; a recipe's file must end in .yaml"
+    names = all_names()
+    whole = [full for full in names if full.partition(":")[2] == config]
+    if not whole and family in FAMILIES:
+        return nearest(config, [full for full in names if full.startswith(f"{family}:")])
+    if whole:
+        return nearest(whole[0], whole)
+    hint = nearest(config, names if ":" in config else FAMILIES)
+    return f"{hint} (python -m paddle_pose recipes lists all)"

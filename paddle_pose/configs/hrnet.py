@@ -46,7 +46,13 @@ def w32_mpii_256x256() -> Recipe:
         data=DataSettings(dataset="mpii", skeleton="mpii16", image_size_wh=(256, 256)),
         augment=AugmentSettings(scale_factor=0.25, rotation_deg=30.0),
         codec=HeatmapCodec(sigma_px=2.0),
-        train=TrainSettings(epochs=210, batch_size=128, learning_rate=1e-3, milestones=(170, 200)),
+        train=TrainSettings(
+            epochs=210,
+            batch_size=128,
+            learning_rate=1e-3,
+            milestones=(170, 200),
+            pretrained="ImageNet",
+        ),
         eval=EvalSettings(batch_size=32),
         benchmarks=(
             Benchmark(
@@ -128,6 +134,7 @@ def w32_coco_256x192() -> Recipe:
         ),
         codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(
+            pretrained="ImageNet",
             epochs=210,
             batch_size=128,
             learning_rate=1e-3,

@@ -66,7 +66,13 @@ def res50_mpii_256x256() -> Recipe:
         ),
         augment=AugmentSettings(scale_factor=0.25, rotation_deg=30.0),
         codec=HeatmapCodec(sigma_px=2.0),
-        train=TrainSettings(epochs=140, batch_size=128, learning_rate=1e-3, milestones=(90, 120)),
+        train=TrainSettings(
+            epochs=140,
+            batch_size=128,
+            learning_rate=1e-3,
+            milestones=(90, 120),
+            pretrained="ImageNet",
+        ),
         eval=EvalSettings(batch_size=32),
         benchmarks=(Benchmark(name="mpii_val", source=_README),),
     )
@@ -165,6 +171,7 @@ def res50_coco_256x192() -> Recipe:
         augment=AugmentSettings(scale_factor=0.3, rotation_deg=40.0),
         codec=HeatmapCodec(sigma_px=2.0),
         train=TrainSettings(
+            pretrained="ImageNet",
             epochs=140,
             batch_size=128,
             learning_rate=1e-3,

@@ -17,9 +17,13 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Of image files."""
+
+_BROKEN = (OSError, ValueError, OverflowError, EOFError, struct.error, RecursionError)
+"""What the standard library raises for broken archives, besides errors of its own."""
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 """Of a ZIP member: signature, lengths of the name and the extra field; its data follow these."""
@@ -50,6 +54,7 @@ class Member:
     def read(self) -> bytes:
         """The image file's bytes; Raises UserError naming archive and member."""
         where = f"{self.archive}: member '{self.name}'"
+        LIMITS["image_file_bytes"].require(max(self.size, self.whole_size), where)
         try:
             with self.archive.open("rb") as stream:
                 stream.seek(self.offset)
@@ -168,8 +173,9 @@ def _is_image(name: str) -> bool:
 def _zip_members(file: Path) -> list[Member]:
     try:
         with zipfile.ZipFile(file) as archive:
+            LIMITS["archive_members"].require(len(archive.infolist()), str(file))
             listed = [info for info in archive.infolist() if _is_image(info.filename)]
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (*_BROKEN, zipfile.BadZipFile, NotImplementedError) as error:
         raise UserError(f"{file}: not a ZIP file that can be read ({error})") from error
     for info in listed:
         if info.flag_bits & 1 or info.compress_type not in (
@@ -194,18 +200,28 @@ def _zip_members(file: Path) -> list[Member]:
     ]
 
 
+class _TarHeader(tarfile.TarInfo):
+    """Refuses a size below zero, from which older Pythons go back and read for ever."""
+
+    def _block(self, count: int) -> int:
+        if count < 0:
+            raise tarfile.ReadError(f"a member of {count} bytes")
+        return super()._block(count)  # type: ignore[misc]
+
+
 def _tar_members(file: Path) -> list[Member]:
     try:
         size = file.stat().st_size
-        members = []
-        with tarfile.open(file, "r:") as archive:
+        members: list[Member] = []
+        with tarfile.open(file, "r:", tarinfo=_TarHeader) as archive:
             while (info := archive.next()) is not None:
+                LIMITS["archive_members"].require(len(members), str(file))
                 archive.members.clear()  # type: ignore[attr-defined]  # else every header is kept
                 name = _relative(info.name)
                 if info.isreg() and _is_image(name):
                     place = info.offset_data, info.size, info.size
                     members.append(Member(file, name, *place, None, False))
-    except (OSError, tarfile.TarError) as error:
+    except (*_BROKEN, tarfile.TarError) as error:
         raise UserError(
             f"{file}: not an uncompressed tar file that can be read ({error}); "
             "a .tar.gz must be unzipped first (gunzip)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
+from paddle_pose.limits import LIMITS
+from paddle_pose.plain import finite, integer
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,12 @@ class DetectedBoxes:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def outside(self, sizes_wh: Mapping[int, tuple[float, float]]) -> np.ndarray:
+        """(N,) whether a box lies wholly outside of its image, whose size is known by its id."""
+        sizes = np.array([sizes_wh.get(i, (np.inf, np.inf)) for i in self.image_ids.tolist()])
+        begin, size = self.boxes_xywh[:, :2], self.boxes_xywh[:, 2:]
+        return ((begin >= sizes.reshape(-1, 2)) | (begin + size <= 0)).any(1)
 
 
 def read_boxes(path: Path, *, category_id: int = 1, min_score: float = 0.0) -> DetectedBoxes:
@@ -58,7 +67,7 @@ def read_boxes(path: Path, *, category_id: int = 1, min_score: float = 0.0) -> D
             other += 1
         elif score < min_score:
             low += 1
-        elif box[2] <= 0 or box[3] <= 0:
+        elif box[2] == 0 or box[3] == 0:
             empty += 1
         else:
             kept.append((row, image_id, box, score))
@@ -82,15 +91,11 @@ def _checked(record: object, where: str) -> tuple[int, int, list[float], float]:
     for key in ("image_id", "category_id", "bbox", "score"):
         if key not in record:
             raise UserError(f"{where}: has no '{key}'")
-    box = record["bbox"]
-    try:
-        numbers = np.array([*box, record["score"]], np.float64)
-        image_id, category = int(record["image_id"]), int(record["category_id"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}") from error
-    if numbers.shape != (5,) or not np.isfinite(numbers).all():
-        raise UserError(
-            f"{where}: expected bbox [x, y, width, height] and a score, finite, "
-            f"got {box!r:.80}, {record['score']!r}"
-        )
-    return image_id, category, [float(value) for value in box], float(record["score"])
+    image_id = integer(record["image_id"], f"{where}: image_id")
+    category = integer(record["category_id"], f"{where}: category_id")
+    box = finite(record["bbox"], f"{where}: bbox")
+    (score,) = finite([record["score"]], f"{where}: score")
+    if len(box) != 4 or min(box[2:]) < 0:
+        raise UserError(f"{where}: expected bbox [x, y, width, height], found {box!r:.80}")
+    LIMITS["far_px"].require(max(map(abs, box)), f"{where}: bbox")
+    return image_id, category, box, score

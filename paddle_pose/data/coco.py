@@ -1,41 +1,26 @@
-"""COCO keypoint files → PersonTable: the official layout, and any file of the same form.
-
-Coordinates are taken as the file has them and read as 0-based, as every published number does.
-"""
+"""COCO keypoint files → PersonTable: the official layout, and any file of the same form."""
 
 from __future__ import annotations
 
-import contextlib
-from array import array
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from paddle_pose.data import image_sizes
 from paddle_pose.data.archives import open_archives
 from paddle_pose.data.boxes import read_boxes
-from paddle_pose.data.coco_category import Category, read_category
+from paddle_pose.data.coco_file import CocoFile, read
+from paddle_pose.data.coco_people import Annotations
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
-from paddle_pose.files import read_json
 from paddle_pose.geometry import box_to_center_scale
+from paddle_pose.names import require_plain
+from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import Skeleton
+from paddle_pose.understood import Fact, Understood
 
 BOX_PADDING = 1.25
-
-_IMAGE_KEYS = ("id", "file_name", "width", "height")
-_ANNOTATION_KEYS = ("image_id", "category_id", "bbox", "area", "iscrowd", "keypoints")
-
-
-@dataclass(frozen=True)
-class _Image:
-    """What is needed of an image row."""
-
-    position: int
-    name: str
-    width: int
-    height: int
 
 
 def annotation_file(dataset_root: Path, split: str) -> Path:
@@ -43,6 +28,7 @@ def annotation_file(dataset_root: Path, split: str) -> Path:
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/coco.py:112 @6f69e46
     """
+    require_plain(split, "split")
     prefix = "image_info" if "test" in split else "person_keypoints"
     return Path(dataset_root) / "annotations" / f"{prefix}_{split}.json"
 
@@ -60,10 +46,13 @@ def box_file(dataset_root: Path, split: str) -> Path:
     if not found:
         raise UserError(
             f"{folder}: no detector boxes COCO_{split}_detections_*.json; "
-            "put the file there or name one with --boxes FILE"
+            "put the file there, name one (val.py --boxes FILE), or take the boxes of the "
+            "annotated people (val.py --benchmark NAME, one whose boxes are ground_truth)"
         )
     names = ", ".join(file.name for file in found)
-    raise UserError(f"{folder}: several box files for '{split}' ({names}); choose with --boxes")
+    raise UserError(
+        f"{folder}: several box files for '{split}' ({names}); choose one (val.py --boxes FILE)"
+    )
 
 
 def load(
@@ -77,6 +66,7 @@ def load(
     boxes_file: Path | None = None,
     box_threshold: float = 0.0,
     with_images: bool = True,
+    stated: DataSettings | None = None,
 ) -> PersonTable:
     """People of a split as crops: annotated boxes, or those of a detector.
 
@@ -92,6 +82,48 @@ def load(
         boxes_file: detector boxes instead of the layout's.
         box_threshold: detector boxes that score less are left out.
         with_images: whether a folder with any of the images must be found; not needed to score.
+        stated: the recipe's pairs, sigmas, limbs and areas.
+
+    Raises:
+        UserError: missing or broken file, or a broken record, which is named.
+    """
+    return people(
+        read_file(dataset_root, split, skeleton_name, annotations=annotations, stated=stated),
+        dataset_root,
+        split,
+        image_size_wh=image_size_wh,
+        boxes=boxes,
+        boxes_file=boxes_file,
+        box_threshold=box_threshold,
+        with_images=with_images,
+    )
+
+
+def read_file(
+    dataset_root: Path,
+    split: str,
+    skeleton_name: str,
+    *,
+    annotations: Path | None = None,
+    stated: DataSettings | None = None,
+) -> CocoFile:
+    """The file of a split, or the one named, checked; Raises UserError."""
+    file = Path(annotations) if annotations else annotation_file(dataset_root, split)
+    return read(file, Path(dataset_root), skeleton_name, stated)
+
+
+def people(
+    source: CocoFile,
+    dataset_root: Path,
+    split: str,
+    *,
+    image_size_wh: tuple[int, int],
+    boxes: str = "ground_truth",
+    boxes_file: Path | None = None,
+    box_threshold: float = 0.0,
+    with_images: bool = True,
+) -> PersonTable:
+    """The people of a file as crops, as ``load`` has it.
 
     Ground-truth rows are annotations in image order, without crowds, people without any labelled
     joint and invalid boxes; boxes are clipped and lose a pixel as in the reference. Detector rows
@@ -100,148 +132,137 @@ def load(
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/coco.py:143,246 @6f69e46
 
     Raises:
-        UserError: missing or broken file, or a broken record, which is named.
+        UserError: broken boxes, no people, or images that are not found.
     """
-    file = Path(annotations) if annotations else annotation_file(dataset_root, split)
-    content = _read(file, Path(dataset_root))
-    images = _images(content, file)
-    category = read_category(content, file, skeleton_name)
-    files: tuple[Path, ...] = (file,)
-    if boxes == "ground_truth":
-        people = _annotated(content, file, images, category)
-    elif boxes == "detector":
-        source = Path(boxes_file) if boxes_file else box_file(dataset_root, split)
-        people = _detected(source, file, images, category, box_threshold)
-        files = (file, source)
-    else:
+    if boxes not in ("ground_truth", "detector"):
         raise UserError(f"boxes: '{boxes}' is neither 'ground_truth' nor 'detector'")
-    if not people.rows:
-        raise UserError(f"no people to work on: {people.summary}")
+    images = list(source.images.values())
+    names = tuple(image.name for image in images)
+    files: tuple[Path, ...] = (source.file,)
+    if boxes == "detector":
+        files = (source.file, Path(boxes_file) if boxes_file else box_file(dataset_root, split))
+        found = _detected(files[1], source, box_threshold)
+        needed = found.index
+    else:
+        if source.people is None:
+            raise UserError(
+                f"{source.file}: annotates nobody to train on or to crop; a detector's boxes can "
+                "be predicted without: --boxes FILE, with a --benchmark that takes them"
+            )
+        needed = np.unique(_positions(source, source.people.image_ids[_to_crop(source.people)]))
+    with_images = with_images and len(needed) > 0
+    root = _image_root(Path(dataset_root), split, names, needed, source.file, with_images)
+    sizes_wh, told = image_sizes.known(
+        root, names, [image.size_wh for image in images], needed, with_images=with_images
+    )
+    if boxes == "ground_truth" and source.people is not None:
+        found = _annotated(source, source.people, sizes_wh)
+    if not len(found.rows):
+        raise UserError(f"no people to work on: {found.summary}")
     width, height = image_size_wh
-    center, scale = box_to_center_scale(np.array(people.boxes_xywh), width / height, BOX_PADDING)
-    names = tuple(image.name for image in images.values())
-    index = np.array([images[image_id].position for image_id in people.image_ids])
+    center, scale = box_to_center_scale(found.boxes_xywh, width / height, BOX_PADDING)
+    facts = (Fact("people", found.counts, found.summary), Fact("boxes", boxes, found.boxes_are))
     return PersonTable(
-        skeleton=category.skeleton.name,
-        image_root=_image_root(Path(dataset_root), split, names, index, file, with_images),
+        skeleton=source.category.skeleton.name,
+        image_root=root,
         image_names=names,
-        image_ids=np.array(list(images), np.int64),
-        image_index=index,
-        rows=np.array(people.rows),
+        image_ids=np.array(list(source.images), np.int64),
+        image_index=found.index,
+        rows=found.rows,
         center_xy=center.astype(np.float64),
         scale_wh=scale.astype(np.float64),
-        joints_xy=people.joints[:, :, :2],
-        visible=(people.joints[:, :, 2] > 0).astype(np.float64),
-        head_size_px=np.full(len(people.rows), np.nan),
-        box_score=np.array(people.scores, np.float64),
-        summary=people.summary,
+        joints_xy=found.joints[:, :, :2],
+        visible=(found.joints[:, :, 2] > 0).astype(np.float64),
+        head_size_px=np.full(len(found.rows), np.nan),
+        box_score=found.scores,
+        image_sizes_wh=sizes_wh,
+        summary=found.summary,
+        understood=source.understood + Understood((*facts, *told)),
         files=files,
     )
 
 
-def skeleton_of(annotations: Path, skeleton_name: str) -> Skeleton:
+def skeleton_of(
+    annotations: Path, skeleton_name: str, stated: DataSettings | None = None
+) -> Skeleton:
     """The joint set of a file, checked against the name (or read, for ``from_file``)."""
-    content = _read(Path(annotations), Path(annotations).parent)
-    return read_category(content, Path(annotations), skeleton_name).skeleton
+    file = Path(annotations)
+    return read(file, file.parent, skeleton_name, stated).category.skeleton
 
 
 def describe(table: PersonTable) -> None:
-    """Print what was found, in the reference's two lines and one of counts."""
+    """Print what was found, in the reference's two lines and what was understood."""
     print(f"=> num_images: {len(table.image_names)}")
-    print(f"=> load {len(table)} samples")
-    print(f"=> {table.summary}", flush=True)
+    print(f"=> load {len(table)} samples", flush=True)
+    table.understood.tell()
 
 
 @dataclass(frozen=True)
 class _People:
     """Rows on their way into a table."""
 
-    rows: list[int]
-    image_ids: list[int]
-    boxes_xywh: list[list[float]]
-    scores: list[float]
+    rows: np.ndarray
+    index: np.ndarray
+    boxes_xywh: np.ndarray
+    scores: np.ndarray
     joints: np.ndarray
     summary: str
+    counts: dict[str, int]
+    boxes_are: str
 
 
-def _read(file: Path, dataset_root: Path) -> dict[str, Any]:
-    if not file.is_file():
-        folder = file.parent
-        there = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
-        hint = f" (there: {', '.join(there[:6])})" if there else ""
-        raise UserError(
-            f"{file}: no such annotation file{hint}; --dataset_root is {dataset_root}, "
-            "--annotations FILE names another"
-        )
-    content = read_json(file, object_hook=_compact)
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise UserError(f"{file}: not a COCO file; expected an object with a list 'images'")
-    return content
-
-
-def _compact(record: dict[str, Any]) -> dict[str, Any]:
-    """An annotation or image without what is not read here: else 200,000 people take gigabytes."""
-    if "image_id" in record:
-        with contextlib.suppress(KeyError, TypeError, OverflowError):  # kept for the message
-            record["keypoints"] = array("d", record["keypoints"])
-        return {key: record[key] for key in _ANNOTATION_KEYS if key in record}
-    if "file_name" in record:
-        return {key: record[key] for key in _IMAGE_KEYS if key in record}
-    return record
-
-
-def _images(content: dict[str, Any], file: Path) -> dict[int, _Image]:
-    images: dict[int, _Image] = {}
-    for row, record in enumerate(content["images"]):
-        try:
-            image_id, name = int(record["id"]), str(record["file_name"])
-            size = int(record["width"]), int(record["height"])
-        except (KeyError, TypeError, ValueError) as error:
+def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) -> _People:
+    file, index = source.file, _positions(source, everyone.image_ids)
+    kept = _to_crop(everyone)
+    unlabelled = ~everyone.crowd & (everyone.areas_px2 > 0) & ~kept
+    boxes_xywh = everyone.boxes_xywh.copy()
+    for place in np.flatnonzero(kept).tolist():
+        width, height = sizes_wh[index[place]].tolist()
+        if not width:
             raise UserError(
-                f"{file}: images[{row}] needs id, file_name, width, height ({error!r})"
-            ) from error
-        if image_id not in images:  # the same image listed twice is harmless
-            images[image_id] = _Image(len(images), name, *size)
-    if not images:
-        raise UserError(f"{file}: lists no images")
-    return images
-
-
-def _annotated(
-    content: dict[str, Any], file: Path, images: dict[int, _Image], category: Category
-) -> _People:
-    annotations = content.get("annotations")
-    if not isinstance(annotations, list):
-        raise UserError(f"{file}: has no list 'annotations'; without truth use detector boxes")
-    by_image: dict[int, list[tuple[int, list[float], np.ndarray]]] = {key: [] for key in images}
-    crowd = invalid = unlabelled = other = 0
-    for row, record in enumerate(annotations):
-        image_id, box, area = _checked(record, f"{file}: annotations[{row}]", images, category)
-        if record["category_id"] != category.id:
-            other += 1
-        elif record.get("iscrowd", 0):
-            crowd += 1
-        elif area <= 0 or (clean := _clean(box, images[image_id])) is None:
-            invalid += 1
-        elif (joints := _joints(record, f"{file}: annotations[{row}]", category)).max() <= 0:
-            unlabelled += 1
-        else:
-            by_image[image_id].append((row, clean, joints))
-    found = [(image_id, *person) for image_id, rows in by_image.items() for person in rows]
-    summary = (
-        f"{file.name}: {len(images)} images, {len(annotations)} annotations, {len(found)} people; "
-        f"left out {crowd} crowds, {unlabelled} without keypoints, {invalid} invalid boxes"
-        + (f", {other} of other categories" if other else "")
-    )
-    joint_count = len(category.skeleton)
+                f"{file}: annotations[{everyone.rows[place]}] is on an image without width and "
+                "height, which crops need, and its picture is not there to measure"
+            )
+        clean = clean_box(everyone.boxes_xywh[place].tolist(), width, height)
+        kept[place] = clean is not None
+        boxes_xywh[place] = clean or 0.0
+    out = {
+        "crowds": int(everyone.crowd.sum()),
+        "without keypoints": int(unlabelled.sum()),
+        "invalid boxes": int((~everyone.crowd & ~unlabelled & ~kept).sum()),
+    }
+    order = np.flatnonzero(kept)
+    order = order[np.argsort(index[order], kind="stable")]
     return _People(
-        rows=[row for _, row, _, _ in found],
-        image_ids=[image_id for image_id, _, _, _ in found],
-        boxes_xywh=[box for _, _, box, _ in found],
-        scores=[1.0] * len(found),
-        joints=np.array([joints for *_, joints in found]).reshape(-1, joint_count, 3),
-        summary=summary,
+        rows=everyone.rows[order],
+        index=index[order],
+        boxes_xywh=boxes_xywh[order],
+        scores=np.ones(len(order)),
+        joints=everyone.keypoints[order],
+        summary=f"{file.name}: {_summary(source, out, len(order))}",
+        counts={"people": len(order), **out},
+        boxes_are="as annotated, clipped to the picture and one pixel smaller, as HRNet has them",
     )
+
+
+def _positions(source: CocoFile, image_ids: np.ndarray) -> np.ndarray:
+    return np.array([source.images[i].position for i in image_ids.tolist()], np.int64)
+
+
+def _to_crop(everyone: Annotations) -> np.ndarray:
+    """(N,) bool: no crowd, an area, and a number among the joints, as the reference asks."""
+    labelled = everyone.keypoints.max(axis=(1, 2), initial=0) > 0
+    return ~everyone.crowd & (everyone.areas_px2 > 0) & labelled
+
+
+def _summary(source: CocoFile, out: dict[str, int], people: int) -> str:
+    """How many there are, and how many were left out, by reason."""
+    read = 0 if source.people is None else len(source.people)
+    out = out | {why: count for why, count in source.left_out.items() if count}
+    listed = read + sum(source.left_out.values())
+    text = f"{source.image_count} images, {listed} annotations, {people} people"
+    left = ", ".join(f"{count} {why}" for why, count in out.items())
+    return f"{text}; left out {left}" if left else text
 
 
 def clean_box(box_xywh: list[float], width_px: int, height_px: int) -> list[float] | None:
@@ -258,61 +279,29 @@ def clean_box(box_xywh: list[float], width_px: int, height_px: int) -> list[floa
     return [left, top, right - left, bottom - top]
 
 
-def _clean(box_xywh: list[float], image: _Image) -> list[float] | None:
-    return clean_box(box_xywh, image.width, image.height)
-
-
-def _checked(
-    record: Any, where: str, images: dict[int, _Image], category: Category
-) -> tuple[int, list[float], float]:
-    """Image id, box and area of an annotation; Raises UserError saying what is wrong."""
-    try:
-        image_id, _ = int(record["image_id"]), int(record["category_id"])
-        box = [float(value) for value in record["bbox"]]
-        area = float(record["area"]) if "area" in record else 1.0
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{where}: needs image_id, category_id and bbox ({error!r})") from error
-    if image_id not in images:
-        raise UserError(f"{where}: image_id {image_id} is not among the file's images")
-    if len(box) != 4 or not np.isfinite([*box, area]).all():
-        raise UserError(f"{where}: expected bbox [x, y, width, height], finite, got {box}")
-    return image_id, box, area
-
-
-def _joints(record: dict[str, Any], where: str, category: Category) -> np.ndarray:
-    """(J, 3) x, y, visibility; Raises UserError for a wrong count."""
-    count = len(category.skeleton)
-    values = record.get("keypoints", [])
-    try:
-        joints = np.array(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: keypoints are not numbers ({error})") from error
-    if joints.size == 0:
-        return np.zeros((count, 3))
-    if joints.shape != (3 * count,) or not np.isfinite(joints).all():
-        raise UserError(
-            f"{where}: expected {3 * count} finite numbers for the {count} joints of "
-            f"'{category.skeleton.name}', got {joints.size}; another joint set: "
-            "--set data.skeleton=from_file"
-        )
-    return joints.reshape(count, 3)
-
-
-def _detected(
-    source: Path, file: Path, images: dict[int, _Image], category: Category, box_threshold: float
-) -> _People:
-    found = read_boxes(source, category_id=category.id, min_score=box_threshold)
-    keep = np.array([image_id in images for image_id in found.image_ids], bool)
-    elsewhere = int((~keep).sum())
-    people = int(keep.sum())
-    summary = f"{found.summary}, {elsewhere} on images not in {file.name}: {people} people"
+def _detected(boxes: Path, source: CocoFile, box_threshold: float) -> _People:
+    found = read_boxes(boxes, category_id=source.category.id, min_score=box_threshold)
+    keep = np.isin(found.image_ids, np.array(list(source.images), np.int64))
+    elsewhere, people = int((~keep).sum()), int(keep.sum())
+    sizes = {i: image.size_wh for i, image in source.images.items() if image.size_wh}
+    outside = int(found.outside(sizes)[keep].sum())
+    where = f"{elsewhere} on images not in {source.file.name}"
+    where += (
+        f", {outside} wholly outside their pictures (predicted all the same)" if outside else ""
+    )
     return _People(
-        rows=found.rows[keep].tolist(),
-        image_ids=found.image_ids[keep].tolist(),
-        boxes_xywh=found.boxes_xywh[keep].tolist(),
-        scores=found.scores[keep].tolist(),
-        joints=np.zeros((people, len(category.skeleton), 3)),
-        summary=summary,
+        rows=found.rows[keep],
+        index=_positions(source, found.image_ids[keep]),
+        boxes_xywh=found.boxes_xywh[keep],
+        scores=found.scores[keep],
+        joints=np.zeros((people, len(source.category.skeleton), 3)),
+        summary=f"{found.summary}, {where}: {people} people",
+        counts={
+            "people": people,
+            "on images not listed": elsewhere,
+            "wholly outside their pictures": outside,
+        },
+        boxes_are=f"a detector's, {boxes}",
     )
 
 

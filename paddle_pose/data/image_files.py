@@ -9,6 +9,8 @@ from pathlib import Path
 
 from paddle_pose.data.archives import ENDINGS, open_archives
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.limits import LIMITS
+from paddle_pose.names import require_inside
 
 
 def read_bytes(root: Path, name: str) -> tuple[bytes, str]:
@@ -17,7 +19,7 @@ def read_bytes(root: Path, name: str) -> tuple[bytes, str]:
     Raises:
         UserError: there is no such image, or it cannot be read.
     """
-    path = Path(root) / name
+    path = Path(root) / require_inside(name, str(root))
     if not path.is_file():
         archives = open_archives(root)
         if archives is not None:
@@ -29,9 +31,11 @@ def read_bytes(root: Path, name: str) -> tuple[bytes, str]:
 def file_bytes(path: Path) -> bytes:
     """All of a file; Raises UserError."""
     try:
+        LIMITS["image_file_bytes"].require(path.stat().st_size, str(path))
         return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this image ({error.strerror or error})") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot read this image ({reason})") from error
 
 
 @lru_cache(maxsize=16)
@@ -51,7 +55,7 @@ def find_image(root: Path, name: str) -> Path:
     Raises:
         UserError: there is none; names the folder and the nearest file name.
     """
-    path = Path(root) / name
+    path = Path(root) / require_inside(name, str(root))
     if path.is_file():
         return path
     if not path.parent.is_dir():
@@ -86,7 +90,7 @@ def missing(root: Path, names: Sequence[str]) -> list[str]:
     stems: dict[str, set[str]] = {}
     absent = []
     for name in names:
-        folder, base = os.path.split(name)
+        folder, base = os.path.split(require_inside(name, str(root)))
         if folder not in exact:
             path = root / folder
             exact[folder] = set(os.listdir(path)) if path.is_dir() else set()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,9 @@ import numpy as np
 
 from paddle_pose.data.archives import ENDINGS
 from paddle_pose.data.image_files import file_bytes, read_bytes
+from paddle_pose.data.image_sizes import wrong_size
 from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
 
 REDUCTIONS = {
     1: 0,
@@ -19,6 +24,9 @@ REDUCTIONS = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 """By which a JPEG can be decoded smaller -> OpenCV's bit for it, which goes with any colour."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_BARE_MARKERS = {0x00, 0x01, 0xFF, *range(0xD0, 0xD9)}
 
 _RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)
 """Decode straight to RGB (OpenCV >= 4.11); None where the channels must be swapped afterwards."""
@@ -29,9 +37,52 @@ def read_rgb(path: Path | str, *, apply_exif: bool = False) -> np.ndarray:
     return decode_rgb(file_bytes(Path(path)), str(path), apply_exif=apply_exif)
 
 
-def read_image(root: Path, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a data set's image, from its folder or archives; Raises UserError."""
-    return decode_rgb(*read_bytes(root, name))
+def read_image(root: Path, name: str, size_wh: tuple[int, int] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a data set's image, from its folder or archives; Raises UserError.
+
+    ``size_wh`` as in ``decode_as_annotated``.
+    """
+    return decode_as_annotated(*read_bytes(root, name), size_wh)[0]
+
+
+def decode_as_annotated(
+    data: bytes, where: str, size_wh: tuple[int, int] | None, *, reduction: int = 1
+) -> tuple[np.ndarray, int]:
+    """A data set's image as it was annotated, and the width that it has unreduced.
+
+    Stored pixels where they are as many as the annotation file says, or where it says nothing; else
+    turned upright as its EXIF data says. Only a JPEG is reduced: ``reduction`` is 1 for others.
+
+    Args:
+        data: content of the file.
+        where: names the file in messages.
+        size_wh: the image's size as annotated; None where nobody says it.
+        reduction: see ``decode_rgb``.
+
+    Raises:
+        UserError: as ``decode_rgb``; or another size, turned or not.
+    """
+    stored_wh = jpeg_size(data) if reduction > 1 or size_wh else None
+    turn = bool(stored_wh and size_wh and stored_wh != size_wh)
+    if stored_wh and size_wh and size_wh not in (stored_wh, stored_wh[::-1]):
+        raise wrong_size(where, stored_wh, size_wh)
+    if reduction > 1 and stored_wh:
+        pixels = decode_rgb(data, where, apply_exif=turn, reduction=reduction)
+        wanted_wh = size_wh or stored_wh
+        if turn and size_of(pixels) != tuple(-(-side // reduction) for side in wanted_wh):
+            raise wrong_size(where, stored_wh, wanted_wh)
+        return pixels, wanted_wh[0]
+    pixels = decode_rgb(data, where, apply_exif=turn)
+    if size_wh and not turn and size_of(pixels) != size_wh:
+        pixels = decode_rgb(data, where, apply_exif=True)
+    if size_wh and size_of(pixels) != size_wh:
+        raise wrong_size(where, size_of(pixels), size_wh)
+    return pixels, pixels.shape[1]
+
+
+def size_of(pixels_HWC: np.ndarray) -> tuple[int, int]:
+    """Width and height of an image."""
+    return pixels_HWC.shape[1], pixels_HWC.shape[0]
 
 
 def decode_rgb(
@@ -51,6 +102,7 @@ def decode_rgb(
     reason = _cut_short(data)
     if reason:
         raise UserError(f"{where}: this image is cut short ({reason}); copy or download it again")
+    _require_few_pixels(data, where)
     flags = cv2.IMREAD_COLOR if _RGB is None else _RGB
     flags |= REDUCTIONS[reduction]
     if not apply_exif:
@@ -84,9 +136,42 @@ def _cut_short(data: bytes) -> str:
         if data.endswith(b"\xff\xd9") or data.rfind(b"\xff\xd9", _jpeg_scan_start(data)) >= 0:
             return ""
         return f"no JPEG end marker in {len(data)} bytes"
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-4096:]:
-        return f"no PNG end chunk in {len(data)} bytes"
+    return _broken_png(data) if data.startswith(_PNG) else ""
+
+
+def _broken_png(data: bytes) -> str:
+    """Which chunk that pixels need is damaged or missing; OpenCV reads on without a word."""
+    at, kind = len(_PNG), b""
+    while kind != b"IEND":
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        content, end = data[at + 4 : at + 8 + length], at + 12 + length
+        if len(data) < end:
+            return f"no PNG end chunk in {len(data)} bytes"
+        if kind[:1].isupper() and zlib.crc32(content) != int.from_bytes(data[end - 4 : end], "big"):
+            return f"a damaged PNG chunk at byte {at}"
+        at = end
     return ""
+
+
+def _require_few_pixels(data: bytes, where: str) -> None:
+    """Raises UserError for a picture that would take gigabytes, by its header alone."""
+    width, height = jpeg_size(data) or _header_size(data)
+    LIMITS["image_pixels"].require(width * height, where)
+
+
+def _header_size(data: bytes) -> tuple[int, int]:
+    """Width and height as the header says; (0, 0) where Pillow cannot tell: OpenCV decides."""
+    from PIL import Image  # JPEGs need it not
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as picture:
+                return picture.size
+    except Image.DecompressionBombError:
+        return LIMITS["image_pixels"].most + 1, 1
+    except Exception:  # whatever broken files bring about in its many readers
+        return 0, 0
 
 
 def _jpeg_scan_start(data: bytes) -> int:
@@ -102,9 +187,10 @@ def _jpeg_scan_start(data: bytes) -> int:
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Position and marker of each segment up to the first scan, of whatever is not a JPEG none."""
     position = 2 if data.startswith(b"\xff\xd8") else len(data)
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    # Decoders skip to the next marker over bytes that belong nowhere, and over those of no length.
+    while 0 <= (position := data.find(b"\xff", position)) <= len(data) - 4:
         marker = data[position + 1]
-        if marker == 0xFF:  # a marker may be preceded by fill bytes
+        if marker in _BARE_MARKERS:  # a marker may be preceded by fill bytes
             position += 1
             continue
         yield position, marker

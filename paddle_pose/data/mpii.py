@@ -11,12 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.array_files import read_mat
 from paddle_pose.data import image_files
-from paddle_pose.data.mpii_files import Records, find_layout, read_records
+from paddle_pose.data.mpii_files import (
+    FAR,
+    Records,
+    find_layout,
+    read_records,
+    refuse_rows,
+    require_sound_people,
+    too_far,
+)
 from paddle_pose.data.records import PersonTable
+from paddle_pose.data.skeleton_facts import KNOWN, skeleton_facts
 from paddle_pose.errors import UserError
 from paddle_pose.metrics.pckh import normalised_errors
 from paddle_pose.skeletons import MPII16, Skeleton
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 HEAD_BOX_FACTOR = 0.6
 """MPII's head size is so much of the head box's diagonal."""
@@ -29,6 +40,7 @@ HEAD_PER_SCALE_PX = 25.0
 
 SMALLEST_HEAD_PX = 7.5
 
+_MAT_FIELDS = ("dataset_joints", "jnt_missing", "pos_gt_src", "headboxes_src")
 _MAT_JOINTS = "rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri"
 
 
@@ -97,13 +109,17 @@ def load(
     visible = records.visible
     head_size_px = np.full(people, np.nan)
     files: tuple[Path, ...] = (file,)
+    heads = None
     if with_truth and has_joints:
         mat = layout.truth_file(root, split)
         if mat.is_file() or split in ("valid", "val"):
             head_size_px = _read_truth(mat, people, file).head_size_px
             files = (file, mat)
+            heads = Fact("head sizes", "head boxes", f"{HEAD_BOX_FACTOR} × the head box's diagonal")
         else:
             head_size_px = _derived_head_size_px(records, skeleton)
+            text = f"{HEAD_PER_NECK} × head top to upper neck, as there are no head boxes"
+            heads = Fact("head sizes", "head top and neck", text, ASSUMED)
 
     known = records.center_xy[:, 0] != -1
     center_xy = records.center_xy.copy()
@@ -123,8 +139,20 @@ def load(
         head_size_px=head_size_px,
         box_score=np.ones(people),
         summary=f"{file} ({layout.name} layout)",
+        understood=_understood(f"{file.name} ({layout.name} layout)", people, skeleton, heads),
         files=files,
     )
+
+
+def _understood(where: str, people: int, skeleton: Skeleton, heads: Fact | None) -> Understood:
+    """What is said of a split besides its counts: joints, crops, pictures, heads."""
+    facts = (
+        Fact("people", {"people": people}, f"{people:,} in {where}, nobody left out"),
+        *skeleton_facts(skeleton, dict.fromkeys(("pairs", "limbs"), KNOWN)),
+        Fact("boxes", "ground_truth", "squares around the annotated centre, as HRNet has them"),
+        Fact("image sizes", None, "not in MPII's files; pictures are read as they are stored"),
+    )
+    return Understood(facts if heads is None else (*facts, heads))
 
 
 def truth(dataset_root: Path, split: str) -> MpiiTruth:
@@ -141,6 +169,24 @@ def truth(dataset_root: Path, split: str) -> MpiiTruth:
     return _read_truth(layout.truth_file(root, split), people, file)
 
 
+def disagreement(table: PersonTable, truth: MpiiTruth) -> str:
+    """What differs between people and their truth, of the same rows; empty if nothing does."""
+    apart = np.abs(truth.joints_xy - 1 - table.joints_xy).max(2) > 1  # a .json may be rounded
+    flags = truth.visible != table.visible
+    moved = (flags | (apart & (truth.visible > 0))).any(1)
+    ratio = truth.head_size_px / (HEAD_PER_SCALE_PX * table.scale_wh[:, 0] / 1.25)
+    heads = (ratio < 0.1) | (ratio > 10)  # 0.3 to 3.4 on LSPET, 1 on MPII
+    facts = {
+        "other joints in the .mat, which they are scored by, than in the .json": moved,
+        "a head in the .mat 10 times as large or small as the scale in the .json says": heads,
+    }
+    return "; ".join(
+        f"{found.sum()} of {len(table)} people have {what}"
+        for what, found in facts.items()
+        if found.any()
+    )
+
+
 def describe(table: PersonTable) -> None:
     """Print what was found: the predecessor's two lines, then files and counts."""
     images = len(np.unique(table.image_index))
@@ -152,6 +198,7 @@ def describe(table: PersonTable) -> None:
         f"{visible} visible joints of '{table.skeleton}'",
         flush=True,
     )
+    table.understood.tell()
 
 
 def missing_images(table: PersonTable) -> list[str]:
@@ -168,7 +215,7 @@ def require_images(table: PersonTable) -> None:
         first = ", ".join(absent[:3]) + (" …" if len(absent) > 3 else "")
         raise UserError(
             f"{table.image_root}: {len(absent)} of {used} images are missing: {first}; "
-            "complete the folder, or use fewer people with --set data.limit=N"
+            "complete the folder, or use fewer people (train.py, val.py --set data.limit=N)"
         )
 
 
@@ -181,24 +228,19 @@ def _derived_head_size_px(records: Records, skeleton: Skeleton) -> np.ndarray:
 
 
 def _read_truth(file: Path, people: int, annotation: Path) -> MpiiTruth:
-    from scipy.io import loadmat  # a third of a second, which training would pay in every worker
-
     if not file.is_file():
         raise UserError(f"{file}: no such file; scores need it (it belongs to {annotation.name})")
-    try:
-        content = loadmat(file)
-        names = " ".join(str(np.squeeze(cell)) for cell in content["dataset_joints"].flat)
-        missing = np.asarray(content["jnt_missing"])
-        joints = np.asarray(content["pos_gt_src"], np.float64)
-        boxes = np.asarray(content["headboxes_src"], np.float64)
-    except KeyError as error:
-        raise UserError(
-            f"{file}: has no field {error.args[0]!r}; it is not MPII's truth"
-        ) from error
-    except Exception as error:  # scipy raises many kinds for a file that is not a .mat
-        raise UserError(f"{file}: cannot be read as a MATLAB file ({error})") from error
-    if names != _MAT_JOINTS:
-        raise UserError(f"{file}: joints are '{names}', expected '{_MAT_JOINTS}'")
+    content = read_mat(file, _MAT_FIELDS)
+    for name in _MAT_FIELDS:
+        if content.get(name) is None:
+            raise UserError(f"{file}: has no field '{name}'; it is not MPII's truth")
+    names, *arrays = (content[name] for name in _MAT_FIELDS)
+    if not isinstance(names, list) or names != _MAT_JOINTS.split():
+        found = " ".join(names) if isinstance(names, list) else names
+        raise UserError(f"{file}: joints are '{found}', expected '{_MAT_JOINTS}'")
+    if not all(isinstance(array, np.ndarray) for array in arrays):
+        raise UserError(f"{file}: expected numbers in {', '.join(_MAT_FIELDS[1:])}")
+    missing, joints, boxes = (np.asarray(array, np.float64) for array in arrays)
     count = missing.shape[-1]
     shapes = (missing.shape, joints.shape, boxes.shape)
     if shapes != ((16, count), (16, 2, count), (2, 2, count)):
@@ -207,10 +249,12 @@ def _read_truth(file: Path, people: int, annotation: Path) -> MpiiTruth:
         raise UserError(
             f"{file} has {count} people but {annotation} has {people}; they are not of one split"
         )
-    head_size_px = HEAD_BOX_FACTOR * np.linalg.norm(boxes[1] - boxes[0], axis=0)
-    if not (np.isfinite(head_size_px) & (head_size_px > 0)).all():
-        row = int(np.flatnonzero(~(np.isfinite(head_size_px) & (head_size_px > 0)))[0])
-        raise UserError(f"{file}: person {row} has an empty head box")
-    visible = 1.0 - missing.T
+    visible = np.ascontiguousarray(1.0 - missing.T)
     joints_xy = np.ascontiguousarray(joints.transpose(2, 0, 1))
-    return MpiiTruth(joints_xy, np.ascontiguousarray(visible), head_size_px)
+    require_sound_people(file, "person", visible, joints_xy)
+    refuse_rows(
+        file, "person", too_far(boxes.transpose(2, 0, 1)).any((1, 2)), "its head box " + FAR
+    )
+    head_size_px = HEAD_BOX_FACTOR * np.linalg.norm(boxes[1] - boxes[0], axis=0)
+    refuse_rows(file, "person", ~(head_size_px > 0), "its head box is empty")
+    return MpiiTruth(joints_xy, visible, head_size_px)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.files import parse_json, read_bytes
+from paddle_pose.limits import LIMITS
+from paddle_pose.names import require_inside, require_plain
+from paddle_pose.plain import all_numbers
+
+_BEGINS_LIST = re.compile(rb"[^!-~]*\[")  # a byte-order mark, the zeros of UTF-16, blanks
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class Layout:
 
     def annotation_file(self, root: Path, split: str) -> Path:
         """The json of a split."""
+        require_plain(split, "split")
         return root / self.annotation.format(split=self.split_names.get(split, split))
 
     def truth_file(self, root: Path, split: str) -> Path:
@@ -79,6 +87,11 @@ def find_layout(dataset_root: Path, split: str) -> Layout:
         else:
             listing = ", ".join(inside[:6]) + (" …" if len(inside) > 6 else "")
             hint = f"the folder holds {listing or 'nothing'}"
+            if "mpii_annotations.json" in inside:
+                hint += (
+                    "; mpii_annotations.json is pytorch-pose's, which is not read: take HRNet's "
+                    "annot/train.json and valid.json, of the same people"
+                )
         raise UserError(
             f"--dataset_root {root}: no MPII annotations here; looked for {wanted}; {hint}"
         )
@@ -111,15 +124,17 @@ class _Collector:
 
     def __call__(self, record: dict[str, Any]) -> None:
         where = f"{self.file}: record {len(self.images)}"
+        _refuse_other_layouts(record, where)
         try:
             image, center, scale = record["image"], record["center"], record["scale"]
-            points = record["joints"] if self.has_joints else ()
-            flags = record["joints_vis"] if self.has_joints else ()
+            points = record["joints"] if self.has_joints else []
+            flags = record["joints_vis"] if self.has_joints else []
         except KeyError as error:
             hint = nearest(str(error.args[0]), record)
             raise UserError(f"{where}: no key '{error.args[0]}'{hint}") from error
         if not isinstance(image, str):
-            raise UserError(f"{where}: 'image' must be a file name, found {image!r}")
+            raise UserError(f"{where}: 'image' must be a file name, found {image!r:.80}")
+        require_inside(image, where)
         where = f"{where} ({image})"
         try:
             if self.has_joints and (len(points) != self.joints or len(flags) != self.joints):
@@ -129,6 +144,8 @@ class _Collector:
                 )
             if len(center) != 2 or any(len(point) != 2 for point in points):
                 raise UserError(f"{where}: a point has not two coordinates")
+            if not (all_numbers([*center, scale]) and all_numbers(points, 1)):
+                raise UserError(f"{where}: a coordinate or scale is not a number")
             self.numbers.extend((*center, scale))
             self.points.extend(chain.from_iterable(points))
             self.visible.extend(flags)
@@ -137,27 +154,28 @@ class _Collector:
         self.images.append(image)
 
 
-def _read_bytes(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: cannot read this file ({error.strerror})") from error
+def _refuse_other_layouts(record: dict[str, Any], where: str) -> None:
+    """Raises UserError for a record of pytorch-pose, which has both splits in one file.
+
+    Source: bearpaw/pytorch-pose miscs/gen_mpii.m:47 @edc7aec
+    """
+    if "joint_self" in record or "img_paths" in record:
+        raise UserError(
+            f"{where}: is of pytorch-pose's mpii_annotations.json (joint_self, img_paths), which "
+            "is not read; take HRNet's annot/train.json and valid.json, of the same people"
+        )
 
 
 def read_records(file: Path, joints: int, *, has_joints: bool) -> Records:
     """The people of a json; Raises UserError naming the line or the record that is wrong."""
     collector = _Collector(file, joints, has_joints=has_joints)
-    try:
-        text = _read_bytes(file).decode("utf-8-sig")
-        if not text.lstrip().startswith("["):
-            raise UserError(f"{file}: expected a list of people, as MPII's json files have it")
-        parsed = json.loads(text, object_hook=collector)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file}: broken JSON in line {error.lineno}: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text ({error.reason})") from error
-    if len(parsed) != len(collector.images) or not parsed:
-        raise UserError(f"{file}: expected a list of people, found {len(parsed)} items of another")
+    text = read_bytes(file)
+    if not _BEGINS_LIST.match(text):
+        raise UserError(f"{file}: expected a list of people, as MPII's json files have it")
+    parsed = parse_json(text, file, collector)
+    # The collector leaves None where a record stood: a list around one would stay.
+    if parsed != [None] * len(collector.images) or not parsed:
+        raise UserError(f"{file}: expected a list of people, found other items or lists in it")
     people = len(parsed)
     numbers = np.frombuffer(collector.numbers).reshape(people, 3)
     if has_joints:
@@ -166,22 +184,52 @@ def read_records(file: Path, joints: int, *, has_joints: bool) -> Records:
     else:
         points, visible = np.zeros((people, joints, 2)), np.zeros((people, joints))
     records = Records(collector.images, numbers[:, :2], numbers[:, 2], points, visible)
-    _check_numbers(file, records, has_joints=has_joints)
+    flat = np.column_stack([records.center_xy, records.scale])
+    refuse_rows(
+        file, "record", too_far(flat).any(1), "a coordinate or scale " + FAR, records.images
+    )
+    if has_joints:
+        require_sound_people(file, "record", visible, points, records.images, all_joints=True)
+        bad = records.scale <= 0
+        refuse_rows(file, "record", bad, "scale must be positive", records.images)
     return records
 
 
-def _check_numbers(file: Path, records: Records, *, has_joints: bool) -> None:
-    people = len(records.images)
-    flat = np.concatenate(
-        [records.center_xy, records.scale[:, None], records.joints_xy.reshape(people, -1)], 1
-    )
-    checks = [(~np.isfinite(flat).all(1), "a coordinate or scale is not a finite number")]
-    if has_joints:
-        flags = (records.visible != 0) & (records.visible != 1)
-        checks.append((flags.any(1), "joints_vis must be 0 or 1"))
-        checks.append((records.scale <= 0, "scale must be positive"))
-    for bad, what in checks:
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
-            raise UserError(f"{file}: record {row} ({records.images[row]}){more}: {what}")
+def require_sound_people(
+    file: Path,
+    kind: str,
+    visible: np.ndarray,
+    joints_xy: np.ndarray,
+    images: Sequence[str] = (),
+    *,
+    all_joints: bool = False,
+) -> None:
+    """The checks of people that are loaded and of their truth alike; Raises UserError.
+
+    Flags (N, J) are 0 or 1; joints (N, J, 2) are finite and near where visible, or with
+    ``all_joints`` everywhere. The rest is for the message, see ``refuse_rows``.
+    """
+    flags = (visible != 0) & (visible != 1)
+    refuse_rows(file, kind, flags.any(1), "joints_vis or jnt_missing must be 0 or 1", images)
+    unknown = too_far(joints_xy).any(2) & (all_joints | (visible > 0))
+    refuse_rows(file, kind, unknown.any(1), "a coordinate " + FAR, images)
+
+
+FAR = f"is not a finite number of at most {LIMITS['far_px'].text}"
+
+
+def too_far(values: np.ndarray) -> np.ndarray:
+    """Where a value is not finite, or outside of every image."""
+    return ~(np.abs(values) <= LIMITS["far_px"].most)
+
+
+def refuse_rows(
+    file: Path, kind: str, bad: ArrayLike, what: str, images: Sequence[str] = ()
+) -> None:
+    """Raises UserError naming the first row that is ``bad``, and how many are."""
+    bad = np.asarray(bad, bool)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        image = f" ({images[row]})" if images else ""
+        more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
+        raise UserError(f"{file}: {kind} {row}{image}{more}: {what}")

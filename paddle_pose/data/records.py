@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.understood import Fact, Understood
+
 
 @dataclass(frozen=True)
 class PersonRecord:
@@ -47,7 +49,10 @@ class PersonTable:
         rows: (N,) int, see PersonRecord.row.
         center_xy, scale_wh, joints_xy, visible, head_size_px, box_score: as in PersonRecord,
             with a leading N.
+        image_sizes_wh: (M, 2) int pixels of the images as they were annotated, 0 where the data
+            set does not say it; None where it says it of none.
         summary: one line for the user about what was found.
+        understood: what was understood of the files.
         files: the annotation files that were read.
     """
 
@@ -63,7 +68,9 @@ class PersonTable:
     visible: np.ndarray
     head_size_px: np.ndarray
     box_score: np.ndarray
+    image_sizes_wh: np.ndarray | None = field(default=None, compare=False)
     summary: str = field(default="", compare=False)
+    understood: Understood = field(default_factory=Understood, compare=False)
     files: tuple[Path, ...] = field(default=(), compare=False)
 
     def __len__(self) -> int:
@@ -107,4 +114,15 @@ class PersonTable:
 
     def head(self, limit: int | None) -> PersonTable:
         """The first ``limit`` people; all of them for None."""
-        return self if limit is None else self.select(np.arange(min(limit, len(self))))
+        if limit is None or limit >= len(self):
+            return self
+        said = Fact("limit", limit, f"the first {limit:,} of {len(self):,} people", "recipe")
+        first = self.select(np.arange(limit))
+        return replace(first, understood=self.understood + Understood((said,)))
+
+    def size_wh(self, index: int) -> tuple[int, int] | None:
+        """Width and height of an image as it was annotated; None where nobody says it."""
+        if self.image_sizes_wh is None or not self.image_sizes_wh[index].all():
+            return None
+        width, height = self.image_sizes_wh[index].tolist()
+        return width, height

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import signal
 from typing import NamedTuple, Protocol
@@ -11,6 +9,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from paddle_pose.poses.poses import Place
+from paddle_pose.system import ending
 
 
 class Sample(NamedTuple):
@@ -37,12 +36,14 @@ class Samples(Protocol):
         """The sample of that epoch and index; Raises UserError."""
 
 
-_SET_PARENT_DEATH_SIGNAL = 1
-"""PR_SET_PDEATHSIG of prctl(2)."""
+def name_of(samples: Samples, key: tuple[int, int]) -> str:
+    """What a message calls a sample: by its own ``name_of``, if it has one."""
+    named = getattr(samples, "name_of", None)
+    return f"sample {key[1]}" if named is None else named(key)
 
 
-def start_worker(worker_id: int = 0) -> None:
-    """For ``worker_init_fn``: one thread per worker, and memory that stays shared with the parent.
+def start_worker() -> None:
+    """One thread per worker, and memory that stays shared with the parent.
 
     A garbage collection writes into every object it looks at, which would copy the parent's pages.
     What the allocator keeps is the parent's choice (``runtime.keep_memory``): a fork inherits it.
@@ -51,8 +52,6 @@ def start_worker(worker_id: int = 0) -> None:
     """
     import cv2  # scoring needs no OpenCV
 
-    del worker_id
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    ending.with_parent(signal.SIGKILL)
     gc.freeze()
     cv2.setNumThreads(0)

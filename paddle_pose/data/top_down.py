@@ -10,7 +10,7 @@ import numpy as np
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.data.augment import STILL, Augmentation, Photo, draw
 from paddle_pose.data.image_files import read_bytes
-from paddle_pose.data.images import REDUCTIONS, decode_rgb, jpeg_size
+from paddle_pose.data.images import REDUCTIONS, decode_as_annotated, jpeg_size
 from paddle_pose.data.records import PersonRecord, PersonTable
 from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import UNIT_PX
@@ -68,6 +68,11 @@ class PersonCrops:
         epoch, index = key if isinstance(key, tuple | list) else (0, key)
         return self.sample(int(epoch), int(index))
 
+    def name_of(self, key: tuple[int, int]) -> str:
+        """What a message calls that sample."""
+        record = self.table[key[1]]
+        return f"{record.image}, row {record.row}"
+
     def sample(self, epoch: int, index: int) -> Sample:
         """The crop of one person in one epoch.
 
@@ -79,13 +84,14 @@ class PersonCrops:
         if not 0 <= index < len(table):
             raise IndexError(f"person {index} of {len(table)}")
         record = table[index]
+        size_wh = table.size_wh(table.image_index[index])
         change = STILL
         if self.augment is not None:
             settings = self.augment[max(first for first in self.augment if first <= epoch)]
             rng = np.random.default_rng([self.seed, epoch, index])
             aspect_ratio = self.image_size_wh[0] / self.image_size_wh[1]
             change = draw(settings, record, self.skeleton, aspect_ratio, rng)
-        photo = self._photo(record, change)
+        photo = self._photo(record, change, size_wh)
         whole_scale = record.scale_wh
         if self.view_scale != 1.0:
             record = replace(record, scale_wh=record.scale_wh * self.view_scale)
@@ -107,7 +113,9 @@ class PersonCrops:
         )
         return Sample(crop.image_HWC, targets, place)
 
-    def _photo(self, record: PersonRecord, change: Augmentation) -> Photo:
+    def _photo(
+        self, record: PersonRecord, change: Augmentation, size_wh: tuple[int, int] | None
+    ) -> Photo:
         """The decoded file; the last one is kept, as people of one image follow each other.
 
         A data set whose images are few enough (by the size of this one) stays decoded whole.
@@ -118,18 +126,18 @@ class PersonCrops:
             reduction = reduction_for(scale_wh, self.image_size_wh)
         key = record.image, reduction
         if key not in self._decoded:
-            photo = read_photo(self.table.image_root, record.image, reduction)
+            photo = read_photo(self.table.image_root, record.image, reduction, size_wh)
             if photo.pixels_HWC.nbytes * len(self.table.image_names) > KEEP_DECODED_BYTES:
                 self._decoded.clear()
             self._decoded[key] = photo
         return self._decoded[key]
 
 
-def read_photo(image_root: Path, name: str, reduction: int = 1) -> Photo:
-    """An image of a data set, reduced if it is a JPEG; Raises UserError."""
+def read_photo(
+    image_root: Path, name: str, reduction: int = 1, size_wh: tuple[int, int] | None = None
+) -> Photo:
+    """An image of a data set as it was annotated, reduced if it is a JPEG; Raises UserError."""
     data, where = read_bytes(image_root, name)
-    size_wh = jpeg_size(data) if reduction > 1 else None
-    if size_wh is None:
-        pixels = decode_rgb(data, where)
-        return Photo(pixels, pixels.shape[1], 1)
-    return Photo(decode_rgb(data, where, reduction=reduction), size_wh[0], reduction)
+    if reduction > 1 and jpeg_size(data) is None:
+        reduction = 1
+    return Photo(*decode_as_annotated(data, where, size_wh, reduction=reduction), reduction)

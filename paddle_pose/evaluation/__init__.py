@@ -5,7 +5,7 @@ from __future__ import annotations
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.evaluation.evaluator import DataFiles, TableEvaluator
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark
+from paddle_pose.settings import Benchmark, DataSettings
 
 DATASETS = ("coco", "mpii")
 
@@ -30,6 +30,9 @@ def evaluator_for(
         from paddle_pose.evaluation.coco import CocoEvaluator
 
         return CocoEvaluator(recipe, benchmark, files, with_images=with_images)
+    for key in ("flip_pairs", "sigmas", "limbs", "area"):
+        if name == "mpii" and getattr(recipe.data, key) != getattr(DataSettings, key):
+            raise UserError(f"data.{key}: is for COCO files; '{name}' has its own")
     if name == "mpii":
         from paddle_pose.evaluation.mpii import MpiiEvaluator
 

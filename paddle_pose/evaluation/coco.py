@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.data import coco
-from paddle_pose.data.coco_category import Category, read_category
+from paddle_pose.data.coco_file import CocoFile
 from paddle_pose.data.mpii import require_images
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
@@ -23,7 +23,7 @@ from paddle_pose.evaluation.evaluator import (
     TableEvaluator,
     eval_line,
 )
-from paddle_pose.files import read_json, sha256
+from paddle_pose.files import sha256
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.metrics.coco_ap import NAMES, coco_ap, coco_ap_with_intervals
 from paddle_pose.poses import predictions
@@ -36,47 +36,26 @@ from paddle_pose.poses.coco_results import (
 from paddle_pose.poses.oks import oks_nms, rescored, soft_oks_nms
 from paddle_pose.poses.poses import NO_ROW, Poses
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark, OksProtocol
+from paddle_pose.settings import Benchmark, DataSettings, OksProtocol
 from paddle_pose.skeletons import Skeleton
+from paddle_pose.understood import Understood
 
 COCO_VAL_IMAGES = 5000
 """Published COCO values are shown beside scores on so many images, and no others."""
 
 
-@dataclass(frozen=True)
-class CocoTruth:
-    """An annotation file to score against, read once.
-
-    Attributes:
-        file: where it is from.
-        content: all of it; ``annotations`` is missing in image lists of test sets.
-        category: which annotations are people, and their joints.
-    """
-
-    file: Path
-    content: dict[str, Any]
-    category: Category
-
-    @property
-    def has_people(self) -> bool:
-        """Whether there is anything to score against."""
-        return "annotations" in self.content
-
-    @property
-    def image_count(self) -> int:
-        """Images that are listed."""
-        return len(self.content["images"])
-
-
 def read_truth(
-    dataset_root: Path, split: str, *, skeleton_name: str, annotations: Path | None = None
-) -> CocoTruth:
+    dataset_root: Path,
+    split: str,
+    *,
+    skeleton_name: str,
+    annotations: Path | None = None,
+    stated: DataSettings | None = None,
+) -> CocoFile:
     """The truth of a split, from the layout's file or the one named; Raises UserError."""
-    file = Path(annotations) if annotations else coco.annotation_file(dataset_root, split)
-    content = read_json(file)
-    if not isinstance(content, dict) or "images" not in content:
-        raise UserError(f"{file}: not a COCO file; expected an object with a list 'images'")
-    return CocoTruth(file, content, read_category(content, file, skeleton_name))
+    return coco.read_file(
+        dataset_root, split, skeleton_name, annotations=annotations, stated=stated
+    )
 
 
 def results_name(split: str) -> str:
@@ -99,15 +78,13 @@ def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> 
     rules = oks_rules(benchmark)
     if rules.rescore:
         scores = rescored(results.keypoints, scores, min_joint_score=rules.rescore_threshold)
-    results = CocoResults(
-        results.image_ids, results.keypoints, scores, results.areas, results.category_id
-    )
+    results = replace(results, scores=scores)
     if not rules.oks_nms or not len(results):
         return results
     if not np.isfinite(results.areas).all():
         raise UserError(
             f"benchmark '{benchmark.name}' suppresses duplicates by OKS, which needs each pose's "
-            "'area' or 'scale', and the results lack them; score them as they are (no --benchmark)"
+            "positive 'area' or 'scale'; val.py without --benchmark scores them"
         )
     sigmas = np.array(oks_sigmas(skeleton))
     suppress = soft_oks_nms if rules.soft_oks_nms else oks_nms
@@ -139,16 +116,16 @@ def oks_sigmas(skeleton: Skeleton) -> tuple[float, ...]:
 
 
 def score_results(
-    results: CocoResults, truth: CocoTruth, *, image_ids: np.ndarray | None = None
+    results: CocoResults, truth: CocoFile, *, image_ids: np.ndarray | None = None
 ) -> dict[str, float]:
     """The ten COCO scores, fractions from 0 to 1; on some images alone if they are named.
 
     Raises:
         UserError: results of other images or joints than the truth, or a truth without people.
     """
-    _require_people(truth)
+    truth.require_somebody(image_ids)
     return coco_ap(
-        truth.content,
+        truth.truth(),
         results.rows(),
         sigmas=oks_sigmas(truth.category.skeleton),
         category_id=truth.category.id,
@@ -158,7 +135,7 @@ def score_results(
 
 def score_with_intervals(
     results: CocoResults,
-    truth: CocoTruth,
+    truth: CocoFile,
     *,
     image_ids: np.ndarray | None = None,
     resamples: int,
@@ -171,9 +148,9 @@ def score_with_intervals(
     """
     if not resamples:
         return score_results(results, truth, image_ids=image_ids), {}
-    _require_people(truth)
+    truth.require_somebody(image_ids)
     return coco_ap_with_intervals(
-        truth.content,
+        truth.truth(),
         results.rows(),
         sigmas=oks_sigmas(truth.category.skeleton),
         category_id=truth.category.id,
@@ -183,12 +160,7 @@ def score_with_intervals(
     )
 
 
-def _require_people(truth: CocoTruth) -> None:
-    if not truth.has_people:
-        raise UserError(f"{truth.file}: lists images only, so there is nothing to score against")
-
-
-def read_finished(file: Path, truth: CocoTruth, benchmark: Benchmark | None) -> CocoResults:
+def read_finished(file: Path, truth: CocoFile, benchmark: Benchmark | None) -> CocoResults:
     """A COCO results file: as it is, or (with a benchmark) rescored and without duplicates.
 
     Under a benchmark the file's ``score`` is taken as the box's score.
@@ -196,7 +168,8 @@ def read_finished(file: Path, truth: CocoTruth, benchmark: Benchmark | None) -> 
     Raises:
         UserError: broken file, or another number of joints than the truth.
     """
-    results = read_results(file)
+    listed = [{"id": image_id, "file_name": image.name} for image_id, image in truth.images.items()]
+    results = read_results(file, listed, truth.category.id)
     skeleton = truth.category.skeleton
     if results.keypoints.shape[1] != len(skeleton):
         raise UserError(
@@ -207,7 +180,7 @@ def read_finished(file: Path, truth: CocoTruth, benchmark: Benchmark | None) -> 
 
 
 def score_coco_file(
-    file: Path, truth: CocoTruth, benchmark: Benchmark | None
+    file: Path, truth: CocoFile, benchmark: Benchmark | None
 ) -> tuple[dict[str, float], CocoResults]:
     """Scores of a COCO results file, and what ``read_finished`` made of it."""
     results = read_finished(file, truth, benchmark)
@@ -272,19 +245,21 @@ class CocoEvaluator(TableEvaluator):
             self.split,
             skeleton_name=recipe.data.skeleton,
             annotations=files.annotations,
+            stated=recipe.data,
         )
         self.skeleton = self.truth.category.skeleton
+        if self.truth.has_people:
+            self.truth.require_somebody()
 
     @cached_property
     def _everyone(self) -> PersonTable:
         recipe, files = self.recipe, self._files
-        return coco.load(
+        return coco.people(
+            self.truth,
             files.root,
             self.split,
             image_size_wh=recipe.data.image_size_wh,
-            skeleton_name=recipe.data.skeleton,
             boxes=self.benchmark.boxes,
-            annotations=files.annotations,
             boxes_file=files.boxes,
             box_threshold=oks_rules(self.benchmark).box_threshold,
             with_images=self._with_images,
@@ -295,9 +270,20 @@ class CocoEvaluator(TableEvaluator):
         """The people to predict, said on the terminal when they are first asked for."""
         table = self._everyone.head(self.recipe.data.limit)
         coco.describe(table)
+        if self.benchmark.flip_test and self._with_images:
+            self.skeleton.require_pairs(f"flip_test of benchmark '{self.benchmark.name}'")
+        if self.truth.has_people and self.recipe.data.limit is not None:
+            self.truth.require_somebody(np.unique(table.image_ids[table.image_index]))
         if self._with_images:
             require_images(table)
         return table
+
+    @property
+    def understood(self) -> Understood:
+        """Of the truth, and of the people and boxes where they are read."""
+        if "table" not in self.__dict__:
+            return self.truth.understood
+        return self.table.understood
 
     @cached_property
     def digest(self) -> str:
@@ -309,6 +295,10 @@ class CocoEvaluator(TableEvaluator):
         if self.truth.has_people:
             oks_sigmas(self.skeleton)
         return self.truth.has_people
+
+    def no_truth(self) -> str:
+        """As ``Evaluator``."""
+        return f"no truth: {self.truth.file} annotates no joint"
 
     def read(
         self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
@@ -339,9 +329,10 @@ class CocoEvaluator(TableEvaluator):
             if value is not None:
                 raise UserError(f"--{name}: has no meaning for a COCO results file")
         benchmark = self.benchmark if asked.rescore else None
+        self.truth.understood.tell()
         results = read_finished(file, self.truth, benchmark)
         under = f"under benchmark {benchmark.name}" if benchmark else "as it is"
-        print(f"=> {file}: {len(results)} poses, scored {under}")
+        print(f"=> {file}: {len(results)} poses, scored {under}{results.notes}")
         return CocoFound(results, benchmark=benchmark.protocol() if benchmark else None)
 
     def _images(self) -> np.ndarray:
@@ -359,7 +350,7 @@ class CocoEvaluator(TableEvaluator):
         return CocoResults(image_ids, poses.keypoints, scores, areas, self.truth.category.id)
 
     def score(self, found: CocoFound, *, resamples: int = 0, seed: int = 0) -> Scores | None:
-        """AP and AR; None for an image list, which has no truth."""
+        """AP and AR; None where nobody is annotated, as in the image lists of test sets."""
         if not self.truth.has_people:
             return None
         values, intervals = score_with_intervals(

@@ -22,6 +22,7 @@ from paddle_pose.poses.predictions import Predictions
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
 from paddle_pose.skeletons import Skeleton
+from paddle_pose.understood import Understood
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class Evaluator:
         """Of the annotation file; empty where there is none."""
         return ""
 
+    @property
+    def understood(self) -> Understood:
+        """What was understood of the data set, for the record; here nothing."""
+        return Understood()
+
     def samples(self, scale: float) -> Samples:
         """What the network sees, crops ``scale`` times as large, without targets."""
         raise NotImplementedError
@@ -116,7 +122,8 @@ class Evaluator:
         origin = ("recipe", "benchmark", "weights_sha256", "engine")
         facts = {name: getattr(found, name, None) for name in origin}
         read = (file, *self.sources(found))
-        return facts | {"files": {path.name: sha256(path) for path in read}}
+        files = {path.name: sha256(path) for path in read}
+        return facts | {"files": files, "understood": self.understood.plain()}
 
     def sources(self, found: Any) -> tuple[Path, ...]:
         """Files that the scores are from, besides the predictions."""
@@ -160,6 +167,10 @@ class Evaluator:
         """Whether there is anything to score against; Raises UserError for what cannot be."""
         return True
 
+    def no_truth(self) -> str:
+        """Why there is no score, where there is none."""
+        return "no truth"
+
     def require_score(self, name: str) -> None:
         """Raises UserError, before any training, for a score that there will not be."""
         if not self.has_truth():
@@ -185,6 +196,11 @@ class TableEvaluator(Evaluator):
         raise NotImplementedError
 
     @property
+    def understood(self) -> Understood:
+        """Of the people's files."""
+        return self.table.understood
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """Annotation files of the people and of their truth."""
         return self.table.files
@@ -192,6 +208,19 @@ class TableEvaluator(Evaluator):
     def sources(self, found: Any) -> tuple[Path, ...]:
         """The annotation files."""
         return self.files
+
+    def read(self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None) -> Any:
+        """As Evaluator; Raises UserError too where a row's image is not the table's."""
+        found = super().read(file, asked=asked, pixel_origin=pixel_origin)
+        ours = np.flatnonzero(np.isin(found.poses.rows, self.table.rows))
+        own = self.names(found.poses.select(ours))
+        for place, name in zip(ours.tolist() if found.images else (), own, strict=False):
+            if found.images[place] not in ("", name):
+                raise UserError(
+                    f"{file}: row {found.poses.rows[place]} is of image {found.images[place]}, "
+                    f"but in the annotations it is on {name}"
+                )
+        return found
 
     def samples(self, scale: float) -> Samples:
         """Everybody's test crop."""

@@ -83,6 +83,8 @@ class MpiiEvaluator(TableEvaluator):
         self.truth = None
         if self.truth_file:
             self.truth = mpii.truth(files.root, self.split).select(self.table.rows)
+            if differs := mpii.disagreement(self.table, self.truth):
+                print(f"=> {self.truth_file}: {differs}")
         self._files = (*self.table.files[:1], *([self.truth_file] if self.truth_file else []))
         self._digest = sha256(mpii.annotation_file(files.root, self.split))
         self.score_names = score_names(self.thresholds)
@@ -106,12 +108,21 @@ class MpiiEvaluator(TableEvaluator):
         """False for the test split."""
         return self.truth is not None
 
+    def no_truth(self) -> str:
+        """As ``Evaluator``."""
+        return f"split '{self.split}' has no published truth"
+
     def read(
         self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
     ) -> Predictions:
         """One pose for each of the people, in their order."""
         found = super().read(file, asked=asked, pixel_origin=pixel_origin)
         predictions.require_whole(found, file, len(self.table), self.people_in_split)
+        if (found.poses.rows >= self.people_in_split).any():
+            raise UserError(
+                f"{file}: row {found.poses.rows.max()}, but the annotations have "
+                f"{self.people_in_split} people"
+            )
         return predictions.one_each(found, file, self.table.rows)
 
     def score(self, found: Predictions, *, resamples: int = 0, seed: int = 0) -> Scores | None:

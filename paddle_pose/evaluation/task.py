@@ -13,6 +13,7 @@ from paddle_pose.data import coco, mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.samples import Samples
 from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for, validation_benchmark
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.mpii import refuse_files
@@ -41,7 +42,8 @@ class Task:
         samples: training samples by (epoch, index); see ``data.top_down``.
         evaluator: validation, while training as in ``val.py``.
         train_score: hits and scored joints of a batch, from the final outputs.
-        facts: about ``train`` and ``valid``, for the record; a resumed run must find them again.
+        facts: about ``train`` and ``valid``, for the record; a resumed run must find them again;
+            and what was ``understood`` of their files.
     """
 
     samples: Samples
@@ -57,13 +59,23 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
         UserError: an unknown data set, or files that cannot be used.
     """
     table = training_people(recipe, training)
-    recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton_named(table.skeleton))))
+    skeleton = skeleton_named(table.skeleton)
+    augment = recipe.augment_by_epoch()
+    if any(settings.flip_probability for settings in augment.values()):
+        skeleton.require_pairs("augment.flip_probability")
+    recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
     evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
+    evaluator.require_score(recipe.train.select_metric)
+    if evaluator.skeleton.flip_pairs != skeleton.flip_pairs:
+        raise UserError(
+            "the training file and the validation file pair other joints as left and right; state "
+            "them with data.flip_pairs"
+        )
     samples = PersonCrops(
         table,
         recipe.data,
         recipe.codec,
-        augment=recipe.augment_by_epoch(),
+        augment=augment,
         seed=recipe.seed,
     )
     score = no_score
@@ -72,6 +84,10 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     facts = {
         "train": _facts(table, table.files),
         "valid": _facts(evaluator.table, evaluator.files),
+        "understood": {
+            "train": table.understood.plain(),
+            "valid": evaluator.understood.plain(),
+        },
     }
     return Task(samples, evaluator, score, facts), recipe
 
@@ -89,6 +105,7 @@ def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
             image_size_wh=recipe.data.image_size_wh,
             skeleton_name=recipe.data.skeleton,
             annotations=files.annotations,
+            stated=recipe.data,
         ).head(recipe.data.limit)
         coco.describe(table)
     mpii.require_images(table)

@@ -128,7 +128,7 @@ class Exported:
             if sha256(path) != digest:
                 raise UserError(f"{path}: not the file that {CARD} was written for; export again")
         self.recipe: Recipe = recipes.read_yaml(self.folder / RECIPE)
-        self.require_input(self.recipe.data)
+        _require_same(file, self.card, self.recipe)
         self.skeleton = _skeleton(self.card)
         self._run = _started(self.folder, self.card)
         self._scale, self._offset = normalisation(self.card.mean, self.card.deviation)
@@ -194,12 +194,31 @@ class Exported:
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
+def _require_same(file: Path, card: Card, recipe: Recipe) -> None:
+    """Raises UserError where the card says something else than the recipe."""
+    data, benchmark = recipe.data, recipe.benchmark()
+    for key, value in (
+        ("recipe", recipe.name),
+        ("size_wh", data.image_size_wh),
+        ("mean", data.rgb_mean),
+        ("deviation", data.rgb_std),
+        ("channel_order", data.channel_order),
+        ("codec", recipe.codec),
+        ("decoder", benchmark.decoder),
+        ("flip_test", benchmark.flip_test),
+        ("shift_heatmap", benchmark.shift_heatmap),
+    ):
+        if getattr(card, key) != value:
+            raise UserError(f"{file}: {key}: not that of {RECIPE}; export the network again")
+
+
 def _skeleton(card: Card) -> Skeleton:
     """The known one of that name if it is the same, else one of the card's joints."""
     known = skeletons.SKELETONS.get(card.skeleton)
-    if known is not None and known.joints == card.joints:
+    if known is not None and (known.joints, known.flip_pairs) == (card.joints, card.flip_pairs):
         return known
-    return Skeleton(card.skeleton, card.joints, limbs=card.limbs, upper_body=())
+    pairs = tuple((card.joints[left], card.joints[right]) for left, right in card.flip_pairs)
+    return Skeleton(card.skeleton, card.joints, limbs=card.limbs, upper_body=(), pairs=pairs)
 
 
 def normalisation(mean: Any, deviation: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -11,11 +11,12 @@ from tqdm import tqdm
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.views import View
 from paddle_pose.data.loader import evaluation_batches
-from paddle_pose.data.samples import Sample, Samples
+from paddle_pose.data.samples import Sample, Samples, name_of
 from paddle_pose.errors import UserError
 from paddle_pose.inference.engine import Forward
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.settings import Benchmark
+from paddle_pose.system import parallel
 
 
 class Part:
@@ -28,8 +29,15 @@ class Part:
         return len(self._indices)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        return self._samples[self._whole(key)]
+
+    def name_of(self, key: tuple[int, int]) -> str:
+        """What a message calls that sample."""
+        return name_of(self._samples, self._whole(key))
+
+    def _whole(self, key: int | tuple[int, int]) -> tuple[int, int]:
         epoch, index = key if isinstance(key, tuple | list) else (0, key)
-        return self._samples[epoch, int(self._indices[index])]
+        return epoch, int(self._indices[index])
 
 
 def require_scales(benchmark: Benchmark) -> None:
@@ -82,6 +90,7 @@ def predict(
     with bar, ThreadPoolExecutor(1) as decoding:
         earlier: Future | None = None
         for batches in zip(*streams, strict=True):
+            parallel.stop_if_asked()
             outputs = [forward(batch.images) for batch in batches]
             if earlier is not None:
                 earlier.result()  # raises what it raised; and no more than two batches wait

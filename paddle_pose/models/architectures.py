@@ -69,6 +69,28 @@ class PoseResNet:
 Architecture = Hourglass52 | NewellHourglass | HRNet | PoseResNet
 
 
+def parameters_about(network: object) -> float:
+    """How many parameters it will have, to a tenth; 0 for a network of one's own."""
+    match network:
+        case Hourglass52():
+            return 93.7e6 * network.stacks
+        case NewellHourglass():
+            width, stem = network.features, network.stem
+            stacks = network.stacks * (9.75 * network.depth + 9.5) * width**2
+            return stacks + 27 * stem**2 + 3 * stem * width + 2.75 * width**2
+        case HRNet():
+            return 27_500 * network.width**2 + 0.37e6
+        case PoseResNet():
+            return {18: 15e6, 34: 26e6, 50: 34e6, 101: 53e6}.get(network.layers, 69e6)
+    return 0
+
+
 def with_joints(architecture: Architecture, joints: int) -> Architecture:
-    """The same network for another number of joints."""
+    """The same network for another number of joints, which is said."""
+    if architecture.joints != joints:
+        print(
+            f"=> model.joints: {joints}, as the data have; the recipe's {architecture.joints} is "
+            "not used",
+            flush=True,
+        )
     return replace(architecture, joints=joints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import paddle
@@ -40,6 +41,22 @@ def count_parameters(network: nn.Layer) -> int:
     return sum(int(p.size) for p in network.parameters() if not p.stop_gradient)
 
 
+def activations_per_pixel(network: PoseNetwork) -> float:
+    """Numbers that all layers together put out, for each pixel of an image.
+
+    From a small blank image: an output grows as the image does. Leaves the network as it was.
+    """
+    numbers = [0]
+
+    def add(layer: nn.Layer, inputs: tuple[paddle.Tensor, ...], output: paddle.Tensor) -> None:
+        numbers[0] += int(output.size) if isinstance(output, paddle.Tensor) else 0
+
+    leaves = [layer for layer in network.sublayers() if not layer.sublayers()]
+    side = max(64, network.size_multiple)
+    _run_blank(network, leaves, add, (side, side))
+    return numbers[0] / side**2
+
+
 def count(network: PoseNetwork, image_size_wh: tuple[int, int]) -> Counts:
     """Run one blank image and count; leaves the network as it was."""
     true_and_hrnet = [0, 0]
@@ -56,11 +73,16 @@ def count(network: PoseNetwork, image_size_wh: tuple[int, int]) -> Counts:
         true_and_hrnet[1] += weights * hrnet_uses
 
     counted = (nn.Conv2D, nn.Conv2DTranspose, nn.Linear)
-    hooks = [
-        layer.register_forward_post_hook(add)
-        for layer in network.sublayers()
-        if isinstance(layer, counted)
-    ]
+    layers = [layer for layer in network.sublayers() if isinstance(layer, counted)]
+    _run_blank(network, layers, add, image_size_wh)
+    return Counts(count_parameters(network), *true_and_hrnet)
+
+
+def _run_blank(
+    network: PoseNetwork, layers: list[nn.Layer], add: Callable, image_size_wh: tuple[int, int]
+) -> None:
+    """Run one blank image with ``add`` called after each of the layers."""
+    hooks = [layer.register_forward_post_hook(add) for layer in layers]
     modes = [(layer, layer.training) for layer in network.sublayers(include_self=True)]
     network.eval()  # running statistics stay as they are
     try:
@@ -72,4 +94,3 @@ def count(network: PoseNetwork, image_size_wh: tuple[int, int]) -> Counts:
             hook.remove()
         for layer, training in modes:
             layer.training = training
-    return Counts(count_parameters(network), *true_and_hrnet)

@@ -1,7 +1,8 @@
 """Published weights in and out: ``python -m paddle_pose port``; PyTorch is not needed.
 
 A file is read (``reader``, ``torch_format``), renamed by the network's table (``names``) and
-written as ``.pdparams``. ``download`` fetches the files listed in ``published_weights.csv``.
+written as ``.pdparams``, or put into a network (``loading``). ``download`` fetches the files listed
+in ``published_weights.csv``.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from paddle_pose.models.architectures import Architecture
+from paddle_pose.names import say_replaced
 from paddle_pose.porting.names import Conversion, NetworkKeys, convert, table_of, to_official
-from paddle_pose.porting.reader import read_weights, write_safetensors
+from paddle_pose.porting.reader import read_file
 from paddle_pose.system import runtime
-from paddle_pose.weights.safe_pickle import load_arrays, save_arrays
+from paddle_pose.weights.facts import WeightFacts
+from paddle_pose.weights.safe_pickle import save_arrays
+from paddle_pose.weights.tensors import OURS, write_safetensors
 
 __all__ = ["convert_file", "export_file", "network_keys"]
 
@@ -21,46 +25,60 @@ def network_keys(architecture: Architecture) -> NetworkKeys:
     """Names and shapes of a network's weights, in its own order."""
     runtime.import_paddle()  # late: reading and listing need no Paddle
     import paddle
-    from paddle import nn
 
     from paddle_pose.models.build import build
+    from paddle_pose.porting.loading import keys_of
 
     with paddle.LazyGuard():  # shapes alone: drawing 95 million numbers takes seconds
-        network = build(architecture)
-    linear = {
-        f"{name}.weight"
-        for name, layer in network.named_sublayers()
-        if isinstance(layer, nn.Linear)
-    }
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    return NetworkKeys(shapes, frozenset(linear))
+        return keys_of(build(architecture))
 
 
 def convert_file(
-    path: Path, architecture: Architecture, output: Path, backbone: bool = False
+    path: Path,
+    architecture: Architecture,
+    output: Path,
+    backbone: bool = False,
+    facts: WeightFacts | None = None,
 ) -> Conversion:
     """A published file as ``.pdparams`` (or ``.safetensors``, by ``output``'s ending).
+
+    Args:
+        path: PyTorch's, Paddle's or ``.safetensors``.
+        architecture: whose names are wanted.
+        output: replaced.
+        backbone: all but the head (ImageNet weights).
+        facts: what the new file says of itself.
 
     Raises:
         UserError: the file cannot be read, is refused, or does not fit the network.
     """
-    table = table_of(architecture)
-    weights = read_weights(path)
-    found = convert(weights, table, network_keys(architecture), str(path), backbone)
+    table, file = table_of(architecture), read_file(path)
+    for note in file.notes:
+        print(f"   {note}")
+    found = convert(file.arrays, table, network_keys(architecture), str(path), backbone)
+    said = "" if facts is None else facts.text(found.arrays)
+    say_replaced([output])
     if output.suffix == ".safetensors":
-        write_safetensors(output, found.arrays)
+        write_safetensors(output, found.arrays, {OURS: said} if said else None)
     else:
-        save_arrays(output, found.arrays)
+        save_arrays(output, found.arrays, said)
     return found
 
 
-def export_file(path: Path, architecture: Architecture, output: Path) -> int:
+def export_file(
+    path: Path, architecture: Architecture, output: Path, facts: WeightFacts | None = None
+) -> int:
     """Our ``.pdparams`` as a PyTorch state dict in ``.safetensors``; how many tensors it holds.
+
+    ``facts`` are those of a file that says nothing of itself.
 
     Raises:
         UserError: the file cannot be read or is not of this network.
     """
-    weights = load_arrays(path) if path.suffix == ".pdparams" else read_weights(path)
-    official = to_official(weights, network_keys(architecture), str(path))
-    write_safetensors(output, official, metadata={"format": "pt"})
+    file = read_file(path)
+    official = to_official(file.arrays, network_keys(architecture), str(path))
+    facts = file.facts or facts
+    said = {} if facts is None else {OURS: facts.text(official)}
+    say_replaced([output])
+    write_safetensors(output, official, {"format": "pt", **said})
     return len(official)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import http.client
-import json
 import os
 import re
 import ssl
@@ -22,7 +21,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import sha256, write_json
+from paddle_pose.files import read_json, sha256, write_json
 
 TABLE = Path(__file__).with_name("published_weights.csv")
 ATTEMPTS = 5
@@ -227,7 +226,7 @@ def _receive(
 
 def _read_stamp(path: Path) -> dict[str, str]:
     try:
-        stamp = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp = read_json(path)
+    except UserError:
         return {}
     return stamp if isinstance(stamp, dict) else {}

@@ -37,12 +37,14 @@ class Spelling:
         rules: pattern and replacement; the first that matches a name is applied. A name that no
             rule matches stays as it is.
         linear_transposed: whether linear weights are (out, in), as PyTorch has them.
+        statistics: whether running statistics have PyTorch's words.
     """
 
     name: str
     mark: str
     rules: tuple[tuple[str, str], ...] = ()
     linear_transposed: bool = True
+    statistics: bool = True
 
     def ours(self, name: str) -> str:
         """Our name of a published one; the running statistics in Paddle's words."""
@@ -51,6 +53,8 @@ class Spelling:
             if count:
                 name = renamed
                 break
+        if not self.statistics:
+            return name
         return re.sub(r"\brunning_var$", "_variance", re.sub(r"\brunning_mean$", "_mean", name))
 
 
@@ -122,6 +126,15 @@ TABLES: dict[type, NameTable] = {
 }
 
 
+OURS = Spelling("our", r"", linear_transposed=False, statistics=False)
+"""Our own names."""
+
+PYTORCH = Spelling("PyTorch's", r"")
+"""Our own names but for running statistics; for networks without a table."""
+
+NO_TABLE = NameTable((PYTORCH,))
+
+
 @dataclass(frozen=True)
 class NetworkKeys:
     """What a network wants: shape per name, and which names are linear weights."""
@@ -170,6 +183,78 @@ def spelling_of(names: Iterable[str], table: NameTable, source: str) -> Spelling
     )
 
 
+@dataclass(frozen=True)
+class Match:
+    """What of a file fits a network, and what does not.
+
+    Attributes:
+        arrays: our names, float32; each place filled once.
+        never_used: names in the file that the reference builds and never uses.
+        without_place: names in the file that the network has no place for.
+        twice: pairs of names for one place.
+        misshapen: our name → what the file has there.
+        missing: our names that nothing fits.
+        left_out: of the head, with ``backbone``.
+    """
+
+    arrays: dict[str, np.ndarray]
+    never_used: list[str]
+    without_place: list[str]
+    twice: list[str]
+    misshapen: dict[str, str]
+    missing: list[str]
+    left_out: list[str]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether both sides are used up."""
+        return not (self.without_place or self.twice or self.missing)
+
+
+def match(
+    weights: Mapping[str, np.ndarray],
+    spelling: Spelling,
+    table: NameTable,
+    wanted: NetworkKeys,
+    backbone: bool = False,
+) -> Match:
+    """Weights of one spelling under our names; ``backbone`` leaves out the head's."""
+    arrays: dict[str, np.ndarray] = {}
+    origins: dict[str, str] = {}
+    never_used: list[str] = []
+    without_place: list[str] = []
+    twice: list[str] = []
+    misshapen: dict[str, str] = {}
+    left_out: list[str] = []
+    for name, array in weights.items():
+        ours = spelling.ours(name)
+        if name.rpartition(".")[2] == _TRACKED:
+            continue
+        if ours not in wanted.shapes:
+            is_unused = any(re.search(pattern, name) for pattern in table.unused)
+            (never_used if is_unused else without_place).append(name)
+            continue
+        if backbone and any(re.search(pattern, ours) for pattern in table.head):
+            left_out.append(name)
+            continue
+        if ours in arrays:
+            twice.append(f"{origins[ours]} and {name}")
+            continue
+        if ours in wanted.linear and spelling.linear_transposed:
+            array = array.T
+        if array.shape != tuple(wanted.shapes[ours]) or not (
+            array.dtype.kind == "f" or spelling is OURS
+        ):
+            misshapen[ours] = (
+                f"{name} {array.dtype}{list(array.shape)}, not {tuple(wanted.shapes[ours])}"
+            )
+            continue
+        arrays[ours] = array if spelling is OURS else array.astype(np.float32)
+        origins[ours] = name
+    missing = [name for name in wanted.shapes if name not in arrays]
+    return Match(arrays, never_used, without_place, twice, misshapen, missing, left_out)
+
+
 def convert(
     weights: Mapping[str, np.ndarray],
     table: NameTable,
@@ -190,48 +275,21 @@ def convert(
         UserError: names or shapes that do not fit, on both sides.
     """
     spelling = spelling_of(weights, table, source)
-    arrays: dict[str, np.ndarray] = {}
-    origins: dict[str, str] = {}
-    unused: list[str] = []
-    without_place: list[str] = []
-    twice: list[str] = []
-    misshapen: list[str] = []
-    for name, array in weights.items():
-        ours = spelling.ours(name)
-        if name.rpartition(".")[2] == _TRACKED:
-            continue
-        if ours not in wanted.shapes:
-            is_unused = any(re.search(pattern, name) for pattern in table.unused)
-            (unused if is_unused else without_place).append(name)
-            continue
-        if backbone and any(re.search(pattern, ours) for pattern in table.head):
-            without_place.append(name)
-            continue
-        if ours in arrays:
-            twice.append(f"{origins[ours]} and {name}")
-            continue
-        if ours in wanted.linear and spelling.linear_transposed:
-            array = array.T
-        if array.shape != tuple(wanted.shapes[ours]) or array.dtype.kind != "f":
-            misshapen.append(f"{name} {array.dtype}{list(array.shape)}, not {wanted.shapes[ours]}")
-            continue
-        arrays[ours] = array.astype(np.float32)
-        origins[ours] = name
-    missing = [name for name in wanted.shapes if name not in arrays]
-    heads = [name for name in missing if any(re.search(p, name) for p in table.head)]
-    if backbone:
-        missing = [name for name in missing if name not in heads]
+    found = match(weights, spelling, table, wanted, backbone)
+    heads = [n for n in found.missing if backbone and any(re.search(p, n) for p in table.head)]
     problems = {
-        "in the file without a place": [] if backbone else without_place,
-        "in the file twice": twice,
-        "of another shape": misshapen,
-        "missing in the file": [m for m in missing if not any(m in text for text in misshapen)],
+        "in the file without a place": [] if backbone else found.without_place,
+        "in the file twice": found.twice,
+        "of another shape": list(found.misshapen.values()),
+        "missing in the file": [
+            n for n in found.missing if n not in found.misshapen and n not in heads
+        ],
     }
     if any(problems.values()):
-        found = "; ".join(f"{len(p)} {what} ({_short(p)})" for what, p in problems.items() if p)
-        raise UserError(f"{source} ({spelling.name} names) does not fit the network: {found}")
-    left_out = without_place if backbone else []
-    return Conversion(arrays, spelling.name, unused, left_out, heads if backbone else [])
+        text = "; ".join(f"{len(p)} {what} ({_short(p)})" for what, p in problems.items() if p)
+        raise UserError(f"{source} ({spelling.name} names) does not fit the network: {text}")
+    left_out = found.without_place + found.left_out
+    return Conversion(found.arrays, spelling.name, found.never_used, left_out, heads)
 
 
 def to_official(

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.weights.pickle_machine import PLAIN_NAMES, Global, Reduce, read_pickle, refuse_call
+from paddle_pose.weights.pickle_machine import read_pickle
+from paddle_pose.weights.pickle_names import PLAIN_NAMES, Global, Reduce, refuse_call
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -67,6 +68,12 @@ class Tensor:
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Of all its elements, each counted."""
+        kind = self.storage.dtype
+        return math.prod(self.shape) * (4 if kind == BFLOAT16 else np.dtype(kind).itemsize)
 
 
 def _tensor(arguments: tuple) -> Tensor:

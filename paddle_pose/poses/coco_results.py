@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, write_json
+from paddle_pose.geometry import UNIT_PX
+from paddle_pose.limits import LIMITS
+from paddle_pose.plain import finite, integer, is_integer
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,7 @@ class CocoResults:
         scores: (N,) of the pose.
         areas: (N,) pixels², of the box (crop) it was made in; nan where the file does not say.
         category_id: of them all.
+        notes: what was left out or looks odd, for a person: ``; 2 poses …``, or empty.
     """
 
     image_ids: np.ndarray
@@ -28,6 +37,7 @@ class CocoResults:
     scores: np.ndarray
     areas: np.ndarray
     category_id: int = 1
+    notes: str = ""
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -47,41 +57,124 @@ class CocoResults:
         ]
 
 
-def read_results(path: Path) -> CocoResults:
+def read_results(
+    path: Path, images: Sequence[Any] = (), category_id: int | None = None
+) -> CocoResults:
     """A results file, ``.json`` or ``.json.gz``; ``scale`` or ``area`` give the crops' areas.
+
+    The list may lie in an object, as exports have it, and images may be named, as AlphaPose does.
+
+    Args:
+        path: the file.
+        images: objects of id and file_name, as an annotation file lists them.
+        category_id: results of others are left out and counted; by default all must be of one.
 
     Raises:
         UserError: missing, not JSON, or a broken record, which is named.
     """
     content = read_json(path)
-    if not isinstance(content, list) or not content:
+    records = _listed(content)
+    if not records:
         raise UserError(
             f"{path}: expected a list of results like "
             '[{"image_id": 1, "category_id": 1, "keypoints": [x, y, score, …], "score": 0.9}, …]'
+            + _hint(content)
         )
-    rows = [_checked(record, f"{path}: result {row}") for row, record in enumerate(content)]
+    known = _Images(path, content, images)
+    rows = [_checked(record, f"{path}: result {row}", known) for row, record in enumerate(records)]
+    categories = Counter(category for _, category, _, _, _ in rows)
+    notes = ""
+    if category_id is not None and set(categories) - {category_id}:
+        rows = [row for row in rows if row[1] == category_id]
+        others = ", ".join(map(str, sorted(set(categories) - {category_id})[:5]))
+        if not rows:
+            raise UserError(
+                f"{path}: all {len(records)} results are of category {others}, and people are "
+                f"category {category_id} in the annotations; check category_id"
+            )
+        notes += f"; left out {len(records) - len(rows)} of category {others}"
+        categories = Counter({category_id: len(rows)})
     counts = {len(keypoints) for _, _, keypoints, _, _ in rows}
-    categories = {category for _, category, _, _, _ in rows}
     if len(counts) > 1 or len(categories) > 1:
         raise UserError(
             f"{path}: results of several joint sets or categories "
-            f"({sorted(count // 3 for count in counts)} joints, categories {sorted(categories)})"
+            f"({sorted(count // 3 for count in counts)[:5]} joints, "
+            f"categories {sorted(categories)[:5]})"
         )
+    again = len(rows) - len({(row[0], *row[2], row[3]) for row in rows})
+    if again:
+        notes += f"; {again} of them are there a second time and count again"
     return CocoResults(
         image_ids=np.array([row[0] for row in rows], np.int64),
         keypoints=np.array([row[2] for row in rows], np.float64).reshape(len(rows), -1, 3),
         scores=np.array([row[3] for row in rows], np.float64),
         areas=np.array([row[4] for row in rows], np.float64),
-        category_id=categories.pop(),
+        category_id=rows[0][1],
+        notes=notes,
     )
 
 
 def is_results_file(path: Path) -> bool:
-    """Whether a predictions file is a list of COCO results (and not ours, a .mat or .h5)."""
+    """Whether a predictions file is COCO results, in a list or an object (not ours, .mat, .h5)."""
     name = path.name.lower()
     if not name.endswith((".json", ".json.gz")) or not path.is_file():
         return False
-    return isinstance(read_json(path), list)
+    content = read_json(path)
+    return isinstance(content, list) or not (isinstance(content, dict) and "format" in content)
+
+
+_WRAPPERS = ("annotations", "results", "predictions")
+
+
+def _listed(content: Any) -> list[Any]:
+    """The records, wherever the file keeps them; none where that is not clear."""
+    if isinstance(content, list):
+        return content
+    lists = [content[key] for key in _WRAPPERS if isinstance(content, dict) and key in content]
+    return lists[0] if len(lists) == 1 and isinstance(lists[0], list) else []
+
+
+def _ids_and_names(images: Sequence[Any]) -> Iterator[tuple[int, str]]:
+    """Those of the listed images that have both."""
+    for image in images:
+        if isinstance(image, dict) and isinstance(image.get("file_name"), str):
+            with contextlib.suppress(UserError):
+                yield integer(image.get("id"), ""), image["file_name"]
+
+
+def _hint(content: Any) -> str:
+    first = next(iter(content.values()), None) if isinstance(content, dict) else None
+    if isinstance(first, dict) and first.keys() & {"people", "bodies"}:
+        return "; this is AlphaPose's 'open' or 'cmu' format: write it with --format coco"
+    return ""
+
+
+class _Images:
+    """Finds the id of a result's image, which may be named."""
+
+    def __init__(self, path: Path, content: Any, images: Sequence[Any]) -> None:
+        self.by_name = {name: number for number, name in _ids_and_names(images)}
+        self.by_base: dict[str, set[int]] = {}
+        for name, number in self.by_name.items():
+            self.by_base.setdefault(PurePosixPath(name).name, set()).add(number)
+        own = content.get("images") if isinstance(content, dict) and images else None
+        self.own = dict(_ids_and_names(own if isinstance(own, list) else []))
+
+    def id_of(self, value: Any, where: str) -> int:
+        """Of an id or a name; an export's own ids go by the names that it lists."""
+        named = isinstance(value, str) and (not is_integer(value) or value in self.by_name)
+        if not named:
+            number = integer(value, f"{where}: image_id")
+            if number not in self.own:
+                return number
+            value = self.own[number]  # an export may count its images anew
+        found = {self.by_name[value]} if value in self.by_name else None
+        found = found or self.by_base.get(PurePosixPath(str(value)).name, set())
+        if len(found) != 1:
+            what = "several images end in" if found else "no image is called"
+            known = "the annotations" if self.by_name else "what is known without annotations"
+            raise UserError(f"{where}: image_id: {what} {value!r:.80} in {known}")
+        return next(iter(found))
 
 
 def write_results(results: CocoResults, path: Path) -> None:
@@ -98,18 +191,32 @@ def write_results(results: CocoResults, path: Path) -> None:
     write_json(path, results.rows(), indent=None)
 
 
-def _checked(record: object, where: str) -> tuple[int, int, list[float], float, float]:
+def _checked(
+    record: object, where: str, images: _Images
+) -> tuple[int, int, list[float], float, float]:
     if not isinstance(record, dict):
         raise UserError(f"{where}: expected an object, got {record!r:.80}")
-    try:
-        image_id, category = int(record["image_id"]), int(record["category_id"])
-        keypoints = [float(value) for value in record["keypoints"]]
-        score = float(record["score"])
-        area = float(record.get("area", np.prod(np.multiply(record.get("scale", np.nan), 200.0))))
-    except KeyError as error:
-        raise UserError(f"{where}: has no {error}") from error
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}") from error
-    if not keypoints or len(keypoints) % 3 or not np.isfinite([*keypoints, score]).all():
+    for key in ("image_id", "category_id", "keypoints", "score"):
+        if key not in record:
+            raise UserError(f"{where}: has no '{key}'")
+    image_id = images.id_of(record["image_id"], where)
+    category = integer(record["category_id"], f"{where}: category_id")
+    keypoints = finite(record["keypoints"], f"{where}: keypoints")
+    (score,) = finite([record["score"]], f"{where}: score")
+    if not keypoints or len(keypoints) % 3:
         raise UserError(f"{where}: keypoints must be finite triples x, y, score")
-    return image_id, category, keypoints, score, area
+    LIMITS["far_px"].require(max(map(abs, keypoints)), f"{where}: keypoints")
+    return image_id, category, keypoints, score, _area(record, where)
+
+
+def _area(record: dict[str, Any], where: str) -> float:
+    """Of the crop; nan where the record does not say, or where it is not positive."""
+    if record.get("area") is not None:
+        (area,) = finite([record["area"]], f"{where}: area")
+        return area if area > 0 else math.nan
+    if record.get("scale") is None:
+        return math.nan
+    scale = finite(record["scale"], f"{where}: scale")
+    if len(scale) != 2:
+        raise UserError(f"{where}: scale must be two numbers, width and height in units of 200 px")
+    return float(np.prod(np.multiply(scale, UNIT_PX))) if min(scale) > 0 else math.nan

@@ -9,22 +9,29 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from paddle_pose.array_files import Named, read_hdf5, read_mat
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import write_bytes, write_text
+from paddle_pose.files import read_json, write_bytes, write_text
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.poses.poses import Poses
+from paddle_pose.limits import LIMITS
+from paddle_pose.names import require_inside
+from paddle_pose.plain import all_numbers, finite, integers
+from paddle_pose.poses.poses import NO_ROW, Poses
 from paddle_pose.settings import same_protocol
 
 FORMAT = "paddle_pose predictions, version 2"
 VERSION_1 = "paddle_pose predictions, version 1"
 
 _ARRAY_KEY = "preds"
+_ARRAY_NAMES = (_ARRAY_KEY, "pixel_origin")
+_TEXTS = ("skeleton", "recipe", "annotation_sha256", "weights_sha256")
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ def require_made_for(
     if recipe is not None and predictions.recipe not in ("", recipe):
         raise UserError(
             f"{path}: made with recipe '{predictions.recipe}', but '{recipe}' was asked for; "
-            "give that recipe with --config or leave --config out"
+            "give that recipe (val.py --config) or none"
         )
     if benchmark is not None and predictions.benchmark:
         differs = same_protocol(predictions.benchmark, benchmark)
@@ -175,7 +182,7 @@ def require_made_for(
             raise UserError(
                 f"{path}: made under benchmark '{predictions.benchmark.get('name')}' with "
                 f"{key}={has!r}, but '{benchmark.get('name')}' with {key}={wants!r} was asked for; "
-                "choose it with --benchmark or predict again"
+                "choose that one (val.py --benchmark) or predict again"
             )
     if annotation_sha256 is not None and predictions.annotation_sha256 not in (
         "",
@@ -205,8 +212,8 @@ def for_rows(found: Predictions, path: Path, rows: np.ndarray) -> Predictions:
     if lacking.any():
         raise UserError(
             f"{path}: {len(found)} people, {len(rows)} are asked for; row "
-            f"{rows[lacking][0]} is the first that lacks; predict again, or score fewer with "
-            f"--set data.limit={len(found)}"
+            f"{rows[lacking][0]} is the first that lacks; predict again, or score fewer "
+            f"(val.py --set data.limit={len(found)})"
         )
     return found.select(np.concatenate([order[a:b] for a, b in zip(first, after, strict=True)]))
 
@@ -228,73 +235,110 @@ def _check_keypoints(path: Path, predictions: Predictions, joints: int) -> None:
         found = keypoints.shape[1]
         raise UserError(f"{path}: {found} joints per person, expected {joints}")
     flat = keypoints.reshape(len(predictions), 3 * joints)
-    bad = ~np.isfinite(np.column_stack([flat, predictions.poses.scores])).all(1)
+    far = LIMITS["far_px"]
+    bad = ~(np.abs(np.column_stack([flat, predictions.poses.scores])) <= far.most).all(1)
     if bad.any():
         place = int(np.flatnonzero(bad)[0])
         image = f" ({predictions.images[place]})" if predictions.images else ""
         raise UserError(
             f"{path}: row {predictions.poses.rows[place]}{image} has a coordinate or score that is "
-            f"not a finite number; {int(bad.sum())} such rows"
+            f"not a finite number of at most {far.text}; {int(bad.sum())} such rows"
         )
 
 
 def _read_json(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int | None]:
-    try:
-        content = json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: broken JSON in line {error.lineno}: {error.msg}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot read this file ({error})") from error
+    content = read_json(path)
     if not isinstance(content, dict) or content.get("format") not in (FORMAT, VERSION_1):
         raise UserError(f"{path}: not a predictions.json of this project ('{FORMAT}')")
     try:
         lines = content["people" if content["format"] == VERSION_1 else "poses"]
-        counts = {len(line["keypoints"]) for line in lines}
-        if counts - {joints}:
-            raise UserError(f"{path}: {min(counts - {joints})} joints, expected {joints}")
-        nowhere = [float("nan")] * 4
-        poses = Poses(
-            image_ids=np.array([line.get("image_id", -1) for line in lines], np.int64),
-            keypoints=np.array([line["keypoints"] for line in lines], np.float64).reshape(
-                len(lines), joints, 3
-            ),
-            scores=np.array([line["score"] for line in lines], np.float64),
-            boxes_xywh=np.array([_box_of(line) or nowhere for line in lines], np.float64).reshape(
-                len(lines), 4
-            ),
-            rows=np.array([line["row"] for line in lines], np.int64),
-            instances=np.array([line.get("instance", 0) for line in lines], np.int64),
-        )
-        predictions = Predictions(
-            poses,
-            skeleton=content["skeleton"],
-            images=tuple(line["image"] for line in lines),
-            recipe=content["recipe"],
-            benchmark=content["benchmark"],
-            annotation_sha256=content["annotation_sha256"],
-            weights_sha256=content["weights_sha256"],
-            engine=content.get("engine", ""),
-        )
-        return predictions, int(content["pixel_origin"])
+        if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+            raise UserError(f"{path}: expected a list of poses, each an object")
+        texts = {name: content[name] for name in _TEXTS} | {"engine": content.get("engine", "")}
+        for name, text in texts.items():
+            if not isinstance(text, str):
+                raise UserError(f"{path}: '{name}' must be a text, found {text!r:.80}")
+        if not isinstance(content["benchmark"], dict | None):
+            raise UserError(f"{path}: 'benchmark' must be an object")
+        poses = _poses(path, lines, joints)
+        images = tuple(line["image"] for line in lines)
+        for row, image in enumerate(images):
+            if not isinstance(image, str):
+                raise UserError(f"{path}: pose {row}: image must be a text, found {image!r:.80}")
+        for image in set(images) - {""}:
+            require_inside(image, f"{path}: an image")
+        predictions = Predictions(poses, images=images, benchmark=content["benchmark"], **texts)
+        return predictions, _origin(content["pixel_origin"], path)
     except KeyError as error:
         raise UserError(f"{path}: key {error.args[0]!r} is missing; predict again") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: not as this project writes it ({error})") from error
+
+
+def _poses(path: Path, lines: list[dict[str, Any]], joints: int) -> Poses:
+    listed = [line["keypoints"] for line in lines]
+    counts = {len(points) if isinstance(points, list) else 0 for points in listed}
+    if counts - {joints}:
+        raise UserError(f"{path}: {min(counts - {joints})} joints, expected {joints}")
+    with_id = sum("image_id" in line for line in lines)
+    if with_id not in (0, len(lines)):
+        raise UserError(f"{path}: {with_id} of {len(lines)} poses have an image_id; none or all")
+    nowhere = [math.nan] * 4
+    columns = {
+        "keypoints": (joints, 3, listed),
+        "score": (1, 1, [[[line["score"]]] for line in lines]),
+        "box_xywh": (1, 4, [[_box_of(line) or nowhere] for line in lines]),
+    }
+    numbers = {}
+    for name, (count, size, values) in columns.items():
+        shapes = {len(point) if isinstance(point, list) else 0 for pose in values for point in pose}
+        if shapes - {size} or not all_numbers(values, 2):
+            raise UserError(f"{path}: '{name}' of a pose is not {size} numbers each; predict again")
+        try:
+            numbers[name] = np.array(values, np.float64).reshape(len(lines), count, size)
+        except OverflowError as error:
+            raise UserError(f"{path}: '{name}' has a number that is too large") from error
+    defaults = {"image_id": -1, "instance": 0}
+    ids = {
+        name: integers([line.get(name, default) for line in lines], f"{path}: pose", name)
+        for name, default in defaults.items()
+    }
+    rows = integers([line["row"] for line in lines], f"{path}: pose", "row")
+    if (rows < NO_ROW).any():
+        raise UserError(f"{path}: row {rows.min()}; rows begin with 0, and {NO_ROW} means none")
+    boxes = numbers["box_xywh"].reshape(-1, 4)
+    if np.isinf(boxes).any() or (boxes[:, 2:] <= 0).any():
+        raise UserError(f"{path}: a box_xywh is not finite or not of positive size")
+    return Poses(
+        image_ids=ids["image_id"],
+        keypoints=numbers["keypoints"],
+        scores=numbers["score"].reshape(-1),
+        boxes_xywh=boxes,
+        rows=rows,
+        instances=ids["instance"],
+    )
+
+
+def _origin(value: Any, path: Path) -> int:
+    """0 or 1, as a file states it: no other number, and no true, text or 1.5."""
+    if type(value) not in (int, float) or value not in (0, 1):
+        raise UserError(f"{path}: pixel_origin is {value!r:.80}, expected 0 or 1")
+    return int(value)
 
 
 def _box_of(line: dict[str, Any]) -> list[float] | None:
     """The box of a pose; version 1 has a crop's centre and size in its place."""
     if "box_xywh" in line:
         return line["box_xywh"]
-    size = np.array(line["scale_wh"], np.float64) * UNIT_PX
-    return [*(np.array(line["center_xy"], np.float64) - 0.5 * size), *size]
+    where = "a pose: center_xy and scale_wh"
+    center, scale = finite(line["center_xy"], where), finite(line["scale_wh"], where)
+    size = np.array(scale) * UNIT_PX
+    return [*(np.array(center) - 0.5 * size).tolist(), *size.tolist()]
 
 
 def _foreign(path: Path, array: Any, joints: int, skeleton: str) -> Predictions:
     preds = np.asarray(array)
     if preds.ndim == 3 and preds.shape[2] not in (2, 3) and preds.shape[0] in (2, 3):
         preds = preds.transpose(2, 1, 0)
-    numeric = np.issubdtype(preds.dtype, np.number) and not np.iscomplexobj(preds)
+    numeric = preds.dtype.kind in "iuf"
     if preds.ndim != 3 or preds.shape[2] not in (2, 3) or not numeric:
         raise UserError(
             f"{path}: '{_ARRAY_KEY}' has shape {np.shape(array)} of {preds.dtype}, expected "
@@ -314,33 +358,22 @@ def _foreign(path: Path, array: Any, joints: int, skeleton: str) -> Predictions:
     return Predictions(poses, skeleton=skeleton)
 
 
-def _no_array(path: Path, names: list[str]) -> UserError:
-    return UserError(f"{path}: no array '{_ARRAY_KEY}'{nearest(_ARRAY_KEY, names)}")
-
-
 def _read_mat(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int | None]:
-    from scipy.io import loadmat
-
-    try:
-        content = loadmat(path)
-    except NotImplementedError:  # MATLAB 7.3 files are HDF5
-        return _read_hdf5(path, joints, skeleton)
-    except Exception as error:  # scipy raises many kinds for a file that is not a .mat
-        raise UserError(f"{path}: cannot be read as a MATLAB file ({error})") from error
-    if _ARRAY_KEY not in content:
-        raise _no_array(path, [name for name in content if not name.startswith("__")])
-    stated = int(np.squeeze(content["pixel_origin"])) if "pixel_origin" in content else None
-    return _foreign(path, content[_ARRAY_KEY], joints, skeleton), stated
+    return _read_arrays(path, read_mat(path, _ARRAY_NAMES), joints, skeleton)
 
 
 def _read_hdf5(path: Path, joints: int, skeleton: str) -> tuple[Predictions, int | None]:
-    import h5py
+    return _read_arrays(path, read_hdf5(path, _ARRAY_NAMES), joints, skeleton)
 
-    try:
-        with h5py.File(path, "r") as content:
-            if _ARRAY_KEY not in content:
-                raise _no_array(path, list(content))
-            array = content[_ARRAY_KEY][()]
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as an HDF5 file ({error})") from error
-    return _foreign(path, array, joints, skeleton), None
+
+def _read_arrays(
+    path: Path, content: Named, joints: int, skeleton: str
+) -> tuple[Predictions, int | None]:
+    if _ARRAY_KEY not in content:
+        raise UserError(f"{path}: no array '{_ARRAY_KEY}'{nearest(_ARRAY_KEY, content)}")
+    stated = None
+    if "pixel_origin" in content:
+        value = content["pixel_origin"]
+        single = isinstance(value, np.ndarray) and value.size == 1
+        stated = _origin(value.item() if single else value, path)
+    return _foreign(path, content[_ARRAY_KEY], joints, skeleton), stated

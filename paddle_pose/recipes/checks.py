@@ -3,71 +3,110 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.limits import LIMITS
+from paddle_pose.models.architectures import parameters_about
+from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF
 
-AT_LEAST = {
-    "seed": 0,
-    "data.limit": 1,
-    "train.epochs": 1,
-    "train.batch_size": 1,
-    "train.base_batch_size": 0,
-    "train.accumulate_steps": 1,
-    "train.log_every": 1,
-    "train.save_every": 0,
-    "train.validate_every": 1,
-    "train.warmup_steps": 0,
-    "eval.batch_size": 1,
-    "eval.bootstrap": 0,
-}
-"""Smallest allowed values; None passes where the key allows it."""
 
-RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
-    "above 0 and finite": (
-        lambda value: 0 < value < math.inf,
-        "train.learning_rate train.optimizer.epsilon "
-        "benchmarks.*.test_scales.* benchmarks.*.metric.thresholds.*",
+class Range(NamedTuple):
+    """Numbers from ``least`` to ``most``; without ``least`` if ``above``, ``most`` if ``below``."""
+
+    least: float
+    most: float
+    above: bool = False
+    below: bool = False
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is a number in it; a nan never is."""
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            return False
+        if value in (self.least, self.most):
+            return not (self.above if value == self.least else self.below)
+        return bool(self.least < value < self.most)
+
+    def __str__(self) -> str:
+        if not self.above and not self.below:
+            return f"from {self.least:,} to {self.most:,}"
+        first = f"above {self.least:,}" if self.above else f"at least {self.least:,}"
+        return f"{first} and {'below' if self.below else 'at most'} {self.most:,}"
+
+
+MANY, OFTEN = 10**9, 10**6
+"""More people or steps, and more epochs or resamples, than anybody waits for."""
+
+RANGES: tuple[tuple[Range, str], ...] = (
+    (Range(0, LIMITS["seed"].most), "seed"),
+    (
+        Range(0, 1),
+        "augment.rotation_probability augment.flip_probability augment.half_body_probability "
+        "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms",
     ),
-    "0 or more and finite": (
-        lambda value: 0 <= value < math.inf,
-        "train.warmup_factor train.clip_norm augment.scale_factor augment.rotation_deg "
-        "train.optimizer.l1 train.optimizer.l2 "
-        "train.optimizer.groups.*.rate train.optimizer.groups.*.decay",
+    # Scales of [0, 1] images by 1 / 255 undo it; below and above, a range was mixed up.
+    (Range(0.001, 10), "data.rgb_std.*"),
+    # At 1 a crop may have no size; beyond half a turn it comes round again.
+    (Range(0, 1, below=True), "augment.scale_factor train.ema_decay"),
+    (Range(0, 180), "augment.rotation_deg"),
+    # Clipped at twice the factor: beyond 1 most crops would not show the person.
+    (Range(0, 1), "augment.shift_factor"),
+    (Range(0, 1000), "augment.half_body_min_joints"),
+    (Range(0, 1, below=True), "train.optimizer.beta1 train.optimizer.beta2"),
+    (Range(0, 1, below=True), "train.optimizer.momentum"),
+    (Range(0, 1, above=True), "train.gamma"),
+    # Less is nothing in float32, and a gradient of 0 would be divided by it.
+    (Range(1e-30, 1), "train.optimizer.epsilon"),
+    (Range(0, 100, above=True), "train.learning_rate"),
+    (Range(0, 10), "train.optimizer.l1 train.optimizer.l2"),
+    (Range(0, 1000), "train.optimizer.groups.*.rate train.optimizer.groups.*.decay"),
+    (
+        Range(0, OFTEN),
+        "train.clip_norm train.base_batch_size train.milestones.* stages.*.epoch eval.bootstrap",
     ),
-    "0 or more and below 1": (
-        lambda value: 0 <= value < 1,
-        "train.ema_decay train.optimizer.beta1 train.optimizer.beta2 train.optimizer.momentum",
-    ),
-}
-"""Ranges and the keys whose values must lie in them."""
+    (Range(1, OFTEN), "train.epochs"),
+    (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
+    (Range(1, MANY), "data.limit train.log_every train.validate_every"),
+    (Range(0, MANY), "train.warmup_steps train.save_every"),
+    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
+    # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
+    (Range(0.1, 10), "benchmarks.*.test_scales.*"),
+    (Range(0, 100, above=True), "benchmarks.*.metric.thresholds.*"),
+    (Range(0, 100), "benchmarks.*.metric.rescore_threshold benchmarks.*.metric.box_threshold"),
+    (Range(-1000, 1000), "benchmarks.*.published.*"),
+    (Range(1, 4096), "codec.stride"),
+    (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
+    (Range(1, 1000), "model.joints"),
+    (Range(1, 64), "model.stacks"),
+    # Beyond, the estimate of parameters would be the limit; each halving halves a map.
+    (Range(1, 10), "model.depth"),
+    (Range(2, OFTEN), "model.features"),
+    (Range(1, OFTEN), "model.stem model.width model.layers"),
+)
+"""Every number of a recipe and where it must lie; None passes where the key allows it."""
 
-
-def _values(node: Any, names: Sequence[str], key: str = "") -> Iterator[tuple[str, Any]]:
-    """Full keys and values of a key in which * stands for every entry; none where it is lacking."""
-    if not names:
-        yield key[1:], node
-    elif names[0] == "*":
-        for number, entry in enumerate(node):
-            yield from _values(entry, names[1:], f"{key}.{number}")
-    elif hasattr(node, names[0]):
-        yield from _values(getattr(node, names[0]), names[1:], f"{key}.{names[0]}")
-
+NOT_EMPTY = ("benchmarks", "benchmarks.*.test_scales", "benchmarks.*.metric.thresholds")
+LONGEST_LIST = 1000
 
 CHOICES = {
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine"),
+    "train.pretrained": ("none", "ImageNet"),
     "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy"),
     "data.dataset": ("mpii", "coco"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
+    "model.layers": (18, 34, 50, 101, 152),
+    "benchmarks.*.boxes": ("ground_truth", "detector"),
+    "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""
 
@@ -75,14 +114,39 @@ STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps"
 """What a stage may change of ``train``; and all of ``augment``."""
 
 
+def _found(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
+    """As ``values_at``, but nothing of a network or codec of one's own, which checks itself."""
+    section = key.partition(".")[0]
+    if section in KINDS and not isinstance(getattr(recipe, section), KINDS[section]):
+        return iter(())
+    return values_at(recipe, key.split("."))
+
+
+def values_at(node: Any, names: Sequence[str], key: str = "") -> Iterator[tuple[str, Any]]:
+    """Full keys and values of a key in which * stands for every entry; none where it is lacking."""
+    if not names:
+        yield key[1:], node
+    elif names[0] == "*":
+        for name, entry in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from values_at(entry, names[1:], f"{key}.{name}")
+    elif hasattr(node, names[0]):
+        yield from values_at(getattr(node, names[0]), names[1:], f"{key}.{names[0]}")
+
+
 def _require_trainable(recipe: Recipe) -> None:
     settings = recipe.train
-    if settings.scale_learning_rate == "linear" and settings.base_batch_size < 1:
+    linear = settings.scale_learning_rate == "linear"
+    if linear and settings.base_batch_size < 1:
         raise UserError(
             "train.scale_learning_rate=linear: set train.base_batch_size to the batch that "
             "train.learning_rate was chosen for"
         )
-    if settings.base_batch_size and settings.scale_learning_rate == "none":
+    if linear and settings.learning_rate * settings.batch_size / settings.base_batch_size > 100:
+        raise UserError(
+            f"train.learning_rate: {settings.learning_rate} × {settings.batch_size} / "
+            f"{settings.base_batch_size} people is above 100"
+        )
+    if settings.base_batch_size and not linear:
         raise UserError(
             f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
             "train.scale_learning_rate=linear; set that too, or leave this at 0"
@@ -93,22 +157,25 @@ def _require_trainable(recipe: Recipe) -> None:
 
 
 def _require_in_range(recipe: Recipe) -> None:
-    for key, least in AT_LEAST.items():
-        for _, value in _values(recipe, key.split(".")):
-            if value is not None and value < least:
-                raise UserError(f"{key}: must be at least {least}, got {value}")
-    for words, (inside, keys) in RANGES.items():
+    for key in NOT_EMPTY:
+        for full, entries in _found(recipe, key):
+            if not 0 < len(entries) <= LONGEST_LIST:
+                raise UserError(f"{full}: needs 1 to {LONGEST_LIST} entries, has {len(entries)}")
+    for allowed, keys in RANGES:
         for key in keys.split():
-            for full, value in _values(recipe, key.split(".")):
-                if not inside(value):
-                    raise UserError(f"{full}: must be {words}, got {value}")
+            for full, value in _found(recipe, key):
+                if not allowed.holds(value) and (value is not None or key != "data.limit"):
+                    raise UserError(f"{full}: must be {allowed}, got {value!r}")
+    milestones = recipe.train.milestones
+    if any(first >= then for first, then in itertools.pairwise(milestones)):
+        raise UserError(f"train.milestones: must ascend, got {list(milestones)}")
 
 
 def _require_choices(recipe: Recipe) -> None:
     for key, words in CHOICES.items():
-        for _, word in _values(recipe, key.split(".")):
+        for full, word in _found(recipe, key):
             if word not in words:
-                raise UserError(f"{key}: unknown '{word}'{nearest(str(word), words)}")
+                raise UserError(f"{full}: unknown '{word}'{nearest(str(word), map(str, words))}")
 
 
 def _require_stages(recipe: Recipe) -> None:
@@ -130,28 +197,23 @@ def _require_stages(recipe: Recipe) -> None:
         try:
             _require_in_range(then)
             _require_choices(then)
+            _require_trainable(then)
         except UserError as error:
             raise UserError(f"{key}: {error}") from error
 
 
 def require_sound(recipe: Recipe) -> None:
     """Raises UserError for the first value that no run can have."""
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"recipe: expected a Recipe, got {type(recipe).__name__}")
     _require_in_range(recipe)
     _require_choices(recipe)
-    for item in dataclasses.fields(recipe.model):
-        value = getattr(recipe.model, item.name)
-        if isinstance(value, int) and not isinstance(value, bool) and value < 1:
-            raise UserError(f"model.{item.name}: must be at least 1, got {value}")
-    width, height = recipe.data.image_size_wh
-    if width < 32 or height < 32:
-        raise UserError(f"data.image_size_wh: must be at least 32×32, got {width}×{height}")
     _require_trainable(recipe)
     _require_stages(recipe)
+    LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(recipe.codec, HeatmapCodec):  # another one checks itself when it encodes
         recipe.codec.require_sound(recipe.data.image_size_wh, recipe.train.loss)
-    if not recipe.benchmarks:
-        raise UserError("benchmarks: a recipe needs at least one")
-    for benchmark in recipe.benchmarks:
-        if benchmark.decoder not in DECODERS:
-            hint = nearest(benchmark.decoder, DECODERS)
-            raise UserError(f"benchmark '{benchmark.name}': unknown decoder{hint}")
+    names = [benchmark.name for benchmark in recipe.benchmarks]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"benchmarks: {names.count(name)} are called '{name}'; rename one")

@@ -21,6 +21,8 @@ from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.architectures import Architecture, Hourglass52
+from paddle_pose.names import require_plain
+from paddle_pose.recipes import plain_yaml
 from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
@@ -74,6 +76,15 @@ class Recipe:
     stages: tuple[Stage, ...] = ()
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises UserError for a name that would be a path outside its folder."""
+        data = self.data
+        require_plain(self.name, "name")
+        for key in ("train_split", "val_split", "skeleton"):
+            require_plain(getattr(data, key), f"data.{key}")
+        for number, benchmark in enumerate(self.benchmarks):
+            require_plain(benchmark.name, f"benchmarks.{number}.name")
+
     def at(self, epoch: int) -> Recipe:
         """The recipe with what its stages have changed up to that epoch; Raises UserError."""
         recipe = self
@@ -123,20 +134,21 @@ def override(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
         if not equals:
             raise UserError(f"--set {assignment}: expected KEY=VALUE, for example train.epochs=1")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UserError(f"--set {key}: '{text}' is not a YAML value ({error})") from error
+            value = plain_yaml.parse(text)
+        except UserError as error:
+            raise UserError(f"--set {key}: '{text[:80]}' is not a YAML value ({error})") from error
         recipe = _set(recipe, key.strip(), key.strip().split("."), value)
     return recipe
 
 
 def _set(node: Any, key: str, parts: list[str], value: Any) -> Any:
     name = parts[0]
-    if isinstance(node, tuple) and (len(parts) == 1 or not name.isdigit()):
+    is_index = bool(re.fullmatch(r"[0-9]{1,9}", name))
+    if isinstance(node, tuple) and (len(parts) == 1 or not is_index):
         whole = key.rpartition(".")[0]
         raise UserError(f"{key}: set the whole list, {whole}=[…], or a key of one of its entries")
     if isinstance(node, tuple):
-        if not name.isdigit() or int(name) >= len(node):
+        if int(name) >= len(node):
             raise UserError(f"{key}: '{name}' is not an index below {len(node)}")
         items = list(node)
         items[int(name)] = _set(items[int(name)], key, parts[1:], value)
@@ -195,7 +207,7 @@ def _convert(value: Any, hint: Any, key: str) -> Any:
     if origin is dict and isinstance(value, dict):
         return {_convert(k, args[0], key): _convert(v, args[1], key) for k, v in value.items()}
     if hint is float and not isinstance(value, bool):  # YAML 1.1 reads 1e-3 as text
-        with contextlib.suppress(TypeError, ValueError):
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
             return float(value)
     plain = isinstance(hint, type) and isinstance(value, hint)
     if plain and not (hint is int and isinstance(value, bool)):
@@ -304,26 +316,22 @@ def dump_yaml(recipe: Recipe) -> str:
     return yaml.safe_dump(to_dict(recipe), sort_keys=False, allow_unicode=True)
 
 
-def _yaml(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot read this recipe file ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML ({error})") from error
-
-
 def read_yaml(path: Path) -> Recipe:
-    """A recipe file; Raises UserError if it cannot be read."""
-    return from_dict(_yaml(path))
+    """A recipe file; Raises UserError, with its path, if it cannot be read."""
+    values = plain_yaml.read(path)
+    try:
+        return from_dict(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def read_section(path: Path, kind: type) -> Any:
     """A YAML file that holds one such dataclass; Raises UserError naming file and key."""
+    values = plain_yaml.read(path)
     try:
-        return _section(_yaml(path), kind, "")
+        return _section(values, kind, "")
     except UserError as error:
-        raise UserError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise UserError(f"{path}: {error}") from error
 
 
 def read_plain(path: Path) -> dict[str, Any]:
@@ -332,7 +340,7 @@ def read_plain(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read.
     """
-    values = _upgraded(_yaml(path))
+    values = _upgraded(plain_yaml.read(path))
     own = (values.get(name) for name in ("model", "codec") if isinstance(values, dict))
     names = {kind.__name__ for name in ("model", "codec") for kind in KINDS[name]}
     if any(isinstance(one, dict) and one.get("kind") not in names for one in own):

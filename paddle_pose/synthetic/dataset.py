@@ -7,13 +7,14 @@ A score on it says that the whole chain works; it is not a score on MPII.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
 import multiprocessing
 import os
+import re
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -24,9 +25,12 @@ import numpy as np
 from scipy.io import savemat
 from tqdm import tqdm
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
-from paddle_pose.files import write_json
+from paddle_pose.files import read_json, write_json
+from paddle_pose.limits import LIMITS
 from paddle_pose.synthetic.scene import Label, draw_scene
+from paddle_pose.system import ending
 from paddle_pose.system.runtime import cpu_facts
 
 RENDERER_VERSION = 4
@@ -74,6 +78,8 @@ def write_dataset(
     Raises:
         UserError: ``root`` holds something else, or cannot be written.
     """
+    LIMITS["rendered_people"].require(train_people + val_people, "synthetic data")
+    LIMITS["seed"].require(seed, "synthetic data")
     if min(train_people, val_people) < 1:
         raise UserError(
             f"synthetic data: {train_people} training and {val_people} validation people; "
@@ -90,8 +96,10 @@ def write_dataset(
     }
     if _read_stamp(root) == stamp:
         return
-    if root.exists() and _read_stamp(root) is None and (root.is_file() or any(root.iterdir())):
-        raise UserError(f"{root}: holds other files; name a new folder for the synthetic data")
+    if root.exists() and (foreign := _foreign(root)):
+        raise UserError(
+            f"{root}: holds other files ({foreign}); name a new folder for the synthetic data"
+        )
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.partial-", dir=root.parent))
@@ -106,18 +114,34 @@ def write_dataset(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+_OWN = re.compile(
+    rf"{_STAMP}|annot(/train\.json|/valid\.json|/gt_valid\.mat)?|images(/(train|valid)_\d+\.jpg)?"
+)
+
+
+def _foreign(root: Path) -> str:
+    """The first thing in a folder that is not of a rendered set, or what is there instead."""
+    if not root.is_dir():
+        return root.name
+    inside = sorted(path.relative_to(root).as_posix() for path in root.rglob("*"))
+    if _read_stamp(root) is None:
+        return inside[0] if inside else ""
+    return next((name for name in inside if not _OWN.fullmatch(name)), "")
+
+
 def _read_stamp(root: Path) -> dict | None:
     """The parameters of a complete set; None where there is none."""
     try:
-        stamp = json.loads((root / _STAMP).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stamp = read_json(root / _STAMP)
+    except UserError:
         return None
     return stamp if isinstance(stamp, dict) else None
 
 
 def _put_in_place(partial: Path, root: Path, stamp: dict) -> None:
     """Rename over an empty folder or an older set; if another process was sooner, its set stays."""
-    if _read_stamp(root) is not None:
+    if (earlier := _read_stamp(root)) is not None:
+        print(f"=> {root}: replacing the set of seed {earlier.get('seed')}", flush=True)
         old = partial / "replaced"
         os.replace(root, old)
         try:
@@ -180,8 +204,16 @@ def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Label], Non
         yield from map(_draw, pictures)
         return
     # Fresh processes: a fork of one that runs Paddle's or OpenCV's threads may hang.
-    with multiprocessing.get_context("spawn").Pool(workers, cv2.setNumThreads, (1,)) as pool:
+    with ending.held():  # until they ignore Ctrl-C, which is for this process to answer
+        pool = multiprocessing.get_context("spawn").Pool(workers, _start)
+    with pool:
         yield from pool.imap(_draw, pictures, chunksize=4)
+
+
+def _start() -> None:
+    """For a process of the pool, which the pool ends by SIGTERM."""
+    cv2.setNumThreads(1)
+    ending.ignore(but=signal.SIGTERM)
 
 
 def _draw(picture: _Picture) -> list[Label]:
@@ -227,9 +259,7 @@ def _evaluation_mat(labels: list[Label]) -> bytes:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m paddle_pose render", description=__doc__.splitlines()[0]
-    )
+    parser = CommandLine(prog="python -m paddle_pose render", description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import shlex
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
+from typing import NoReturn
 
 from paddle_pose.errors import UserError
-from paddle_pose.system import runtime
+from paddle_pose.system import ending, runtime
+
+_launched: list[str] = []
+"""Behind the interpreter: how the launcher of this rank was called."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +82,12 @@ def start(
         UserError: options that do not go together; GPUs that this Paddle does not have.
     """
     if "PADDLE_TRAINERS_NUM" in os.environ:  # a rank: its launcher has chosen the device
+        ending.with_parent(signal.SIGTERM)
+        if os.environ.get("PADDLE_TRAINER_ID") == "0":
+            ending.tell_behind(os.getppid())
+        with contextlib.suppress(OSError):
+            said = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+            _launched.extend(said.decode(errors="replace").split("\0")[1:-1])
         runtime.configure()
         if gpus is None:
             return device
@@ -92,9 +108,62 @@ def start(
         if device == "cpu":
             environment["PADDLE_DISTRI_BACKEND"] = "gloo"
         sys.stdout.flush()
-        launch = [sys.executable, "-m", "paddle.distributed.launch", *words, *sys.argv]
-        os.execve(sys.executable, launch, environment)  # noqa: S606
+        _launch([*words, *sys.argv], environment)
     return device
+
+
+def _launch(words: list[str], environment: dict[str, str]) -> NoReturn:
+    """Be the launcher's parent: it ends with the signal's number, or its rank's, as exit code.
+
+    It has a session of its own, so that Ctrl-C reaches it once, by this process.
+    """
+    command = [sys.executable, "-m", "paddle.distributed.launch", *words]
+    with ending.politely():
+        launcher = subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603
+        sent = False
+        while launcher.poll() is None:
+            if ending.asked() and not sent:
+                stop_children(launcher.pid)
+                sent = True
+            time.sleep(0.1)
+    number = ending.asked()
+    code = launcher.returncode if launcher.returncode >= 0 else 1
+    sys.exit(128 + number if number else code)
+
+
+def stop_children(parent: int) -> None:
+    """SIGTERM to what a process started; of a launcher to its ranks.
+
+    Paddle's own handler of SIGTERM would end the launcher with a C++ report.
+    """
+    for pid in _children(parent):
+        words = Path(f"/proc/{pid}/cmdline")
+        if words.exists() and b"paddle.distributed.launch" in words.read_bytes():
+            stop_children(pid)
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
+def _children(parent: int) -> list[int]:
+    try:
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="utf-8")
+    except OSError:
+        return []
+    return [int(pid) for pid in found.split()]
+
+
+def resume_command() -> str:
+    """This program's command line with ``--resume``; empty where it is no script of ours."""
+    if Path(sys.argv[0]).name != "train.py":
+        return ""
+    words = ["python", *sys.argv]
+    options = {word.partition("=")[0] for word in words}
+    if _launched and not options & {"--gpus", "--master"}:  # these start the launcher themselves
+        words = ["python", *_launched]
+    if "--resume" not in options:
+        words.append("--resume")
+    return shlex.join(words)
 
 
 def _require_gpus(numbers: list[int]) -> None:

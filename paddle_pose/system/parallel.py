@@ -5,15 +5,21 @@ Each rank takes its part of every batch, gradients are averaged, rank 0 writes a
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from paddle_pose.errors import UserError
+from paddle_pose.errors import Fault, UserError
+from paddle_pose.system import ending
 
 if TYPE_CHECKING:
     from paddle.nn import Layer
@@ -21,7 +27,11 @@ if TYPE_CHECKING:
 LONGEST_WAIT_S = 1800.0
 """How long ranks wait for one that scores or writes: what Paddle allows NCCL."""
 
+_FLAG = 1 << 32
+"""A counter's upper half: signals; its lower half: ranks that came."""
+
 _meetings = 0
+_agreements = 0
 
 
 def rank() -> int:
@@ -62,7 +72,9 @@ def start(batch_size: int = 0, accumulate_steps: int = 1) -> None:
         return
     import paddle.distributed
 
-    paddle.distributed.init_parallel_env()
+    with ending.held():
+        paddle.distributed.init_parallel_env()
+        ending.take_again()  # Paddle has taken SIGTERM
 
 
 def part_size(people: int) -> int:
@@ -88,7 +100,7 @@ def share(people: int) -> float:
 
 
 def wait_for_all() -> None:
-    """Return once every rank is here.
+    """Return once every rank is here; Raises Stopped on all of them if one is asked to stop before.
 
     Gloo gives up on a rank that comes 30 seconds late to a collective operation, and says so
     nowhere; so ranks meet here, in Paddle's own key-value store, before the first one after work
@@ -97,19 +109,156 @@ def wait_for_all() -> None:
     global _meetings
     if ranks() == 1:
         return
-    from paddle.base import core
-
     _meetings += 1
-    store, name = core.create_or_get_global_tcp_store(), f"paddle_pose/meeting/{_meetings}"
-    store.add(name, 1)
-    began = time.monotonic()
-    while store.add(name, 0) < ranks():
+    name, verdict = f"meeting/{_meetings}", f"verdict/{_meetings}"
+    came = _add(name, 1)
+    if came % _FLAG == ranks():  # the last to come says whether somebody left before
+        _add(verdict, 1 + (came >= _FLAG))
+    began, flagged = time.monotonic(), False
+    while not (found := _add(verdict, 0)):
+        if not flagged and (ending.asked() or leaving()):
+            flagged = True
+            if _add(name, _FLAG) % _FLAG < ranks():
+                leave()
         if time.monotonic() - began > LONGEST_WAIT_S:
             raise UserError(
                 f"process {rank()} waited {LONGEST_WAIT_S / 60:.0f} minutes for the others; "
-                "read their logs, then --resume"
+                "read their logs, then start again (train.py --resume goes on)"
             )
         time.sleep(0.002)
+    if found > 1:
+        leave()
+
+
+def agree(number: int) -> int:
+    """The signal that this rank was asked to stop by, SIGTERM if another was, 0 if none was.
+
+    Each calls it at the same point. Two counters in turn suffice: nobody reaches the next but one
+    before all have read this one.
+    """
+    global _agreements
+    if ranks() == 1:
+        return number
+    name, _agreements = f"agreement/{_agreements % 2}", _agreements + 1
+    expected = ranks() * ((_agreements + 1) // 2)
+    found = _add(name, 1 + bool(number) * _FLAG)
+    while found % _FLAG < expected:
+        time.sleep(0.0002)
+        found = _add(name, 0)
+    return number or (signal.SIGTERM if found >= _FLAG else 0)
+
+
+def leaving() -> bool:
+    """Whether some rank has left outside of a step, which the others then do as well."""
+    return ranks() > 1 and _add("left", 0) > 0
+
+
+def stop_if_asked() -> None:
+    """Raises Stopped if this process, or another rank, was asked to stop: between batches."""
+    if ending.asked() or leaving():
+        leave()
+
+
+def leave() -> None:
+    """Let the other ranks know, and raise Stopped."""
+    if ranks() > 1:
+        _add("left", 1)
+    raise ending.Stopped(ending.asked() or signal.SIGTERM)
+
+
+def let_first_finish(*, at_most_s: float = 60.0) -> None:
+    """Return once rank 0 has saved and is here as well: a launcher stops all when one ends."""
+    unwatch()
+    if ranks() == 1:
+        return
+    until = time.monotonic() + at_most_s
+    with contextlib.suppress(Fault):  # it may be gone already
+        found = _add("finished", int(is_first()))
+        while not found and time.monotonic() < until:
+            time.sleep(0.05)
+            found = _add("finished", 0)
+
+
+def _store() -> Any:
+    from paddle.base import core
+
+    return core.create_or_get_global_tcp_store()
+
+
+def _add(name: str, value: int) -> int:
+    """Add to a counter that all ranks see; Raises Fault once rank 0, which keeps it, has gone."""
+    try:
+        with ending.held():  # a signal would break off Paddle's talk with the store
+            return _store().add(f"paddle_pose/{name}", value)
+    except (RuntimeError, ValueError, OSError) as error:
+        await_watch()
+        raise Fault("process 0 of this run has ended: its log says why") from error
+
+
+_watching = False
+
+
+def watch(remedy: Callable[[], str]) -> None:
+    """End this rank, in one line, soon after another rank of this machine died.
+
+    Otherwise it would wait for the dead one inside Paddle, until the launcher kills it.
+
+    Args:
+        remedy: how to go on, for the line.
+    """
+    global _watching
+    if ranks() == 1:
+        return
+    store, own = _store(), f"{uuid.getnode()} {os.getpid()}"
+    with ending.held():
+        store.set(f"paddle_pose/process/{rank()}", own)
+    wait_for_all()
+    with ending.held():
+        found = [store.get(f"paddle_pose/process/{r}").decode().split() for r in range(ranks())]
+    here = {r: int(pid) for r, (node, pid) in enumerate(found) if node == own.split()[0]}
+    _watching = True
+    threading.Thread(target=_watch, args=(here, remedy), daemon=True).start()
+
+
+def unwatch() -> None:
+    """From here on the other ranks may end before this one."""
+    global _watching
+    _watching = False
+
+
+def await_watch() -> None:
+    """Give the watch time to end this process, if what failed here is that another rank died."""
+    if _watching:
+        time.sleep(2.5)
+
+
+def _watch(processes: dict[int, int], remedy: Callable[[], str]) -> None:
+    missed = 0
+    while _watching and missed < 3:
+        time.sleep(0.4)
+        gone = [r for r, pid in processes.items() if not _runs(pid)]
+        missed = missed + 1 if gone else 0
+    if not _watching:
+        return
+    line = f"error: process {gone[0]} of {ranks()} was killed or has ended; {remedy()}"
+    places = ["/proc/self/fd/2"]
+    if rank() == min(processes.keys() - set(gone)):
+        # The launcher shows the log of rank 0 alone, and no more of it once a rank is dead.
+        places.append(f"/proc/{os.getppid()}/fd/2")
+    for place in places:
+        with contextlib.suppress(OSError), open(place, "a", encoding="utf-8") as stderr:
+            stderr.write(line + "\n")
+    os._exit(1)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return Path("/proc/self").exists() is False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def total(values: Sequence[float] | np.ndarray) -> np.ndarray:

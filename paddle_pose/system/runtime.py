@@ -17,6 +17,7 @@ import warnings
 from pathlib import Path
 
 from paddle_pose.errors import UserError
+from paddle_pose.system import ending
 
 _chosen: dict[str, str] = {}
 
@@ -65,8 +66,6 @@ def thread_count() -> int:
 
 def worker_count(asked: int | None) -> int:
     """Loader processes: as asked, else one per core; Raises UserError beyond sense."""
-    from paddle_pose.errors import UserError
-
     cores = cpu_facts()[2]
     if asked is None:
         return cores
@@ -127,8 +126,10 @@ def import_paddle() -> None:
     """
     said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with ending.held(), contextlib.redirect_stderr(said):
             import paddle  # noqa: F401
+
+            ending.take_again()
     except ModuleNotFoundError as error:
         if error.name != "paddle":
             raise

@@ -19,50 +19,14 @@ from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
 from paddle_pose.models.outputs import named
 from paddle_pose.settings import DataSettings, TrainSettings
-from paddle_pose.system import parallel
+from paddle_pose.system import ending, parallel
 from paddle_pose.training import losses
 from paddle_pose.training.ema import Average
 from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.training.precision import Precision
+from paddle_pose.training.progress import Clock, Losses, Named, TrainLog
 from paddle_pose.training.schedules import learning_rate
 from paddle_pose.weights.checkpoint import exact_weights
-
-Named = dict[str, paddle.Tensor]
-
-
-@dataclass(frozen=True)
-class TrainLog:
-    """What a log line says: means per step since the last line, costs in seconds.
-
-    ``loss`` is the sum of the named parts ``losses``.
-    """
-
-    epoch: int
-    step: int
-    steps_per_epoch: int
-    loss: float
-    losses: dict[str, float]
-    lr: float
-    reader_cost: float
-    batch_cost: float
-    ips: float
-    eta_seconds: float
-    pckh: float
-
-    def line(self) -> str:
-        """Paddle's standard fields, counted from 1 as people read them."""
-        hours, rest = divmod(int(self.eta_seconds), 3600)
-        pckh = "" if math.isnan(self.pckh) else f", train PCKh@0.5: {self.pckh:.2f}"
-        parts = ""
-        if len(self.losses) > 1:
-            parts = "".join(f", {name}: {value:.6f}" for name, value in self.losses.items())
-        return (
-            f"[TRAIN] epoch: {self.epoch + 1}, step: {self.step + 1}/{self.steps_per_epoch}, "
-            f"loss: {self.loss:.6f}{parts}, lr: {self.lr:.3e}, "
-            f"reader_cost: {self.reader_cost:.5f} sec, batch_cost: {self.batch_cost:.5f} sec, "
-            f"ips: {self.ips:.2f} images/sec, "
-            f"eta: {hours}:{rest // 60:02d}:{rest % 60:02d}{pckh}"
-        )
 
 
 @dataclass
@@ -95,6 +59,7 @@ class Trainer:
         loss: ``(outputs, targets) -> {name: part}``; None for the settings' own.
         average: moving average of the weights, or None.
         precision: mixed precision, where the recipe asks for it.
+        recent: losses since the last log line; a state holds them.
     """
 
     network: PoseNetwork
@@ -104,6 +69,7 @@ class Trainer:
     optimizer: paddle.optimizer.Optimizer = field(init=False)
     average: Average | None = field(init=False, default=None)
     precision: Precision = field(init=False)
+    recent: Losses = field(init=False, default_factory=Losses)
 
     def __post_init__(self) -> None:
         settings = self.settings
@@ -117,6 +83,7 @@ class Trainer:
         if settings.ema_decay or settings.amp == "O2":
             self.average = Average(self.network, settings.ema_decay)
         self.optimizer = make_optimizer(self.network, settings)
+        self.recent = Losses()
         self.precision = Precision(settings)
         self.precision.prepare(self.network, self.optimizer)
         self._loss = self.loss or losses.loss_function(settings)
@@ -219,44 +186,6 @@ def _merged(each: list[Named], merge: Callable[[list[paddle.Tensor]], paddle.Ten
     return {name: merge([one[name] for one in each]) for name in each[0]}
 
 
-class _Losses:
-    """Losses kept on the device; read, and averaged over ranks, when a line or a state is due."""
-
-    def __init__(self) -> None:
-        self._pending: list[tuple[int, int, Named]] = []
-        self._sums: dict[str, float] = {}
-        self._count = 0
-
-    def add(self, epoch: int, step: int, parts: Named) -> None:
-        self._pending.append((epoch, step, parts))
-
-    def check(self) -> None:
-        """Raises UserError naming the first step whose loss is not finite."""
-        if not self._pending:
-            return
-        own = paddle.stack([part for *_, parts in self._pending for part in parts.values()])
-        together = parallel.total(own.numpy()) / parallel.ranks()
-        means = together.reshape(len(self._pending), -1).tolist()
-        for (epoch, step, parts), values in zip(self._pending, means, strict=True):
-            if not math.isfinite(sum(values)):
-                named_parts = ", ".join(map("{} {}".format, parts, values))
-                raise UserError(
-                    f"loss is {sum(values)} ({named_parts}) at epoch {epoch + 1}, step {step + 1}; "
-                    "the checkpoint before it is kept: lower train.learning_rate or set "
-                    "train.clip_norm, then --resume"
-                )
-            for name, value in zip(parts, values, strict=True):
-                self._sums[name] = self._sums.get(name, 0.0) + value
-            self._count += 1
-        self._pending.clear()
-
-    def take_means(self) -> dict[str, float]:
-        """Mean of each part since the last call."""
-        means = {name: value / max(self._count, 1) for name, value in self._sums.items()}
-        self._sums, self._count = {}, 0
-        return means
-
-
 def require_finite(network: nn.Layer, epoch: int, step: int) -> None:
     """Raises UserError if a weight or running statistic is not finite: such a state is not kept."""
     for name, value in network.state_dict().items():
@@ -265,38 +194,6 @@ def require_finite(network: nn.Layer, epoch: int, step: int) -> None:
                 f"weight '{name}' is not finite after epoch {epoch + 1}, step {step + 1}; the "
                 "checkpoint before it is kept: lower train.learning_rate or set train.clip_norm"
             )
-
-
-class _Clock:
-    """Time spent waiting for data, and in all, since the last log line."""
-
-    def __init__(self) -> None:
-        self._begin()
-
-    def _begin(self) -> None:
-        self._start = self._mark = time.perf_counter()
-        self._reading, self._images, self._steps = 0.0, 0, 0
-
-    def batch_arrived(self, images: int) -> None:
-        self._reading += time.perf_counter() - self._mark
-        self._images += images
-        self._steps += 1
-
-    def step_done(self) -> None:
-        self._mark = time.perf_counter()
-
-    def pause(self, seconds: float) -> None:
-        """Leave out time spent on validation or a checkpoint."""
-        self._start += seconds
-        self._mark += seconds
-
-    def lap(self) -> tuple[float, float, float]:
-        """Reader seconds and all seconds per step, images per second; starts anew."""
-        spent = time.perf_counter() - self._start
-        steps = max(self._steps, 1)
-        result = self._reading / steps, spent / steps, self._images / max(spent, 1e-9)
-        self._begin()
-        return result
 
 
 def fit(
@@ -316,78 +213,137 @@ def fit(
         batches: this rank's parts of all batches from ``start`` on.
         people: in an epoch; the last batch may be short.
         steps_per_epoch: updates in an epoch.
-        start: epoch and step, from 0.
+        start: epoch and step, from 0; step ``steps_per_epoch`` leaves the end of the epoch to do.
         rate: learning rate of each step of the run, from 0; None for one stage.
         hooks: what happens besides.
 
     Raises:
         UserError: the loss or a weight became non-finite; nothing of it was saved.
+        Stopped: a signal asked for it; the state is saved, at the end of the step under way.
+        Fault: a loader process died; the state is saved. So it is where a sample is broken.
     """
-    settings, recent, clock = trainer.settings, _Losses(), _Clock()
-    total = settings.epochs * steps_per_epoch
-    done = start[0] * steps_per_epoch + start[1]
+    settings = trainer.settings
     rate = rate or (lambda step: learning_rate(settings, step, steps_per_epoch))
-    trainer.network.train()
-    apart = True
-    with tqdm(
-        total=total,
-        initial=done,
-        unit="step",
-        dynamic_ncols=True,
-        disable=None if parallel.is_first() else True,
-        smoothing=0.05,
-    ) as bar:
-        for batch in batches:
-            of_all = min(settings.batch_size, people - batch.step * settings.batch_size)
-            clock.batch_arrived(of_all)
-            if apart:
-                parallel.wait_for_all()
-                apart = False
-            rate_now = rate(done)
-            parts, outputs = trainer.step(batch, rate_now, of_all)
-            trainer.follow(done)
-            recent.add(batch.epoch, batch.step, parts)
-            done += 1
-            last_of_epoch = batch.step + 1 == steps_per_epoch
-            if done % settings.log_every == 0 or last_of_epoch:
-                recent.check()
-                reader, cost, ips = clock.lap()
-                score = (0, 0)
-                if parallel.part_size(of_all):
-                    arrays = {name: output.numpy() for name, output in outputs.items()}
-                    score = hooks.train_score(batch, arrays)
-                hits, scored = parallel.total(score)
-                means = recent.take_means()
-                log = TrainLog(
-                    epoch=batch.epoch,
-                    step=batch.step,
-                    steps_per_epoch=steps_per_epoch,
-                    loss=sum(means.values()),
-                    losses=means,
-                    lr=rate_now,
-                    reader_cost=reader,
-                    batch_cost=cost,
-                    ips=ips,
-                    eta_seconds=cost * (total - done),
-                    pckh=100.0 * float(hits / scored) if scored else math.nan,
-                )
-                bar.set_postfix_str(
-                    f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {log.lr:.2e} "
-                    f"{ips:.1f} images/s"
-                )
-                hooks.log(log)
-            began = time.perf_counter()
-            if last_of_epoch:
-                require_finite(trainer.network, batch.epoch, batch.step)
-                hooks.epoch_end(batch.epoch)
-                trainer.network.train()
-                hooks.save(batch.epoch + 1, 0)
-                apart = True
-            elif settings.save_every and done % settings.save_every == 0:
-                recent.check()
-                require_finite(trainer.network, batch.epoch, batch.step)
-                hooks.save(batch.epoch, batch.step + 1)
-                apart = True
-            clock.pause(time.perf_counter() - began)
-            clock.step_done()
-            bar.update()
+    run = _Fit(trainer, batches, people, steps_per_epoch, rate, hooks)
+    run.done = run.saved = start[0] * steps_per_epoch + start[1]
+    with ending.politely():
+        run.to_the_end(epoch_to_end=start[0] if start[1] == steps_per_epoch else None)
+
+
+@dataclass
+class _Fit:
+    """The loop of ``fit`` and where it stands.
+
+    Attributes:
+        done: steps of the run.
+        saved: steps in the newest state.
+        apart: whether ranks must meet before they exchange anything.
+    """
+
+    trainer: Trainer
+    batches: Iterator[Batch]
+    people: int
+    steps_per_epoch: int
+    rate: Callable[[int], float]
+    hooks: Hooks
+    done: int = 0
+    saved: int = 0
+    apart: bool = True
+    clock: Clock = field(default_factory=Clock)
+
+    def to_the_end(self, epoch_to_end: int | None) -> None:
+        settings, steps = self.trainer.settings, self.steps_per_epoch
+        total = settings.epochs * steps
+        self.trainer.network.train()
+        with tqdm(
+            total=total,
+            initial=self.done,
+            unit="step",
+            dynamic_ncols=True,
+            disable=None if parallel.is_first() else True,
+            smoothing=0.05,
+        ) as bar:
+            if epoch_to_end is not None:
+                self._end_epoch(epoch_to_end)
+            while (batch := self._next_batch()) is not None:
+                self._step(batch, bar)
+                began = time.perf_counter()
+                if number := parallel.agree(ending.asked()):
+                    self._save(batch.epoch, batch.step + 1)
+                    raise ending.Stopped(number)
+                if batch.step + 1 == steps:
+                    self._end_epoch(batch.epoch)
+                elif settings.save_every and self.done % settings.save_every == 0:
+                    self._save(batch.epoch, batch.step + 1)
+                if self.apart and self.done < total:
+                    parallel.stop_if_asked()
+                self.clock.pause(time.perf_counter() - began)
+                self.clock.step_done()
+                bar.update()
+
+    def _next_batch(self) -> Batch | None:
+        try:
+            return next(self.batches, None)
+        except (Exception, ending.Stopped):
+            # Several ranks cannot sum up their last losses here: the others may be at work.
+            if self.done > self.saved and parallel.ranks() == 1 and not ending.at_once():
+                self._save(*divmod(self.done, self.steps_per_epoch))
+            raise
+
+    def _step(self, batch: Batch, bar: tqdm) -> None:
+        settings = self.trainer.settings
+        of_all = min(settings.batch_size, self.people - batch.step * settings.batch_size)
+        self.clock.batch_arrived(of_all)
+        if self.apart:
+            parallel.wait_for_all()
+            self.apart = False
+        rate = self.rate(self.done)
+        parts, outputs = self.trainer.step(batch, rate, of_all)
+        self.trainer.follow(self.done)
+        self.trainer.recent.add(batch.epoch, batch.step, parts)
+        self.done += 1
+        if self.done % settings.log_every and batch.step + 1 != self.steps_per_epoch:
+            return
+        self.trainer.recent.check()
+        reader, cost, ips = self.clock.lap()
+        score = (0, 0)
+        if parallel.part_size(of_all):
+            arrays = {name: output.numpy() for name, output in outputs.items()}
+            score = self.hooks.train_score(batch, arrays)
+        hits, scored = parallel.total(score)
+        means = self.trainer.recent.take_means()
+        log = TrainLog(
+            epoch=batch.epoch,
+            step=batch.step,
+            steps_per_epoch=self.steps_per_epoch,
+            loss=sum(means.values()),
+            losses=means,
+            lr=rate,
+            reader_cost=reader,
+            batch_cost=cost,
+            ips=ips,
+            eta_seconds=cost * (settings.epochs * self.steps_per_epoch - self.done),
+            pckh=100.0 * float(hits / scored) if scored else math.nan,
+        )
+        bar.set_postfix_str(
+            f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {log.lr:.2e} {ips:.1f} images/s"
+        )
+        self.hooks.log(log)
+
+    def _save(self, epoch: int, step: int) -> None:
+        self.trainer.recent.check()
+        require_finite(self.trainer.network, epoch, step - 1)
+        self.hooks.save(epoch, step)
+        self.saved, self.apart = self.done, True
+
+    def _end_epoch(self, epoch: int) -> None:
+        """What is due after the last step; where that fails, a state remembers that it is due."""
+        require_finite(self.trainer.network, epoch, self.steps_per_epoch - 1)
+        try:
+            self.hooks.epoch_end(epoch)
+        except (Exception, ending.Stopped):
+            if not ending.at_once():
+                self.hooks.save(epoch, self.steps_per_epoch)
+            raise
+        self.trainer.network.train()
+        self._save(epoch + 1, 0)

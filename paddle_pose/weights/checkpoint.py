@@ -1,115 +1,43 @@
-"""Weights and resumable states on disk: read without running code, written whole or not at all.
+"""Weights and resumable states on disk: written whole or not at all, read without running code.
 
-Weights are ``.pdparams`` (read through an allow-list) or ``.safetensors``. A resumable state is
-one ``checkpoint.safetensors``: every tensor, and the position as JSON in its header.
+A resumable state is one ``checkpoint.safetensors``: every tensor, and in its header the position
+and a digest of both.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import atomic
-from paddle_pose.weights.safe_pickle import load_arrays, save_arrays
+from paddle_pose.weights import tensors
+from paddle_pose.weights.facts import WeightFacts
+from paddle_pose.weights.safe_pickle import save_arrays
 
 STATE_FORMAT = "paddle_pose training state 1"
 
 
-def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """State dict of a ``.pdparams`` or ``.safetensors`` file; Raises UserError, runs nothing."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such weight file")
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)[0]
-    if path.suffix != ".pdparams":
-        raise UserError(
-            f"{path}: expected .pdparams or .safetensors; convert others with "
-            "python -m paddle_pose port"
-        )
-    return load_arrays(path)
+def save_weights(network: nn.Layer, path: Path, facts: WeightFacts | None = None) -> None:
+    """Write ``.pdparams`` that ``paddle.load`` opens, with what it says of itself, atomically."""
+    arrays = {name: value.numpy() for name, value in network.state_dict().items()}
+    save_arrays(path, arrays, "" if facts is None else facts.text(arrays))
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    try:
-        with safe_open(str(path), framework="numpy") as file:
-            metadata = file.metadata() or {}
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
-    except TypeError as error:
-        raise UserError(
-            f"{path}: holds a number type that NumPy lacks, such as bfloat16; convert it with "
-            "python -m paddle_pose port"
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a readable .safetensors file ({error})") from error
-
-
-def _short(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-class Loaded(NamedTuple):
-    """What a partial loading left over.
-
-    Attributes:
-        missing: weights of the network that the file did not fill.
-        unused: tensors of the file that the network has no place for.
-    """
-
-    missing: list[str]
-    unused: list[str]
-
-
-def load_weights(network: nn.Layer, path: Path, *, partial: bool = False) -> Loaded:
-    """Fill the network from a file and return what was left over on both sides.
-
-    Args:
-        network: filled in place.
-        path: ``.pdparams`` or ``.safetensors``.
-        partial: take what fits in name and shape (a pretrained backbone) and return the rest.
-
-    Raises:
-        UserError: unreadable or unsafe file; missing, unexpected or misshapen weights unless
-            ``partial``; nothing that fits at all.
-    """
-    arrays = read_weights(path)
-    own = network.state_dict()
-    fits = [name for name in own if name in arrays and arrays[name].shape == tuple(own[name].shape)]
-    missing = [name for name in own if name not in fits]
-    unexpected = [name for name in arrays if name not in own]
-    if not fits or ((missing or unexpected) and not partial):
-        parts = []
-        if missing:
-            name = missing[0]
-            found = f" (shape {list(arrays[name].shape)} in the file)" if name in arrays else ""
-            wanted = f"{list(own[name].shape)}{found}"
-            parts.append(f"not filled: {_short(missing)}; first needs shape {wanted}")
-        if unexpected:
-            parts.append(f"not wanted: {_short(unexpected)}")
-        raise UserError(
-            f"{path}: weights of another network ({'; '.join(parts)}); "
-            "choose the recipe it was trained with by --config"
-        )
-    _set_weights(own, {name: arrays[name] for name in fits})
-    return Loaded(missing, [name for name in arrays if name not in fits])
-
-
-def _set_weights(own: Mapping[str, paddle.Tensor], arrays: Mapping[str, np.ndarray]) -> None:
+def set_weights(own: Mapping[str, paddle.Tensor], arrays: Mapping[str, np.ndarray]) -> None:
+    """Fill tensors of a network, in its own number types."""
     for name, array in arrays.items():
         own[name].set_value(paddle.to_tensor(array).astype(own[name].dtype))
 
 
-def save_weights(network: nn.Layer, path: Path) -> None:
-    """Write ``.pdparams`` that ``paddle.load`` opens, atomically."""
-    save_arrays(path, {name: value.numpy() for name, value in network.state_dict().items()})
+def _short(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _optimizer_arrays(
@@ -132,6 +60,8 @@ def save_state(
     optimizer: paddle.optimizer.Optimizer,
     position: Mapping[str, Any],
     average: nn.Layer | None = None,
+    *,
+    earlier: Path | None = None,
 ) -> None:
     """Write everything a run needs to go on; the old state stays until the new one is whole.
 
@@ -141,25 +71,59 @@ def save_state(
         optimizer: its moments, and its full-precision weights where the network's are not.
         position: plain data.
         average: moving average of the weights, where there is one.
+        earlier: where the state stays that ``path`` held.
     """
     exact = exact_weights(network, optimizer)
     arrays = {f"weights/{name}": value.numpy() for name, value in exact.items()}
     if average is not None:
         arrays |= {f"average/{name}": value.numpy() for name, value in average.state_dict().items()}
     for name, array in _optimizer_arrays(network, optimizer).items():
-        arrays[f"optimizer/{name}"] = np.ascontiguousarray(array)
-    metadata = {"format": STATE_FORMAT, "position": json.dumps(position)}
+        arrays[f"optimizer/{name}"] = array
+    found = tensors.digest(arrays, _canonical(position))
+    said = {"format": STATE_FORMAT, "digest": found, "position": position}
+    tensors.write_safetensors(path, arrays, {tensors.OURS: json.dumps(said)}, earlier=earlier)
+
+
+def _canonical(position: Any) -> str:
+    return json.dumps(position, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class State:
+    """A training state as it was read: whole, of finite numbers.
+
+    Attributes:
+        path: of the file.
+        arrays: every tensor.
+        position: plain data.
+        has_digest: whether it was compared; states of older versions have none.
+    """
+
+    path: Path
+    arrays: dict[str, np.ndarray]
+    position: Any
+    has_digest: bool
+
+
+def read_state(path: Path) -> State:
+    """A state, without a network for it; Raises UserError if it is none, or damaged."""
+    if not path.is_file():
+        raise UserError(f"{path}: nothing to resume from")
+    arrays, metadata = tensors.read_safetensors(path)
     try:
-        with atomic(path) as file:
-            save_file(arrays, file.name, metadata=metadata)
-    except SafetensorError as error:
-        raise UserError(f"{path}: cannot write this file ({error})") from error
-
-
-def require_state(path: Path) -> None:
-    """Raises UserError unless the file is a training state of this project; runs nothing."""
-    if _read_safetensors(path)[1].get("format") != STATE_FORMAT:
+        said = json.loads(metadata.get(tensors.OURS, "null"))
+        if said is None:  # an older version's: two texts, no digest
+            said = {"format": metadata.get("format"), "position": metadata.get("position", "null")}
+            said["position"] = json.loads(said["position"])
+        form, position, expected = said.get("format"), said.get("position"), said.get("digest")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged: its position is not readable") from error
+    if form != STATE_FORMAT:
         raise UserError(f"{path}: not a training state of this project; give it a run folder")
+    if expected is not None and tensors.digest(arrays, _canonical(position)) != expected:
+        raise UserError(f"{path}: damaged: its tensors are not those that were written")
+    tensors.require_sound(arrays, path)
+    return State(path, arrays, position, expected is not None)
 
 
 def load_state(
@@ -167,17 +131,25 @@ def load_state(
     network: nn.Layer,
     optimizer: paddle.optimizer.Optimizer,
     average: nn.Layer | None = None,
-) -> dict[str, Any]:
+) -> Any:
     """Fill network, optimiser and average from ``save_state``'s file and return the position.
 
     Raises:
-        UserError: no such file, another format, or a state of another network.
+        UserError: no such file, damaged, another format, or a state of another network.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: nothing to resume from")
-    arrays, metadata = _read_safetensors(path)
-    if metadata.get("format") != STATE_FORMAT:
-        raise UserError(f"{path}: not a training state of this project; give it a run folder")
+    state = read_state(path)
+    fill_from(state, network, optimizer, average)
+    return state.position
+
+
+def fill_from(
+    found: State,
+    network: nn.Layer,
+    optimizer: paddle.optimizer.Optimizer,
+    average: nn.Layer | None = None,
+) -> None:
+    """Fill network, optimiser and average; Raises UserError for a state of another network."""
+    arrays, path = found.arrays, found.path
     if average is not None:
         _fill(average, arrays, "average/", path)
     weights = _fill(network, arrays, "weights/", path)
@@ -190,9 +162,10 @@ def load_state(
     for name, array in arrays.items():
         if name.startswith("optimizer/"):
             owner, _, slot = name[10:].rpartition("/")
+            if owner not in own:
+                raise UserError(f"{path}: state of another network (it has moments of '{owner}')")
             state[f"{own[owner].name}_{slot}"] = paddle.to_tensor(array)
     optimizer.set_state_dict(state)
-    return json.loads(metadata["position"])
 
 
 def _fill(
@@ -208,7 +181,7 @@ def _fill(
     )
     if wrong:
         raise UserError(f"{path}: state of another network (differs in {_short(wrong)})")
-    _set_weights(own, weights)
+    set_weights(own, weights)
     return weights
 
 

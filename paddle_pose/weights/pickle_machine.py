@@ -3,38 +3,40 @@
 ``paddle.save`` and ``torch.save`` write pickles, and a pickle is a program. This reader is a small
 machine of its own instead of Python's unpickler: it knows dicts, lists, tuples, numbers, text and
 bytes, and a short table of names (NumPy arrays, ``OrderedDict``), each with a stand-in written
-here. Any other name, persistent id or opcode is refused with a UserError that says which.
+here. Trainers keep objects of their own beside the weights (a message hub, options): such a name
+is never looked up, and what it would have made is a ``Skipped``, without content. Names of Python's
+own library that can do anything, and persistent ids and opcodes of other kinds, are refused with a
+UserError that says which.
 
-What is refused for size: an array whose shape does not fit its bytes, text re-encoded more often
-than the file is long, lengths beyond the end of the file.
+What is refused for size: an array whose shape does not fit its bytes, copies that add up to more
+than the file holds, more steps than ``LIMITS`` has, lengths beyond the end of the file.
 """
 
 from __future__ import annotations
 
-import math
 import pickletools
-import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.limits import LIMITS
+from paddle_pose.weights.pickle_names import (
+    PLAIN_NAMES,
+    BlankArray,
+    Global,
+    Reduce,
+    Skipped,
+    array_of,
+    is_dangerous,
+)
 
-_DTYPE = re.compile(r"[<|=]?([biuf])([1248])")
 _DAMAGED = (
     ValueError, TypeError, IndexError, KeyError, AttributeError,
     struct.error, OverflowError, MemoryError, RecursionError, EOFError,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Global:
-    """A name that a pickle asks for, for example ``torch.FloatStorage``; never looked up."""
-
-    name: str
 
 
 class Window:
@@ -56,63 +58,6 @@ class Window:
         return self.file.readline(1 << 16)
 
 
-@dataclass
-class _BlankArray:
-    """An array before its state came; ``memo_keys`` is where the pickle remembers it."""
-
-    memo_keys: list[int] = field(default_factory=list)
-
-
-Reduce = Callable[[tuple], Any]
-
-
-def refuse_call(arguments: tuple) -> Any:
-    """Stand-in for a name that may be mentioned but not called."""
-    raise ValueError("a name is called that is only ever mentioned")
-
-
-def _blank_array(arguments: tuple) -> _BlankArray:
-    if arguments[0] != Global("numpy.ndarray"):
-        raise ValueError("an array of an unknown kind")
-    return _BlankArray()
-
-
-def _dtype(arguments: tuple) -> np.dtype:
-    match = _DTYPE.fullmatch(arguments[0])
-    if match is None or arguments[0] in ("f1", "b2", "b4", "b8"):
-        raise ValueError(f"array type {arguments[0]!r}")
-    return np.dtype("<" + match[1] + match[2])
-
-
-def _scalar(arguments: tuple) -> np.generic:
-    dtype, data = arguments
-    return np.frombuffer(_bytes(data), dtype, count=1)[0]
-
-
-def _bytes(data: bytes | str) -> bytes:
-    """Bytes of an array; Python 2 pickles hold them as text."""
-    return data.encode("latin1") if isinstance(data, str) else data
-
-
-def _ordered_dict(arguments: tuple) -> dict:
-    return dict(arguments[0]) if arguments else {}
-
-
-PLAIN_NAMES: dict[str, Reduce] = {
-    "collections.OrderedDict": _ordered_dict,
-    "builtins.tuple": lambda arguments: tuple(arguments[0]),
-    "__builtin__.tuple": lambda arguments: tuple(arguments[0]),
-    "numpy.ndarray": refuse_call,
-    "numpy.dtype": _dtype,
-    "numpy.core.multiarray._reconstruct": _blank_array,
-    "numpy._core.multiarray._reconstruct": _blank_array,
-    "numpy.core.multiarray.scalar": _scalar,
-    "numpy._core.multiarray.scalar": _scalar,
-    "_codecs.encode": refuse_call,  # replaced by the machine, which counts the bytes
-}
-"""The allow-list of ``.pdparams``: each name and what stands in for it."""
-
-
 class _Machine:
     """One pickle, opcode by opcode."""
 
@@ -129,7 +74,10 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self, window: Window) -> Any:
-        for opcode, argument, _ in pickletools.genops(window):  # type: ignore[arg-type]
+        operations = pickletools.genops(window)  # type: ignore[arg-type]
+        for step_number, (opcode, argument, _) in enumerate(operations):
+            if step_number > LIMITS["pickle_steps"].most:
+                LIMITS["pickle_steps"].require(step_number, "the pickle")
             if opcode.name == "STOP":
                 if len(self.stack) != 1 or self.marks:
                     raise ValueError("unbalanced pickle")
@@ -192,9 +140,21 @@ class _Machine:
         self._list().extend(items)
 
     def _list(self) -> list:
+        if isinstance(self.stack[-1], Skipped):
+            return []
         if not isinstance(self.stack[-1], list):
             raise TypeError("items for something that is no list")
         return self.stack[-1]
+
+    def do_EMPTY_SET(self, _: None) -> None:
+        self.stack.append(Skipped("set"))
+
+    def do_ADDITEMS(self, _: None) -> None:
+        self._since_mark()
+
+    def do_FROZENSET(self, _: None) -> None:
+        self._since_mark()
+        self.stack.append(Skipped("frozenset"))
 
     def do_SETITEM(self, _: None) -> None:
         value, key = self.stack.pop(), self.stack.pop()
@@ -205,16 +165,20 @@ class _Machine:
 
     def _fill(self, items: list) -> None:
         target = self.stack[-1]
+        if isinstance(target, Skipped):
+            return
         if not isinstance(target, dict):
             raise TypeError("items for something that is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
+            if isinstance(key, Skipped | Global):
+                continue
             # A deep tuple as key would exhaust the C stack while it is hashed.
             if not isinstance(key, str | int | float | bytes | None):
                 raise TypeError("a key that is neither text nor number")
             target[key] = value
 
     def do_PUT(self, key: int) -> None:
-        if isinstance(self.stack[-1], _BlankArray):
+        if isinstance(self.stack[-1], BlankArray):
             self.stack[-1].memo_keys.append(key)
         self.memo[key] = self.stack[-1]
 
@@ -238,37 +202,77 @@ class _Machine:
         self._name(f"{module}.{name}")
 
     def _name(self, name: str) -> None:
-        if name not in self.names:
+        if name not in self.names and is_dangerous(name):
             raise UserError(f"'{name}'")
         self.stack.append(Global(name))
 
     def do_REDUCE(self, _: None) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
+        if isinstance(function, Skipped):
+            self.stack.append(function)
+            return
         if not isinstance(function, Global) or not isinstance(arguments, tuple):
             raise TypeError("a call of something that is no name")
         if function.name == "_codecs.encode":
-            self.stack.append(self._encode(arguments))
+            if arguments[1] != "latin1":
+                raise ValueError("bytes in an unknown encoding")
+            self.stack.append(self._bytes(arguments[0]))
+        elif function.name not in self.names:
+            self.stack.append(Skipped(function.name))
         else:
+            if function.name.endswith(("OrderedDict", ".tuple", ".Size")) and arguments:
+                self._charge(len(arguments[0]))
+            elif function.name.endswith(".scalar"):
+                arguments = (arguments[0], self._bytes(arguments[1]))
             self.stack.append(self.names[function.name](arguments))
 
-    def _encode(self, arguments: tuple) -> bytes:
-        text, encoding = arguments
-        if encoding != "latin1":
-            raise ValueError("bytes in an unknown encoding")
-        self.bytes_left -= len(text)  # every text stands in the file once
+    def do_NEWOBJ(self, _: None) -> None:
+        self.stack.pop()
+        made = self.stack.pop()
+        if not isinstance(made, Global | Skipped):
+            raise TypeError("an object of something that is no name")
+        self.stack.append(Skipped(made.name))
+
+    def do_NEWOBJ_EX(self, _: None) -> None:
+        self.stack.pop()
+        self.do_NEWOBJ(None)
+
+    def do_INST(self, module_and_name: str) -> None:
+        self._since_mark()
+        self._name(module_and_name.replace(" ", "."))
+        self.stack.append(Skipped(self.stack.pop().name))
+
+    def do_OBJ(self, _: None) -> None:
+        made = self._since_mark()[0]
+        if not isinstance(made, Global | Skipped):
+            raise TypeError("an object of something that is no name")
+        self.stack.append(Skipped(made.name))
+
+    def _charge(self, count: int) -> None:
+        """Count what is copied: in an honest file each item stands once."""
+        self.bytes_left -= count
         if self.bytes_left < 0:
             raise ValueError("more bytes than the file can hold")
-        return text.encode("latin1")
+
+    def _bytes(self, data: bytes | str) -> bytes:
+        """Bytes of an array; Python 2 pickles hold them as text."""
+        if isinstance(data, str):
+            self._charge(len(data))
+            return data.encode("latin1")
+        return data
 
     def do_BUILD(self, _: None) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, _BlankArray):
-            self.stack[-1] = array = _array(state)
+        if isinstance(target, BlankArray):
+            *head, data = state
+            self.stack[-1] = array = array_of(*head[-3:], data=self._bytes(data))
             self.memo.update(dict.fromkeys(target.memo_keys, array))
         elif isinstance(target, np.dtype):
             if state[1] not in "<|=":
                 raise ValueError("a big-endian array")
-        elif not isinstance(target, dict):  # of an OrderedDict: torch's _metadata, not needed
+        elif not isinstance(
+            target, dict | Skipped
+        ):  # of an OrderedDict: torch's _metadata, not needed
             raise TypeError("a state for something that has none")
 
     def do_PERSID(self, key: Any) -> None:
@@ -296,17 +300,6 @@ _PUSH_CONSTANT: dict[str, Callable[[], Any]] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
 }
-
-
-def _array(state: tuple) -> np.ndarray:
-    """The array of NumPy's pickled state (version, shape, dtype, in Fortran order, bytes)."""
-    shape, dtype, is_fortran, data = state[-4:]
-    if not isinstance(dtype, np.dtype) or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError("an array without type or shape")
-    data = _bytes(data)
-    if math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError("an array whose shape does not fit its bytes")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
 def read_pickle(

@@ -13,6 +13,8 @@ import numpy as np
 from paddle_pose.errors import UserError
 from paddle_pose.files import atomic
 from paddle_pose.weights.pickle_machine import read_pickle
+from paddle_pose.weights.pickle_names import kind_of
+from paddle_pose.weights.tensors import said_in
 
 STRUCTURED_NAMES = "StructuredToParameterName@@"
 """Key under which ``paddle.save`` notes the parameter names; no array of the network."""
@@ -32,17 +34,20 @@ def load_data(path: Path) -> Any:
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The named arrays of a ``.pdparams`` or ``.pdopt``, read-only.
+    """The named arrays of a ``.pdparams`` or ``.pdopt``, read-only; Raises UserError."""
+    return arrays_of(load_data(path), path)[0]
 
-    Values that are no arrays (a learning rate's state, parameter names) are left out; see
-    ``load_data`` for all of them.
+
+def arrays_of(data: Any, path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """The named arrays of what ``load_data`` gave, and what the file says of them (or nothing).
+
+    Values that are no arrays (a learning rate's state, parameter names) are left out.
 
     Raises:
-        UserError: as ``load_data``; or there is no array in the file.
+        UserError: no dict of arrays, or none in it.
     """
-    data = load_data(path)
     if not isinstance(data, dict):
-        raise UserError(f"{path}: holds {type(data).__name__}, expected named arrays")
+        raise UserError(f"{path}: holds {kind_of(data)}, expected named arrays")
     if "UnpackBigParamInfor@@" in data:
         raise UserError(f"{path}: arrays above 1 GiB in slices; save again with protocol=4")
     arrays = {}
@@ -53,7 +58,8 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
             arrays[key] = value
     if not arrays:
         raise UserError(f"{path}: holds no arrays, expected the weights of a network")
-    return arrays
+    tables = [said_in(t, STRUCTURED_NAMES) for t in data.values() if isinstance(t, dict)]
+    return arrays, max(tables, default="")
 
 
 def save_data(path: Path, data: Any) -> None:
@@ -62,7 +68,14 @@ def save_data(path: Path, data: Any) -> None:
         pickle.dump(data, file, protocol=4)
 
 
-def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a ``.pdparams`` that ``paddle.load`` opens as well, atomically."""
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray], said: str = "") -> None:
+    """Write a ``.pdparams`` that ``paddle.load`` opens as well, atomically.
+
+    ``said`` stands in the table of parameter names under that table's own name: ``paddle.load``
+    looks that up, finds no array and leaves it out, so that nobody else meets it.
+    """
     plain = {key: np.ascontiguousarray(array).reshape(array.shape) for key, array in arrays.items()}
-    save_data(path, {**plain, STRUCTURED_NAMES: {key: key for key in plain}})
+    names = {key: key for key in plain}
+    if said:
+        names[STRUCTURED_NAMES] = said
+    save_data(path, {**plain, STRUCTURED_NAMES: names})

@@ -91,3 +91,35 @@ def test_door_draws_our_predictions(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert tuple(drawn[20, 30][::-1]) == drawing.SIDE_RGB["centre"]
     with pytest.raises(UserError, match="--min_pose_score"):
         draw.main([*map(str, asked), "--save_path", str(tmp_path), "--min_pose_score", "0.5"])
+
+
+def test_photos_are_turned_as_they_were_annotated(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (100, 80)).save(photos / "7.jpg", exif=exif)  # upright 80 wide, 100 high
+    own = {
+        "images": [{"id": 7, "file_name": "7.jpg", "width": 80, "height": 100}],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    annotations, results = tmp_path / "own.json", tmp_path / "r.json"
+    annotations.write_text(json.dumps(own))
+    pose = _alone("nose", 50, 40).ravel().tolist()
+    record = {"image_id": 7, "category_id": 1, "keypoints": pose, "score": 0.9}
+    results.write_text(json.dumps([record]))
+    for named, shape in ((annotations, (100, 80)), (None, (80, 100))):
+        saved = draw.read_poses(results, photos, named)
+        draw.draw_file(saved, photos, tmp_path / "out")
+        assert cv2.imread(str(tmp_path / "out/7.png")).shape[:2] == shape
+    said = capsys.readouterr().out
+    assert said.count("assumed: 1 pictures with an EXIF turn are drawn as they are stored") == 1
+    own["images"][0]["width"] = 90
+    annotations.write_text(json.dumps(own))
+    with pytest.raises(UserError, match="the picture is 100×80, the annotation file says 90×100"):
+        draw.draw_file(draw.read_poses(results, photos, annotations), photos, tmp_path / "out")

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,10 +16,11 @@ from scipy.io import loadmat, savemat
 
 from paddle_pose.commands import predicting
 from paddle_pose.data import mpii
+from paddle_pose.errors import UserError
 from paddle_pose.evaluation.mpii import MpiiEvaluator
 from paddle_pose.models import build
+from paddle_pose.porting import loading
 from paddle_pose.poses.poses import Poses
-from paddle_pose.weights import checkpoint
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def predict_truth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predicting, "poses_of", poses_of)
     monkeypatch.setattr(predicting, "choose", lambda *_: "eager")
     monkeypatch.setattr(build, "build", lambda _: None)
-    monkeypatch.setattr(checkpoint, "load_weights", lambda *_: None)
+    monkeypatch.setattr(loading, "load_weights", lambda *_, **__: SimpleNamespace(lines=[]))
 
 
 def test_predicts_to_disk_and_scores_from_there(
@@ -241,3 +242,22 @@ def test_test_split_writes_predictions_and_no_score(run, mpii_root: Path, tmp_pa
     assert "[EVAL]" not in output
     np.testing.assert_array_equal(loadmat(tmp_path / "out/pred.mat")["preds"], 4.0)
     assert not (tmp_path / "out/scores.json").exists()
+
+
+def test_a_folder_in_use_is_refused_and_nothing_is_called_replaced(tmp_path):
+    from paddle_pose.commands.evaluate import _Folder
+
+    (tmp_path / "scores.json").write_text("{}")
+    with _Folder(tmp_path), pytest.raises(UserError, match="another process writes there"):
+        _Folder(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_replacing_is_said_once_when_it_happens(tmp_path, capsys):
+    from paddle_pose.commands.evaluate import _Folder
+
+    (tmp_path / "scores.json").write_text("{}")
+    with _Folder(tmp_path) as folder:
+        assert capsys.readouterr().out == ""
+        assert folder.replacing() == folder.replacing() == tmp_path
+    assert capsys.readouterr().out.count("replacing the evaluation of") == 1

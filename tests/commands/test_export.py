@@ -138,7 +138,10 @@ def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, mo
     checkpoint.save_weights(build(recipe.model), weights)
     category = {"id": 1, "name": "person", "skeleton": [[1, 3]]}
     category["keypoints"] = ["left_fin", "right_fin", "nose"]
-    content = {"images": [], "annotations": [], "categories": [category]}
+    image = {"id": 1, "file_name": "a.jpg", "width": 40, "height": 60}
+    person = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 60], "area": 2400}
+    person |= {"keypoints": [1, 1, 2] * 3, "num_keypoints": 3, "iscrowd": 0}
+    content = {"images": [image], "annotations": [person], "categories": [category]}
     file.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(UserError, match="name it by --annotations"):
         command.export(recipe, weights, tmp_path / "served", formats=("paddle",))
@@ -153,7 +156,7 @@ def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, mo
 
 
 MISTAKES = {
-    "no such file": ("--weights", "missing.pdparams"),
+    "missing.pdparams: cannot be read": ("--weights", "missing.pdparams"),
     "did you mean 'onnx'": ("--format", "onxn"),
     "name some of": ("--format", ","),
     "go together": ("--format", "int8"),

@@ -15,17 +15,19 @@ from paddle_pose.commands import record
 from paddle_pose.errors import UserError
 from paddle_pose.weights.safe_pickle import load_arrays
 
+FACTS = {"data": {}, "processes": 1, "pretrained_model": None}
+
 
 def test_resume_drops_what_will_be_written_again(tmp_path, monkeypatch):
     folder = record.RunFolder(tmp_path / "run")
-    folder.start("a: 1\n", {})
+    folder.start("a: 1\n", FACTS)
     for epoch in range(3):
         for step in range(2):
             folder.metric(kind="train", epoch=epoch, step=step)
         folder.metric(kind="eval", epoch=epoch)
     with folder.metrics_file.open("a") as file:
         file.write('{"kind": "train", "ep')  # a line torn by a kill
-    folder.resume({"epoch": 1, "step": 1}, "a: 2\n", {"a": [1, 2]})
+    folder.resume((1, 1), "a: 2\n", {"a": [1, 2]})
     lines = [json.loads(line) for line in folder.metrics_file.read_text().splitlines()]
     assert [(v["kind"], v["epoch"], v.get("step")) for v in lines] == [
         ("train", 0, 0), ("train", 0, 1), ("eval", 0, None), ("train", 1, 0),
@@ -62,7 +64,7 @@ from paddle_pose.weights.safe_pickle import save_arrays
 folder = RunFolder(Path(sys.argv[1]))
 folder.lock()
 if not folder.record_file.exists():
-    folder.start("a: 1", {})
+    folder.start("a: 1", {"data": {}, "processes": 1, "pretrained_model": None})
 weights = {"w": np.zeros(1_000_000, np.float32)}
 print("writing", flush=True)
 while True:
@@ -88,7 +90,7 @@ def test_a_resumed_run_holds_no_file_of_a_killed_write(tmp_path):
         if folder.best_weights.exists():
             assert load_arrays(folder.best_weights)["w"].size == 1_000_000
         folder.lock()
-        folder.resume({"epoch": 0, "step": 0}, "a: 1", {})
+        folder.resume((0, 0), "a: 1", {})
         folder._lock.close()
         assert not [file for file in root.rglob(".*") if file.name != ".lock"]
     assert torn, "no kill came in the middle of a write"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import pickle
+import random
 import shutil
 import struct
 import tarfile
@@ -241,3 +244,50 @@ def test_missing_people_in_an_archive_stop_a_run(people: Path) -> None:
     with pytest.raises(UserError, match=rf"1 of \d+ images are missing: {gone}"):
         mpii.require_images(table)
     assert isinstance(table, PersonTable)
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_tar_member_of_negative_size_is_refused(tmp_path: Path, kind: bytes) -> None:
+    """Older Pythons go back by its size and read for ever."""
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        for name in ("a.jpg", "b.jpg"):
+            member = tarfile.TarInfo(name)
+            member.size = 1
+            archive.addfile(member, io.BytesIO(b"x"))
+    data = bytearray((tmp_path / "images.tar").read_bytes())
+    header = data[1024:1536]  # of b.jpg
+    header[124:136] = b"\xff" * 10 + (-1024).to_bytes(2, "big", signed=True)  # base-256
+    header[156:157] = kind
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data[1024:1536] = header
+    (tmp_path / "images.tar").write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"images\.tar: .*-1024 bytes"):
+        open_archives(tmp_path / "images")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_damaged_archives_are_read_or_one_line(tmp_path: Path, kind: str) -> None:
+    rng = random.Random(13)
+    root = packed(tmp_path, {f"images/{i}.jpg": bytes(range(99)) for i in range(3)}, kind)
+    file = root.with_suffix(f".{kind}")
+    whole = file.read_bytes()
+    for number in range(150):
+        data = bytearray(whole)
+        at = rng.randrange(len(data))
+        data[at : at + 4] = rng.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", rng.randbytes(4), b""])
+        file.write_bytes(bytes(data))
+        os.utime(file, ns=(number, number))  # else the list that was made before is taken
+        with contextlib.suppress(UserError):
+            image_files.read_bytes(root, "1.jpg")
+
+
+@pytest.mark.parametrize(
+    "name", ["../a.jpg", "/etc/passwd", "a/../../b.jpg", "C:\\a.jpg", "a\0.jpg", "x" * 300, ""]
+)
+def test_names_stay_in_their_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"secret")
+    (tmp_path / "images").mkdir()
+    for read in (image_files.read_bytes, image_files.find_image):
+        with pytest.raises(UserError):
+            read(tmp_path / "images", name)

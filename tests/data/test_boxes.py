@@ -59,14 +59,46 @@ def test_compressed_files_are_read(tmp_path: Path):
         ([GOOD, {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}], "box 1: has no 'score'"),
         ([{**GOOD, "bbox": [1, 2, 3]}], "box 0: expected bbox"),
         ([{**GOOD, "bbox": None}], "box 0"),
-        ([{**GOOD, "score": float("nan")}], "box 0: expected bbox"),
-        ([{**GOOD, "image_id": "a"}], "box 0"),
+        ([{**GOOD, "score": float("nan")}], "box 0: score: a number is not finite"),
+        ([{**GOOD, "score": True}], "box 0: score: must be a list of numbers"),
+        ([{**GOOD, "score": "0.5"}], "box 0: score: must be a list of numbers"),
+        ([{**GOOD, "bbox": "1234"}], "box 0: bbox: must be a list of numbers"),
+        ([{**GOOD, "bbox": [1, 2, -3, 4]}], r"box 0: expected bbox .* found \[1.0, 2.0, -3.0"),
+        (
+            [{**GOOD, "bbox": [1e300, 2, 3, 4]}],
+            "bbox: a place or length of .* px; the limit is 1,000,000 px",
+        ),
+        ([{**GOOD, "image_id": "a"}], "box 0: image_id: must be an integer of 64 bits, found 'a'"),
+        ([{**GOOD, "image_id": 785.9}], "box 0: image_id: must be an integer"),
+        ([{**GOOD, "image_id": True}], "box 0: image_id: must be an integer"),
+        ([{**GOOD, "image_id": float("inf")}], "box 0: image_id: must be an integer"),
+        ([{**GOOD, "image_id": 1 << 63}], "box 0: image_id: must be an integer"),
+        ([{**GOOD, "category_id": 1.5}], "box 0: category_id: must be an integer"),
     ],
 )
 def test_errors_name_file_and_record(tmp_path: Path, content: object, message: str):
     with pytest.raises(UserError, match=message) as caught:
         read_boxes(_write(tmp_path, content))
     assert "boxes.json" in str(caught.value)
+
+
+def test_ids_are_compared_by_value(tmp_path: Path):
+    records = [{**GOOD, "image_id": i, "category_id": c} for i, c in ((785, "1"), ("785", 1.0))]
+    assert read_boxes(_write(tmp_path, records)).image_ids.tolist() == [785, 785]
+
+
+def test_boxes_outside_of_their_images_are_found(tmp_path: Path):
+    places = [
+        [0, 0, 9, 9],
+        [99, 0, 5, 5],
+        [100, 0, 5, 5],
+        [0, 50, 5, 5],
+        [-5, 0, 5, 5],
+        [-5, 0, 6, 5],
+    ]
+    found = read_boxes(_write(tmp_path, [{**GOOD, "bbox": box} for box in places]))
+    assert found.outside({7: (100, 50)}).tolist() == [False, False, True, True, True, False]
+    assert found.outside({}).tolist() == [False] * 4 + [True, False]  # left of any image
 
 
 def test_missing_file(tmp_path: Path):

@@ -11,7 +11,7 @@ import pytest
 
 from paddle_pose.data.image_files import find_image
 from paddle_pose.data.images import read_rgb
-from paddle_pose.errors import UserError
+from paddle_pose.errors import LONGEST_LINE, UserError
 
 
 def photo(height: int = 60, width: int = 80) -> np.ndarray:
@@ -146,3 +146,28 @@ def test_find_image_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "full" / "015601864.jpg").touch()
     with pytest.raises(UserError, match=r"not found among 1 images .* did you mean '015601864"):
         find_image(tmp_path / "full", "015601865.jpg")
+
+
+def test_every_damaged_byte_of_a_png_is_noticed(tmp_path: Path) -> None:
+    """OpenCV alone reads a picture of another size, or with other pixels."""
+    data = encoded(".png", photo(6, 8))
+    for place in range(8, len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x10
+        (tmp_path / "x.png").write_bytes(bytes(damaged))
+        with pytest.raises(UserError, match=r"x\.png"):
+            read_rgb(tmp_path / "x.png")
+    for length in range(len(data)):
+        (tmp_path / "x.png").write_bytes(data[:length])
+        with pytest.raises(UserError, match=r"x\.png"):
+            read_rgb(tmp_path / "x.png")
+    (tmp_path / "x.png").write_bytes(data + b"more")  # behind the end anything may stand
+    assert read_rgb(tmp_path / "x.png").shape == (6, 8, 3)
+
+
+def test_a_long_list_of_files_is_not_told(tmp_path: Path) -> None:
+    for number in range(900):
+        (tmp_path / f"{number:012d}.jpg").touch()
+    with pytest.raises(UserError, match="not found among 900 images") as caught:
+        find_image(tmp_path, "zebra.png")
+    assert len(str(caught.value)) <= LONGEST_LINE

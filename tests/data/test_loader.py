@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +18,7 @@ import pytest
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data import mpii
+from paddle_pose.data import workers as workers_of
 from paddle_pose.data.loader import (
     evaluation_batches,
     steps_per_epoch,
@@ -22,7 +27,7 @@ from paddle_pose.data.loader import (
 from paddle_pose.data.order import epoch_order
 from paddle_pose.data.samples import Sample, start_worker
 from paddle_pose.data.top_down import PersonCrops
-from paddle_pose.errors import UserError
+from paddle_pose.errors import Fault, UserError
 from paddle_pose.poses.poses import Place
 from paddle_pose.settings import AugmentSettings, DataSettings
 
@@ -119,7 +124,7 @@ def test_places_never_become_tensors(crops, workers, monkeypatch):
         assert isinstance(column, np.ndarray)
         assert column.dtype == np.asarray(value).dtype
         np.testing.assert_array_equal(column[2], value)
-    assert len(made) == (0 if workers else 3)
+    assert len(made) == 3
 
 
 class Foreign:
@@ -174,7 +179,76 @@ def test_steps():
 def test_start_worker_takes_one_thread() -> None:
     threads = cv2.getNumThreads()
     try:
-        start_worker(0)
+        start_worker()
         assert cv2.getNumThreads() <= 1
     finally:
         cv2.setNumThreads(threads)
+
+
+class Odd(Foreign):
+    """Samples that end their worker, or fail by a fault of the program."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def __getitem__(self, key: tuple[int, int]) -> Sample:
+        if key[1] == 4:
+            if self.how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.how == "memory":
+                raise MemoryError
+            raise ZeroDivisionError("of mine")
+        return super().__getitem__(key)
+
+    def name_of(self, key: tuple[int, int]) -> str:
+        return f"photo {key[1]}.jpg"
+
+
+@pytest.mark.parametrize(
+    ("how", "workers", "line"),
+    [
+        ("killed", 2, r"^a loader process was killed \(signal 9; out of memory\?\)"),
+        ("bug", 2, r"^photo 4\.jpg, epoch 1: ZeroDivisionError: of mine"),
+        ("bug", 0, r"^photo 4\.jpg, epoch 1: ZeroDivisionError: of mine"),
+        ("memory", 2, r"memory ran out .* fewer --num_workers"),
+    ],
+)
+def test_every_other_failure_is_a_fault(how, workers, line):
+    batches = evaluation_batches(Odd(how), batch_size=3, num_workers=workers)
+    next(batches)
+    with pytest.raises(Fault, match=line) as fault:
+        list(batches)
+    assert fault.value.trace.count("Traceback") == (how == "bug")
+
+
+def test_a_worker_that_sleeps_is_waited_for_aloud(monkeypatch, capfd):
+    monkeypatch.setattr(workers_of, "PATIENCE_S", 0.0)
+    batches = evaluation_batches(Foreign(), batch_size=1, num_workers=1)
+    next(batches)
+    (worker,) = multiprocessing.active_children()
+    os.kill(worker.pid, signal.SIGSTOP)
+    threading.Timer(3, os.kill, (worker.pid, signal.SIGCONT)).start()
+    assert len(list(batches)) == 6
+    assert f"loader process {worker.pid} stopped" in capfd.readouterr().err
+
+
+def test_a_batch_larger_than_its_slot_goes_through_the_pipe(monkeypatch):
+    monkeypatch.setattr(workers_of, "SLOT_BYTES", 4096)
+    batches = evaluation_batches(Foreign(), batch_size=3, num_workers=2)
+    assert [b.images.numpy()[0, 0, 0, 0] for b in batches] == [0, 3, 6]
+    monkeypatch.setattr(workers_of, "_slot", lambda: None)
+    batches = evaluation_batches(Foreign(), batch_size=3, num_workers=2)
+    assert [b.images.numpy()[0, 0, 0, 0] for b in batches] == [0, 3, 6]
+
+
+def test_no_named_shared_memory_and_no_process_is_left(crops):
+    folder = Path("/dev/shm")  # noqa: S108
+    before = set(folder.iterdir()) if folder.exists() else set()
+    batches = training_batches(crops, batch_size=5, epochs=2, seed=7, num_workers=2)
+    next(batches)
+    mine = {f for f in set(folder.iterdir()) - before if str(os.getpid()) in f.name}
+    assert not mine
+    assert len(multiprocessing.active_children()) == 2
+    batches.close()
+    assert not multiprocessing.active_children()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
 from paddle_pose.data import mpii
@@ -123,7 +125,7 @@ def test_missing_split_lists_the_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("people", "expected"),
     [
-        ('[\n{"image": "a.jpg",\n"scale": }]', "broken JSON in line 3"),
+        ('[\n{"image": "a.jpg",\n"scale": }]', "not valid JSON (Expecting value at line 3"),
         ("", "expected a list of people"),
         ("[]", "expected a list of people"),
         ('{"images": [], "annotations": []}', "expected a list of people"),
@@ -131,11 +133,22 @@ def test_missing_split_lists_the_others(tmp_path: Path) -> None:
         ([person(), person(1, joints=[[1.0, 2.0]] * 15)], "record 1 (001.jpg): 15 joints"),
         ([person(), person(1, joints_vis=[1] * 17)], "record 1 (001.jpg): 16 joints and 17"),
         ([person(joints=[[1.0, 2.0, 3.0]] * 16)], "record 0 (000.jpg): a point has not two"),
-        ([person(joints=[[1.0, None]] * 16)], "record 0 (000.jpg): a number or list"),
+        ([person(joints=[[1.0, None]] * 16)], "record 0 (000.jpg): a coordinate or scale is not"),
+        ([person(joints=[[1.0, True]] * 16)], "record 0 (000.jpg): a coordinate or scale is not"),
+        ([person(center=["12", 3.0])], "record 0 (000.jpg): a coordinate or scale is not"),
+        ([person(center=5)], "record 0 (000.jpg): a number or list"),
+        ([[person()]], "other items or lists in it"),
+        ([person(), [person(1)]], "other items or lists in it"),
+        ([person(image="../a.jpg")], "is not a relative path inside the images' folder"),
+        ([person(image="/etc/a.jpg")], "is not a relative path inside the images' folder"),
+        ([person(image="a\0.jpg")], "is not a relative path inside the images' folder"),
+        ([person(image="\ud800.jpg")], "cannot be a file's name"),
+        ([person(image="a" * 5000)], "a file name of 5,000 bytes; the limit is 255"),
+        ([{"img_paths": "a.jpg", "joint_self": []}], "pytorch-pose's mpii_annotations.json"),
         ([person(), person(1, scale=float("nan"))], "record 1 (001.jpg): a coordinate or scale"),
         ([person(), person(1, center=[float("inf"), 0])], "record 1 (001.jpg): a coordinate"),
         ([person(scale=0)], "record 0 (000.jpg): scale must be positive"),
-        ([person(joints_vis=[2] * 16)], "record 0 (000.jpg): joints_vis must be 0 or 1"),
+        ([person(joints_vis=[2] * 16)], "record 0 (000.jpg): joints_vis or jnt_missing must"),
         ([person(), {**person(1), "image": 7}], "record 1: 'image' must be a file name"),
     ],
 )
@@ -173,7 +186,7 @@ def test_truth_without_its_file_or_fields(tmp_path: Path) -> None:
     savemat(mat, {**content, "dataset_joints": content["dataset_joints"][:, ::-1]})
     assert "joints are 'lwri" in error_of(root)
     savemat(mat, {**content, "headboxes_src": np.zeros((2, 2, 2))})
-    assert "person 0 has an empty head box" in error_of(root)
+    assert "person 0 (and 1 more): its head box is empty" in error_of(root)
     savemat(mat, {**content, "pos_gt_src": np.ones((2, 16, 2))})
     assert "expected 16×N, 16×2×N" in error_of(root)
 
@@ -257,4 +270,111 @@ def test_describe_counts_what_is_used(tmp_path: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == ["=> num_images: 2", "=> load 3 samples"]
     assert "3 people on 2 images, 48 visible joints" in lines[2]
-    assert lines[3:5] == ["=> num_images: 1", "=> load 2 samples"]
+    second = lines.index("=> num_images: 1")
+    assert "=> people: 3 in valid.json (HRNet layout), nobody left out" in lines[:second]
+    assert lines[second + 1] == "=> load 2 samples"
+
+
+def joints_of(value: float) -> np.ndarray:
+    joints = np.ones((16, 2, 2))
+    joints[3, 0, 1] = value
+    return joints
+
+
+def missing(value: float) -> np.ndarray:
+    flags = np.zeros((16, 2))
+    flags[5, 1] = value
+    return flags
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        *(({"pos_gt_src": joints_of(v)}, "person 1: a coordinate is not a finite number")
+          for v in (np.nan, np.inf, -np.inf, 1e9)),
+        *(({"jnt_missing": missing(v)}, "person 1: joints_vis or jnt_missing must be 0 or 1")
+          for v in (np.nan, 2, 0.5, -1, -np.inf, 255)),
+        *(({"headboxes_src": np.full((2, 2, 2), v)}, "its head box is not a finite number")
+          for v in (np.nan, np.inf, 1e9, 1e300)),
+        ({"jnt_missing": "text"}, "expected numbers in jnt_missing"),
+        ({"dataset_joints": np.ones((1, 16))}, "joints are"),
+        ({"pos_gt_src": {"a": 1}}, "'pos_gt_src' is not a plain array of numbers"),
+    ],
+)  # fmt: skip
+def test_truth_is_checked_as_its_people_are(tmp_path: Path, changes: dict, expected: str) -> None:
+    root = write_root(tmp_path, [person(), person(1)])
+    savemat(root / "annot/gt_valid.mat", {**truth_content(2), **changes})
+    for load in (mpii.load, mpii.truth):
+        assert expected in error_of(root, load=load)
+
+
+def test_what_is_missing_may_lie_anywhere(tmp_path: Path) -> None:
+    root = write_root(tmp_path, [person(), person(1)])
+    flags = np.zeros((16, 2))
+    flags[3, 1] = 1
+    content = {**truth_content(2), "pos_gt_src": joints_of(np.nan), "jnt_missing": flags}
+    savemat(root / "annot/gt_valid.mat", content)
+    assert mpii.truth(root, "valid").visible[1, 3] == 0
+
+
+def test_people_that_differ_from_their_truth_are_counted(tmp_path: Path) -> None:
+    people = [person(), person(1)]
+    root = write_root(tmp_path, people)
+    joints = np.array([one["joints"] for one in people]).transpose(1, 2, 0)
+    huge = {"headboxes_src": truth_content(2)["headboxes_src"] * [1, 100]}
+    savemat(root / "annot/gt_valid.mat", {**truth_content(2), "pos_gt_src": joints, **huge})
+    found = mpii.disagreement(mpii.load(root, "valid"), mpii.truth(root, "valid"))
+    assert found.startswith("1 of 2 people have a head in the .mat 10 times as large")
+    for change, expected in ((0.9, ""), (1.1, "1 of 2 people have other joints in the .mat")):
+        moved = joints.copy()
+        moved[4, 1, 1] += change
+        savemat(root / "annot/gt_valid.mat", {**truth_content(2), "pos_gt_src": moved})
+        found = mpii.disagreement(mpii.load(root, "valid"), mpii.truth(root, "valid"))
+        assert found.startswith(expected)
+        assert bool(found) == bool(expected)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+def test_any_unicode_encoding(tmp_path: Path, encoding: str) -> None:
+    root = write_root(tmp_path, [person(), person(1)])
+    expected = mpii.load(root, "valid").joints_xy
+    file = root / "annot/valid.json"
+    file.write_bytes((" " + file.read_text()).encode(encoding))
+    np.testing.assert_array_equal(mpii.load(root, "valid").joints_xy, expected)
+
+
+def test_the_layout_of_pytorch_pose_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mpii_annotations.json").write_text("[]")
+    assert "mpii_annotations.json is pytorch-pose's" in error_of(tmp_path)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    name=st.sampled_from(["image", "center", "scale", "joints", "joints_vis", "joint", "flag", ""]),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+        max_leaves=8,
+    ),
+)
+def test_whatever_stands_in_a_file_it_is_read_or_one_line(
+    tmp_path_factory: pytest.TempPathFactory, name: str, value: object
+) -> None:
+    root = tmp_path_factory.getbasetemp() / "anything"
+    if not root.exists():
+        write_root(root, [person(), person(1)])
+    people = [person(), person(1)]
+    if name == "":
+        people[1] = value
+    elif name in ("joint", "flag"):
+        people[1][{"joint": "joints", "flag": "joints_vis"}[name]][3] = value
+    else:
+        people[1][name] = value
+    (root / "annot/valid.json").write_text(json.dumps(people))
+    try:
+        table = mpii.load(root, "valid")
+    except UserError:
+        return
+    assert np.isfinite(table.joints_xy).all()
+    assert np.isfinite(table.scale_wh).all()
+    assert set(np.unique(table.visible)) <= {0.0, 1.0}

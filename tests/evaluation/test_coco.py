@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from places import ROOT
 
-from paddle_pose import configs
+from paddle_pose import configs, skeletons
+from paddle_pose.data.coco_file import CocoFile
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import coco as evaluation_coco
 from paddle_pose.evaluation.coco import CocoEvaluator
 from paddle_pose.evaluation.evaluator import DataFiles, eval_line
+from paddle_pose.evaluation.task import task_for
 from paddle_pose.poses.coco_results import CocoResults, is_results_file, read_results, write_results
 from paddle_pose.poses.poses import Poses
+from paddle_pose.recipes.recipe import override
 from paddle_pose.settings import Benchmark, OksProtocol
 from paddle_pose.skeletons import COCO17, MPII16
 
@@ -35,14 +38,14 @@ ROWS = {
 
 
 @pytest.fixture(scope="module")
-def truth(reference_data: Path) -> evaluation_coco.CocoTruth:
+def truth(reference_data: Path) -> CocoFile:
     return evaluation_coco.read_truth(
         Path(), "val2017", skeleton_name="coco17", annotations=reference_data / SUBSET
     )
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_recorded_rows(reference_data: Path, truth: evaluation_coco.CocoTruth, name: str | None):
+def test_recorded_rows(reference_data: Path, truth: CocoFile, name: str | None):
     recorded = json.loads((reference_data / "parity/metrics/coco.json").read_text())
     row = recorded[ROWS[name]]
     benchmark = configs.load("hrnet:w32_coco_256x192").benchmark(name) if name else None
@@ -53,9 +56,7 @@ def test_recorded_rows(reference_data: Path, truth: evaluation_coco.CocoTruth, n
         assert value == pytest.approx(row[score], abs=1e-9), score
 
 
-def test_kept_poses_and_scores_equal_the_reference(
-    reference_data: Path, truth: evaluation_coco.CocoTruth
-):
+def test_kept_poses_and_scores_equal_the_reference(reference_data: Path, truth: CocoFile):
     recorded = json.loads((reference_data / "parity/metrics/coco.json").read_text())
     benchmark = configs.load("hrnet:w32_coco_256x192").benchmark("coco_val_detector")
     results = evaluation_coco.read_finished(reference_data / RESULTS, truth, benchmark)
@@ -265,3 +266,101 @@ def test_the_door_prints_the_recorded_table(reference_data: Path, tmp_path: Path
     done = _val(*asked, "--boxes", "x.json")
     assert done.returncode == 2
     assert done.stderr.strip().splitlines()[-1].startswith("error: --boxes")
+
+
+def _cases(folder: Path, **changes: object) -> Path:
+    """Two people on two images of 200×160; keys of the file are replaced."""
+    joints = np.column_stack([np.arange(40, 125, 5), np.arange(30, 115, 5), np.full(17, 2)])
+    person = {"category_id": 1, "bbox": [30, 20, 110, 110], "area": 9000, "iscrowd": 0}
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.jpg", "width": 200, "height": 160} for i in (1, 2)],
+        "annotations": [
+            {**person, "id": i, "image_id": i, "keypoints": joints.reshape(-1).tolist()}
+            for i in (1, 2)
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    file = folder / "own.json"
+    file.write_text(json.dumps({**content, **changes}))
+    return file
+
+
+def _evaluator(file: Path, *settings: str, boxes: Path | None = None) -> CocoEvaluator:
+    recipe = override(configs.load("hrnet:w32_coco_256x192"), settings)
+    name = "coco_val_detector" if boxes else "coco_val_ground_truth"
+    files = DataFiles(file.parent, file, boxes)
+    return CocoEvaluator(recipe, recipe.benchmark(name), files, with_images=False)
+
+
+def test_photos_without_labels_are_predicted_and_not_scored(tmp_path: Path):
+    boxes = tmp_path / "boxes.json"
+    box = {"image_id": 1, "category_id": 1, "bbox": [5, 5, 90, 90], "score": 0.9}
+    boxes.write_text(json.dumps([box]))
+    one = _evaluator(_cases(tmp_path, annotations=[]), boxes=boxes)
+    assert not one.has_truth()
+    one.write(perfect(one.table), tmp_path / "p.json")
+    found = one.read(tmp_path / "p.json")
+    assert one.score(found, resamples=10) is None
+    assert "annotates no joint" in one.no_truth()
+    with pytest.raises(UserError, match=r"data\.val_split: it has no truth"):
+        one.require_score("AP")
+    with pytest.raises(UserError, match=r"annotates nobody.*--boxes FILE"):
+        len(_evaluator(tmp_path / "own.json").table)
+
+
+def test_a_score_over_nobody_is_refused_before_anything_is_predicted(tmp_path: Path):
+    wrong = [{**json.loads(_cases(tmp_path).read_text())["annotations"][0], "category_id": 4}]
+    with pytest.raises(UserError, match="score over nobody"):
+        _evaluator(_cases(tmp_path, annotations=wrong))
+    boxes = tmp_path / "boxes.json"
+    box = {"image_id": 2, "category_id": 1, "bbox": [5, 5, 90, 90], "score": 0.9}
+    boxes.write_text(json.dumps([box]))
+    one = json.loads(_cases(tmp_path).read_text())["annotations"][:1]
+    with pytest.raises(UserError, match="on the 1 images that are scored"):
+        len(_evaluator(_cases(tmp_path, annotations=one), "data.limit=1", boxes=boxes).table)
+
+
+def test_results_of_another_category_are_refused(tmp_path: Path):
+    one = _evaluator(_cases(tmp_path))
+    results = _results(1)
+    results = CocoResults(np.array([1]), results.keypoints, results.scores, results.areas, 2)
+    write_results(results, tmp_path / "r.json")
+    with pytest.raises(UserError, match=r"category 2, but the people of own\.json are category 1"):
+        one.read(tmp_path / "r.json")
+
+
+def test_what_was_understood_is_said_once_and_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(skeletons, "SKELETONS", dict(skeletons.SKELETONS))
+    content = json.loads(_cases(tmp_path).read_text())
+    for person in content["annotations"]:
+        del person["area"]
+    one = _evaluator(_cases(tmp_path, **content), "data.skeleton=from_file")
+    one.write(perfect(one.table), tmp_path / "p.json")
+    found = one.read(tmp_path / "p.json")
+    kept = one.facts(found, tmp_path / "p.json")["understood"]
+    said = capsys.readouterr().out
+    for word in ("file", "joints", "flip_pairs", "limbs", "sigmas", "area", "people", "boxes"):
+        assert said.count(f": {word}: " if word == "area" else f"=> {word}: ") == 1, word
+        assert word in kept
+    assert kept["area"] == {"value": 1.0, "source": "assumed"}
+    assert "assumed: area: 1 × the box's for 2 of 2 people" in said
+    assert json.loads(json.dumps(kept)) == kept
+
+
+def test_joints_without_sides_are_not_mirrored_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(skeletons, "SKELETONS", dict(skeletons.SKELETONS))
+    names = [{"id": 1, "name": "person", "keypoints": [f"k{i}" for i in range(17)]}]
+    file = _cases(tmp_path, categories=names)
+    for number in (1, 2):
+        (tmp_path / f"{number}.jpg").touch()
+    recipe = override(configs.load("hrnet:w32_coco_256x192"), ["data.skeleton=from_file"])
+    benchmark = recipe.benchmark("coco_val_ground_truth")
+    one = CocoEvaluator(recipe, benchmark, DataFiles(tmp_path, file))
+    with pytest.raises(UserError, match=r"flip_test of benchmark .*data\.flip_pairs="):
+        len(one.table)
+    with pytest.raises(UserError, match=r"flip_probability mirrors people"):
+        task_for(recipe, DataFiles(tmp_path, file), DataFiles(tmp_path, file))

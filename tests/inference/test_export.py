@@ -206,7 +206,9 @@ DAMAGES = {
     "16 heat maps for 15": lambda card, _: card.update(
         joints=card["joints"][:15], flip_pairs=[], limbs=[]
     ),
-    "data.image_size_wh": lambda card, _: card.update(size_wh=[10**6, 10**6]),
+    "size_wh: not that of": lambda card, _: card.update(size_wh=[10**6, 10**6]),
+    "recipe: not that of": lambda card, _: card.update(recipe="x"),
+    "decoder: not that of": lambda card, _: card.update(decoder="argmax"),
     "outputs are not a, b": lambda card, _: card.update(outputs=["a", "b"]),
 }
 

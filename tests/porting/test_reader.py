@@ -21,8 +21,9 @@ from safetensors.numpy import save_file
 
 from paddle_pose.errors import UserError
 from paddle_pose.porting import torch_format
-from paddle_pose.porting.reader import read_weights, write_safetensors
+from paddle_pose.porting.reader import read_weights
 from paddle_pose.weights import safe_pickle
+from paddle_pose.weights.tensors import write_safetensors
 
 FORMATS = ("zip", "legacy")
 

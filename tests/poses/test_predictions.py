@@ -10,36 +10,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from predictions_files import BENCHMARK, made, read
 from scipy.io import loadmat, savemat
 
 from paddle_pose import files
 from paddle_pose.errors import UserError
 from paddle_pose.poses import predictions
 from paddle_pose.poses.poses import NO_ROW, Poses
-from paddle_pose.poses.predictions import Predictions
-from paddle_pose.settings import Benchmark
-
-BENCHMARK = Benchmark(name="mpii_val").protocol()
-
-
-def made(people: int = 4, **changes) -> Predictions:
-    rng = np.random.default_rng(0)
-    keypoints = rng.uniform(-10, 1000, (people, 16, 3))
-    poses = Poses(
-        image_ids=np.array([7, 9])[np.arange(people) % 2],
-        keypoints=keypoints,
-        scores=keypoints[:, :, 2].mean(1) * 0.5,
-        boxes_xywh=rng.uniform(1, 1000, (people, 4)),
-        rows=np.arange(people),
-        instances=np.zeros(people, np.int64),
-    )
-    origin = {"recipe": "hg", "benchmark": BENCHMARK, "annotation_sha256": "ab" * 32}
-    images = tuple(("a.jpg", "b.jpg")[row % 2] for row in range(people))
-    return Predictions(poses, "mpii16", images, **{**origin, **changes})
-
-
-def read(path: Path, origin: int | None = None) -> Predictions:
-    return predictions.read(path, origin, joints=16, skeleton="mpii16")
 
 
 def test_json_comes_back_exactly(tmp_path: Path) -> None:
@@ -138,7 +115,7 @@ def test_numbers_that_are_not_finite_name_the_row(tmp_path: Path, value: float) 
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("p.json", '{"format":\n', "broken JSON in line 2"),
+        ("p.json", '{"format":\n', "not valid JSON .* line 2"),
         ("p.json", '[{"keypoints": []}]', "not a predictions.json of this project"),
         ("p.json", b'{"a": "\xe9"}', "cannot read this file"),
         ("p.mat", "text", "cannot be read as a MATLAB file"),

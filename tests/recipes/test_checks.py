@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import typing
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import paddle
 import pytest
 
 from paddle_pose import configs
 from paddle_pose.data.augment import DISTRIBUTIONS
-from paddle_pose.errors import UserError
+from paddle_pose.errors import LONGEST_LINE, UserError
+from paddle_pose.models.architectures import parameters_about
+from paddle_pose.models.build import build
+from paddle_pose.models.counting import count_parameters
 from paddle_pose.recipes import checks as limits
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.training.schedules import SCHEDULES
@@ -80,6 +87,104 @@ def test_impossible_values_name_their_key(assignment, key):
     recipe = recipes.override(configs.load(), [assignment])
     with pytest.raises(UserError, match=key):
         limits.require_sound(recipe)
+
+
+ABSURD = {
+    "hourglass:newell_hg2_mpii_256x256": (
+        "model.features=1000000", "model.stem=1000000", "model.depth=1000000", "model.stacks=1e3",
+        "model.depth=1000000000000000000", "model.joints=100000", "seed=99999999999999999999",
+        "eval.bootstrap=1000000000000000000", "train.learning_rate=1e40", "train.epochs=10000000",
+        "train.batch_size=10000000", "train.gamma=.nan", "train.gamma=-1", "train.gamma=.inf",
+        "augment.flip_probability=-1", "augment.flip_probability=2", "augment.shift_factor=.inf",
+        "augment.half_body_probability=.nan", "augment.rotation_probability=-.inf",
+        "augment.color_jitter=-1", "codec.sigma_px=1e-308", "model.features=1",
+        "augment.color_jitter=1e18", "augment.scale_factor=1",
+        "augment.rotation_deg=1e308", "augment.half_body_min_joints=-1", "data.rgb_std=[0,0,0]",
+        "data.rgb_std=[1,1,-1]", "data.rgb_std=[1,1,.inf]", "data.rgb_mean=[123.675,116.28,103.53]",
+        "data.image_size_wh=[100000,100000]", "data.image_size_wh=[32,8192]",
+        "benchmarks.0.test_scales=[]", "benchmarks.0.test_scales=[.nan,1,1]",
+        "benchmarks.0.test_scales=[1e308]", "benchmarks.0.metric.thresholds=[]",
+        "benchmarks.0.metric.thresholds=[.nan]", "benchmarks.0.boxes=detected",
+        "benchmarks.0.published={Mean: .nan}", "train.milestones=[5,3]", "train.milestones=[5,5]",
+        "train.optimizer={kind: Adam, beta1: .nan}", "train.clip_norm=.inf", "codec.stride=0",
+        "train.learning_rate=1" + "0" * 400, "benchmarks=[{name: a}, {name: a}]",
+        "stages=[{epoch: 9, changes: {augment.color_jitter: 2}}]",
+        "stages=[{epoch: 9, changes: {train.milestones: [9, 1]}}]",
+    ),
+    "hrnet:w32_coco_256x192": (
+        "model.width=1000000", "benchmarks.0.metric.oks_nms=2", "data.image_size_wh=[4096,0]",
+        "benchmarks.0.metric.box_threshold=.nan", "benchmarks.0.metric.rescore_threshold=-1",
+    ),
+    "simple_baseline:res50_mpii_256x256": ("model.layers=51", "model.layers=1000000"),
+    "hourglass:hourglass52_mpii_256x256": ("model.stacks=64", "data.train_split=../../x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "assignment"), [(name, one) for name, all_of in ABSURD.items() for one in all_of]
+)
+def test_absurd_values_are_a_line_at_once(name, assignment):
+    with pytest.raises(UserError) as error:
+        configs.chosen(name, None, [assignment])
+    assert len(str(error.value)) <= LONGEST_LINE
+    assert assignment.partition(".")[0].partition("=")[0] in str(error.value)
+
+
+def numbers_of(kind: type, key: str = "") -> Iterator[str]:
+    """Keys of all numbers of a dataclass, of every kind that a section may have."""
+    for name, hint in typing.get_type_hints(kind).items():
+        full = f"{key}{name}"
+        kinds = recipes.KINDS.get(full, ())
+        for one in (hint, *typing.get_args(hint), *kinds):
+            if dataclasses.is_dataclass(one):
+                many = ".*" if typing.get_origin(hint) is tuple else ""
+                yield from numbers_of(one, f"{full}{many}.")
+            elif one in (int, float):
+                many = ".*" if typing.get_origin(hint) in (tuple, dict) else ""
+                yield f"{full}{many}"
+
+
+def test_every_number_of_a_recipe_has_a_range():
+    keys = [key for _, words in limits.RANGES for key in words.split()]
+    assert len(keys) == len(set(keys))
+    assert set(numbers_of(recipes.Recipe)) == set(keys)
+
+
+def test_ranges_hold_their_ends_and_no_nan():
+    for allowed, _ in limits.RANGES:
+        assert allowed.holds(allowed.least) != allowed.above
+        assert allowed.holds(allowed.most) != allowed.below
+        wrong = (float("nan"), float("inf"), -float("inf"), True, "1", None, [1], allowed.least - 1)
+        assert not any(allowed.holds(value) for value in wrong)
+
+
+def test_a_name_that_leaves_its_folder_is_refused_however_a_recipe_comes(tmp_path):
+    recipe = configs.load()
+    for change in (
+        lambda: replace(recipe, name="../../x"),
+        lambda: replace(recipe, data=replace(recipe.data, val_split="../x")),
+        lambda: replace(recipe, benchmarks=(replace(recipe.benchmarks[0], name="/x"),)),
+    ):
+        with pytest.raises(UserError, match="is not a plain name"):
+            change()
+    file = tmp_path / "r.yaml"
+    for bad in ("../../x", "a/b", "..", "/x"):
+        file.write_text(recipes.dump_yaml(recipe).replace(f"name: {recipe.name}", f"name: {bad}"))
+        with pytest.raises(UserError, match=r"r\.yaml: name: .* is not a plain name"):
+            configs.load(str(file))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(n for n in configs.all_names() if n.endswith(("mpii_256x256", "lspet", "synthetic"))),
+    ],
+)
+def test_parameters_are_estimated_to_a_tenth(name):
+    model = configs.load(name).model
+    with paddle.LazyGuard():  # shapes alone
+        count = count_parameters(build(model))
+    assert parameters_about(model) == pytest.approx(count, rel=0.1)
 
 
 def test_stride_is_whatever_divides_the_image():

@@ -15,6 +15,7 @@ from reproduce.reporting import (
     markdown,
     photos,
     records,
+    reliability,
     speed,
     trained,
     twins,
@@ -42,7 +43,7 @@ def text_of(section: Section) -> str:
     return "\n".join(markdown.MarkdownWriter(Path("reproduce")).section(section))
 
 
-@pytest.mark.parametrize("part", [twins, speed, trained, photos])
+@pytest.mark.parametrize("part", [twins, speed, trained, photos, reliability])
 def test_what_is_not_recorded_says_so(root, part):
     assert NOT_YET in text_of(part.section())
 
@@ -192,3 +193,38 @@ def test_speed_shows_the_record_and_links_to_it(root, monkeypatch):
     assert cells["met"] == Cell("yes", badge="good")
     assert cells["ours"] == Cell("1 s", "benchmarks/results/a.json")
     assert cells["memory"] == "–"
+
+
+def reliability_record(*, wrong: int) -> dict:
+    stamp = {"seed": 11, "commit": "0123456789", "date": "2026-11-26T10:00:00Z", "cpu": "A CPU"}
+    words = ["same", "other content", "refused", "traceback", "crash", "hang", "memory", "silent",
+             "unclear"]  # fmt: skip
+    endings = dict.fromkeys(words, 0) | {"refused": 90, "same": 10, "traceback": wrong}
+    example = {"file": "00-11-3-x.json", "how": "a.0: drop", "line": "KeyError: 'x'"}
+    kinds = {"traceback: KeyError at a.py:3": {"times": wrong, "examples": [example]}}
+    fuzz = {"tried": 100 + wrong, "endings": endings, "faults": kinds if wrong else {}, **stamp}
+    short = [{"what": "left 3 files", "line": "interrupted"}] * wrong
+    kills = {"title": "kill -9", "promise": "equal", "tried": 27, "hits": 51, "lost_steps": 2,
+             "as_promised": 27 - wrong, "wrong": short, "line": "", **stamp}  # fmt: skip
+    columns = ["step", "rank_mib", "all_mib", "files", "threads", "shared_files"]
+    samples = [[step, 500 + step / 100, 700, 40, 20, 3] for step in range(0, 660, 60)]
+    soak = {"steps": 660, "validations": 132, "workers": 2, "exit_code": 0, "columns": columns,
+            "growth": dict.fromkeys(columns[1:], 0.012), "samples": samples, **stamp}  # fmt: skip
+    disks = {"title": "disk full", "promise": "one line", "not_tried": "needs root", **stamp}
+    return {"fuzz": {"boxes": fuzz}, "faults": {"kills": kills, "disks": disks}, "soak": soak}
+
+
+def test_reliability_says_what_was_tried_and_what_fell_short(root):
+    write(root, reliability.FILE, reliability_record(wrong=0))
+    text = text_of(reliability.section())
+    assert "100 broken files: 90 refused in one line, 10 read as before" in text
+    assert "51 `kill -9` in 27 runs, 27 of which" in text
+    assert "| kill -9 | equal | 27 | *27 of 27* | 2 | – |" in text
+    assert "| disk full | one line | – | – | – | needs root |" in text
+    assert "+1.2%" in text
+    assert "What ended badly" not in reliability.document("note", "reproduce/report.html")
+    write(root, reliability.FILE, reliability_record(wrong=2))
+    text = reliability.document("note", "reproduce/report.html")
+    assert "*25 of 27*" in text
+    assert "left 3 files: `interrupted`" in text
+    assert "traceback: KeyError at a.py:3 | 2 | `a.0: drop` | `KeyError: 'x'` |" in text

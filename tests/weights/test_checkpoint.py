@@ -10,9 +10,10 @@ from safetensors.numpy import save_file
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.build import build
+from paddle_pose.porting.loading import load_weights
 from paddle_pose.settings import TrainSettings
 from paddle_pose.training.optimizers import make_optimizer
-from paddle_pose.weights import checkpoint
+from paddle_pose.weights import checkpoint, tensors
 
 SMALL = NewellHourglass(stacks=1, features=8, depth=1, stem=4)
 
@@ -38,7 +39,8 @@ def test_weights_come_back_exactly_and_paddle_reads_them(tmp_path):
     file = tmp_path / "model.pdparams"
     checkpoint.save_weights(network, file)
     other, _ = trained(1, steps=0)
-    assert checkpoint.load_weights(other, file) == ([], [])
+    found = load_weights(other, file)
+    assert (found.missing, found.unused) == ([], [])
     for name, value in paddle.load(str(file)).items():
         np.testing.assert_array_equal(np.asarray(value), other.state_dict()[name].numpy())
         np.testing.assert_array_equal(np.asarray(value), network.state_dict()[name].numpy())
@@ -51,7 +53,7 @@ def test_weights_of_another_network_are_refused_on_both_sides(tmp_path):
     values["extra"] = values.pop(first)
     save_file(values, str(tmp_path / "x.safetensors"))
     with pytest.raises(UserError) as error:
-        checkpoint.load_weights(network, tmp_path / "x.safetensors")
+        load_weights(network, tmp_path / "x.safetensors")
     assert first in str(error.value)
     assert "extra" in str(error.value)
 
@@ -62,8 +64,8 @@ def test_partial_loading_lists_what_was_not_loaded(tmp_path):
     first = next(iter(values))
     values["head.weight"] = values.pop(first)
     save_file(values, str(tmp_path / "x.safetensors"))
-    left = checkpoint.load_weights(network, tmp_path / "x.safetensors", partial=True)
-    assert left == ([first], ["head.weight"])
+    left = load_weights(network, tmp_path / "x.safetensors", partial=True)
+    assert (left.missing, left.unused) == ([first], ["head.weight"])
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors", "x.pdparams"])
@@ -71,7 +73,7 @@ def test_garbage_is_one_line(tmp_path, name):
     file = tmp_path / name
     file.write_bytes(b"garbage" * 9)
     with pytest.raises(UserError, match=name):
-        checkpoint.load_weights(trained(0, steps=0)[0], file)
+        load_weights(trained(0, steps=0)[0], file)
 
 
 def test_state_goes_on_as_if_nothing_happened(tmp_path):
@@ -101,7 +103,7 @@ def test_failed_write_keeps_the_old_state(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(tensors, "save_file", full)
     with pytest.raises(UserError, match="No space left"):
         checkpoint.save_state(file, network, optimizer, {"epoch": 2})
     assert file.read_bytes() == before

@@ -1,0 +1,1 @@
+"""``make soak``: every reader fed with broken files, every run hit by faults; all of it seeded."""

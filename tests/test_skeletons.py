@@ -1,0 +1,73 @@
+"""Left and right by the joints' names, however they are spelled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from paddle_pose.errors import UserError
+from paddle_pose.skeletons import COCO17, MPII16, Skeleton, joint_key
+
+SPELLINGS = {
+    "left_{}": "right_{}",
+    "l_{}": "r_{}",
+    "L_{}": "R_{}",
+    "left-{}": "right-{}",
+    "{}_l": "{}_r",
+    "{}-L": "{}-R",
+    "{}.left": "{}.right",
+    "{} (left)": "{} (right)",
+    "LEFT {}": "RIGHT {}",
+    "l.{}": "r.{}",
+    "left{}": "right{}",
+    "l{}": "r{}",
+    "{}left": "{}right",
+    "lt_{}": "rt_{}",
+}
+
+
+@pytest.mark.parametrize("left", SPELLINGS)
+@pytest.mark.parametrize("shape", [str, str.title])
+def test_every_spelling_is_paired_and_known(left: str, shape):
+    def spelled(name: str) -> str:
+        side, _, what = name.partition("_")
+        if not what:
+            return shape(name)
+        one = left if side == "left" else SPELLINGS[left]
+        return one.format(shape(what))
+
+    joints = tuple(spelled(name) for name in COCO17.joints)
+    skeleton = replace(COCO17, joints=joints, limbs=(), upper_body=())
+    assert skeleton.flip_pairs == COCO17.flip_pairs
+    assert skeleton.keys == COCO17.keys
+
+
+@pytest.mark.parametrize("name", ["LShoulder", "ShoulderL", "leftShoulder", "shoulderLeft", "lsho"])
+def test_camel_case_and_short_names(name: str):
+    assert joint_key(name, (name, "rsho")) == (0, "shoulder")
+
+
+def test_no_side_is_seen_where_there_is_none():
+    for name in ("lip", "rib", "nose", "lower_back", "tail", "root", "thorax", "l", "r"):
+        assert joint_key(name, ("lip", "rib", "nose", "tail"))[0] is None
+
+
+def test_own_sets_are_as_they_were():
+    assert COCO17.flip_pairs == tuple((i, i + 1) for i in range(1, 17, 2))
+    assert MPII16.flip_pairs == ((3, 2), (4, 1), (5, 0), (13, 12), (14, 11), (15, 10))
+
+
+def test_half_of_the_names():
+    skeleton = Skeleton("x", ("nose", "left_paw", "right_paw", "left_horn", "left_wing"), (), ())
+    assert skeleton.flip_pairs == ((1, 2),)
+    assert skeleton.unpaired == ("left_horn", "left_wing")
+    skeleton.require_pairs("a test")
+
+
+def test_mirroring_needs_pairs_or_a_word_that_there_are_none():
+    skeleton = Skeleton("x", ("a", "b"), (), ())
+    with pytest.raises(UserError, match=r"flip_test mirrors people.*data\.flip_pairs"):
+        skeleton.require_pairs("flip_test")
+    replace(skeleton, pairs=()).require_pairs("flip_test")
+    assert replace(skeleton, pairs=(("b", "a"),)).flip_order.tolist() == [1, 0]
