@@ -89,13 +89,25 @@ class Card:
             0 < d < math.inf for d in self.deviation
         ):
             raise UserError("mean, deviation: must be finite, the deviations above 0")
+        self._require_joints()
+        if not 0 <= self.difference <= self.bound:
+            raise UserError(
+                f"difference: {self.difference:g} is not below its bound {self.bound:g}"
+            )
+        lacking = [n for n in (*RUNNERS[self.format].files, RECIPE) if n not in self.files]
+        if lacking:
+            raise UserError(f"files: {lacking[0]} is not among them")
+
+    def _require_joints(self) -> None:
         if not self.outputs or not self.joints:
             raise UserError("outputs, joints: name at least one of each")
         if any(not 0 <= joint < len(self.joints) for pair in self.flip_pairs for joint in pair):
             raise UserError(f"flip_pairs: must lie below the {len(self.joints)} joints")
-        lacking = [n for n in (*RUNNERS[self.format].files, RECIPE) if n not in self.files]
-        if lacking:
-            raise UserError(f"files: {lacking[0]} is not among them")
+        if unknown := {name for pair in self.limbs for name in pair} - {*self.joints}:
+            raise UserError(f"limbs: '{min(unknown)[:40]}' is none of the joints")
+        paired = [joint for pair in self.flip_pairs for joint in pair]
+        if len({*paired}) < len(paired) or len({*self.joints}) < len(self.joints):
+            raise UserError("joints, flip_pairs: a joint is named twice")
 
 
 class Exported:
