@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
@@ -10,6 +11,10 @@ from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
 from paddle_pose.system import launching, runtime
 
+NOT_WITH_EXPORTED = (
+    *("config", "image_size", "pretrained_model", "predictions", "device", "engine", "precision"),
+    *("gpus", "master", "nnodes"),
+)
 ONLY_WITH_WEIGHTS = (
     *("pretrained_model", "batch_size", "num_workers", "device", "engine", "precision"),
     *("gpus", "master", "nnodes"),
@@ -24,6 +29,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--image_size", type=int, help="square input, pixels; alone it chooses Hourglass-52")
     add("--dataset_root", type=Path, help="folder with annotations and images")
     add("--pretrained_model", type=Path, help="weights to predict with")
+    add("--exported", type=Path, metavar="DIR", help="what export.py wrote, to predict with")
     add("--predictions", type=Path, help="to score: ours, .mat, .h5, or a COCO results .json(.gz)")
     add("--annotations", type=Path, help="COCO: annotation file instead of the layout's")
     add("--boxes", type=Path, help="COCO: detector-box file instead of the layout's")
@@ -53,23 +59,24 @@ def check(arguments: argparse.Namespace) -> None:
     """Raises UserError for options that are missing or have no meaning together."""
     if arguments.dataset_root is None:
         raise UserError("--dataset_root: give the folder that holds annotations and images")
-    if arguments.predictions is None:
-        if arguments.pretrained_model is None:
-            raise UserError(
-                "give --pretrained_model FILE to predict, or --predictions FILE to score"
-            )
-        if arguments.pixel_origin is not None:
-            raise UserError("--pixel_origin: has a meaning only with --predictions")
-        if not arguments.pretrained_model.is_file():
-            raise UserError(f"--pretrained_model {arguments.pretrained_model}: no such file")
-    else:
-        for name in ONLY_WITH_WEIGHTS:
-            if getattr(arguments, name) is not None:
-                raise UserError(
-                    f"--{name}: has no meaning with --predictions; leave one of them out"
-                )
+    if arguments.exported is not None:
+        _refuse(arguments, NOT_WITH_EXPORTED, "--exported")
+    elif arguments.predictions is not None:
+        _refuse(arguments, ONLY_WITH_WEIGHTS, "--predictions")
+    elif arguments.pretrained_model is None:
+        raise UserError("give --pretrained_model FILE to predict, or --predictions FILE to score")
+    elif not arguments.pretrained_model.is_file():
+        raise UserError(f"--pretrained_model {arguments.pretrained_model}: no such file")
+    if arguments.predictions is None and arguments.pixel_origin is not None:
+        raise UserError("--pixel_origin: has a meaning only with --predictions")
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise UserError(f"--batch_size {arguments.batch_size}: must be at least 1")
+
+
+def _refuse(arguments: argparse.Namespace, names: Sequence[str], beside: str) -> None:
+    for name in names:
+        if getattr(arguments, name) is not None:
+            raise UserError(f"--{name}: has no meaning with {beside}; leave one of them out")
 
 
 def main() -> None:
@@ -87,6 +94,13 @@ def main() -> None:
         from paddle_pose.commands.evaluate import evaluate
         from paddle_pose.evaluation.evaluator import DataFiles
 
+        network = None
+        if given.exported is not None:
+            runtime.import_paddle()
+            from paddle_pose.inference.exported import Exported
+
+            network = Exported(given.exported)
+            given.config = str(network.folder / "recipe.yaml")
         evaluate(
             configs.chosen(given.config, given.image_size, given.assignments),
             given.pretrained_model,
@@ -101,6 +115,7 @@ def main() -> None:
             device=device,
             engine=given.engine,
             precision=given.precision,
+            network=network,
         )
 
 

@@ -22,6 +22,7 @@ from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import ending, parallel, runtime
 
 if TYPE_CHECKING:
+    from paddle_pose.inference.exported import Exported
     from paddle_pose.models.blocks import PoseNetwork
 
 
@@ -40,7 +41,7 @@ def evaluate(
     device: str | None = None,
     engine: str | None = None,
     precision: str | None = None,
-    network: PoseNetwork | None = None,
+    network: PoseNetwork | Exported | None = None,
 ) -> Scores | None:
     """Predict to disk, read from disk, score, and print the table and the [EVAL] line.
 
@@ -61,7 +62,7 @@ def evaluate(
         device: ``auto`` (default), ``cpu``, ``gpu`` or ``gpu:N``.
         engine: ``auto`` (default), ``eager`` or ``onednn``.
         precision: ``float32`` (default) or ``bfloat16``.
-        network: one that is built already; by default the recipe's.
+        network: one that is built already, or an exported one; by default the recipe's.
 
     Returns:
         The scores; None where the split has no published truth, and on all ranks but the first.
@@ -186,7 +187,7 @@ def _predicted(
     recipe: Recipe,
     weights: Path | None,
     evaluator: Evaluator,
-    network: PoseNetwork | None,
+    network: PoseNetwork | Exported | None,
     folder: _Folder | None,
     batch_size: int | None,
     num_workers: int | None,
@@ -201,6 +202,8 @@ def _predicted(
     runtime.import_paddle()
     from paddle_pose.commands import predicting
     from paddle_pose.commands.fitting import require_batch
+    from paddle_pose.inference.exported import Exported
+    from paddle_pose.models.blocks import PoseNetwork
     from paddle_pose.models.build import build
     from paddle_pose.porting.loading import Use, load_weights
 
@@ -214,13 +217,13 @@ def _predicted(
         num_workers=workers,
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
-    )
+    ).of(network, evaluator)
     built = network is None
-    network = network if network is not None else build(recipe.model)
-    if weights is not None:
+    network = build(recipe.model) if network is None else network
+    if weights is not None and not isinstance(network, Exported):
         use = Use(recipe.data, getattr(evaluator, "skeleton", None))
         print("\n".join(load_weights(network, weights, recipe.model, use=use).lines), flush=True)
-    if built:
+    if built and isinstance(network, PoseNetwork):
         fitted = replace(recipe, eval=replace(recipe.eval, batch_size=how.batch_size))
         people = len(evaluator.samples(1.0))
         require_batch(fitted, network, device, people=people, trained=False)
@@ -237,12 +240,13 @@ def _predicted(
     seconds = time.perf_counter() - began
     print(f"=> predicted {len(poses)} poses in {seconds:.1f} s", flush=True)
     file = folder.replacing() / "predictions.json"
-    evaluator.write(poses, file, **_origin(recipe, weights, str(how)))
+    evaluator.write(poses, file, **_origin(recipe, weights, network, str(how)))
     return file
 
 
-def _origin(recipe: Recipe, weights: Path | None, engine: str) -> dict[str, Any]:
+def _origin(recipe: Recipe, weights: Path | None, network: Any, engine: str) -> dict[str, Any]:
     from paddle_pose.files import sha256
 
-    digest = "" if weights is None else sha256(weights)
+    card = getattr(network, "card", None)  # of an exported one
+    digest = getattr(card, "weights_sha256", "") if weights is None else sha256(weights)
     return {"recipe": recipe.name, "weights_sha256": digest, "engine": engine}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from paddle_pose.evaluation.evaluator import Evaluator
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.predict import Part, predict, require_scales
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.poses.poses import Poses
@@ -34,6 +35,13 @@ class Computing:
     def __str__(self) -> str:
         return f"{self.engine} {self.precision}"
 
+    def of(self, network: PoseNetwork | Exported | None, evaluator: Evaluator) -> Computing:
+        """The same, and for an exported network what that is run by; Raises UserError."""
+        if not isinstance(network, Exported):
+            return self
+        network.require_joints(evaluator.skeleton)
+        return replace(self, engine="exported", precision=network.card.format)
+
 
 def choose(engine: str, precision: str, evaluator: Evaluator) -> str:
     """``eager`` or ``onednn`` for the samples of an evaluation; Raises UserError."""
@@ -41,7 +49,9 @@ def choose(engine: str, precision: str, evaluator: Evaluator) -> str:
     return engines.choose(engine, precision, people=len(evaluator.samples(1.0)) * len(scales))
 
 
-def poses_of(network: PoseNetwork, recipe: Recipe, evaluator: Evaluator, how: Computing) -> Poses:
+def poses_of(
+    network: PoseNetwork | Exported, recipe: Recipe, evaluator: Evaluator, how: Computing
+) -> Poses:
     """Poses of all samples, in their order, on every rank; each rank computes whole batches.
 
     So each forward pass sees the samples that it would see in one process, and gives the same bits
@@ -58,7 +68,7 @@ def poses_of(network: PoseNetwork, recipe: Recipe, evaluator: Evaluator, how: Co
     own = parallel.rows(people, how.batch_size)
     batches: list[Poses] = []
     if len(own):  # a rank of more than there are batches has nothing to do
-        forward = engines.make_forward(
+        forward = make_forward(
             network,
             recipe.data,
             flip_test=benchmark.flip_test,

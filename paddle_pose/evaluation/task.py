@@ -58,7 +58,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     Raises:
         UserError: an unknown data set, or files that cannot be used.
     """
-    table = _training_people(recipe, training)
+    table = training_people(recipe, training)
     skeleton = skeleton_named(table.skeleton)
     augment = recipe.augment_by_epoch()
     if any(settings.flip_probability for settings in augment.values()):
@@ -92,7 +92,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     return Task(samples, evaluator, score, facts), recipe
 
 
-def _training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
+def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
     """The first ``data.limit`` people to train on, all with their images."""
     if recipe.data.dataset == "mpii":
         refuse_files(files)

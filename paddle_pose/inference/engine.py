@@ -188,7 +188,7 @@ class _Compiled:
         except Exception as error:  # Paddle raises many kinds
             raise UserError(
                 f"Paddle {paddle.__version__} cannot compile this network with oneDNN in "
-                f"{precision} ({_reason(error)}); use --engine eager --precision float32"
+                f"{precision} ({reason(error)}); use --engine eager --precision float32"
             ) from error
 
     def __call__(self, images_BHWC: np.ndarray | paddle.Tensor) -> tuple[Outputs, Outputs | None]:
@@ -224,58 +224,71 @@ def _compile(
 ) -> tuple[Any, tuple[str, ...]]:
     """A predictor for images of one shape, and its outputs' names; no file of it is left."""
     whole = copy.deepcopy(whole)
-    _biases_as_batch_norms(whole)
+    biases_as_batch_norms(whole)
     whole.eval()
     pixels = paddle.static.InputSpec(list(shape), "uint8", name="images")
-    # Absent in Paddle 2.6, which knows the old format only.
-    old_format = getattr(paddle.pir_utils, "DygraphOldIrGuard", contextlib.nullcontext)
-    with tempfile.TemporaryDirectory(prefix="paddle_pose_engine_") as folder, old_format():
-        static = paddle.jit.to_static(whole, input_spec=[pixels], full_graph=True)
-        paddle.jit.save(static, f"{folder}/network")
-        config = paddle_inference.Config(*(str(Path(folder, f"network.{end}")) for end in _FILES))
-        config.disable_gpu()
-        config.disable_glog_info()
-        config.enable_mkldnn()
+    with tempfile.TemporaryDirectory(prefix="paddle_pose_engine_") as folder:
+        config = cpu_config(*save_graph(whole, pixels, Path(folder, "network")))
         if precision == "bfloat16":
             config.enable_mkldnn_bfloat16()
             config.set_bfloat16_op(BFLOAT16_OPERATORS)
-        runtime.configure(quiet=True)
-        config.set_cpu_math_library_num_threads(runtime.thread_count())
-        config.switch_ir_optim(True)
-        config.enable_memory_optim()
-        with _quiet():
+        with quiet():
             return paddle_inference.create_predictor(config), whole.names
 
 
-def _reason(error: Exception) -> str:
+def save_graph(layer: nn.Layer, given: paddle.static.InputSpec, stem: Path) -> tuple[Path, Path]:
+    """Write ``stem.pdmodel`` and ``stem.pdiparams``, the format of 2.6 and 3.x; their paths."""
+    # Absent in Paddle 2.6, which knows the old format only.
+    old_format = getattr(paddle.pir_utils, "DygraphOldIrGuard", contextlib.nullcontext)
+    with old_format():
+        static = paddle.jit.to_static(layer, input_spec=[given], full_graph=True)
+        paddle.jit.save(static, str(stem))
+    return stem.with_suffix(".pdmodel"), stem.with_suffix(".pdiparams")
+
+
+def cpu_config(model: Path, weights: Path) -> paddle_inference.Config:
+    """How a saved graph is run: by oneDNN on this process's threads."""
+    config = paddle_inference.Config(str(model), str(weights))
+    config.disable_gpu()
+    config.disable_glog_info()
+    config.enable_mkldnn()
+    runtime.configure(quiet=True)
+    config.set_cpu_math_library_num_threads(runtime.thread_count())
+    config.switch_ir_optim(True)
+    config.enable_memory_optim()
+    return config
+
+
+def reason(error: Exception) -> str:
     """The line that names the error: Paddle's begin with a traceback of their own."""
     lines = [line.strip() for line in str(error).strip().splitlines()]
     named = [line for line in lines if re.match(r"(\(\w+\) )?\w+Error: ", line)]
     return next(iter(named[-1:] + lines), type(error).__name__)
 
 
-_FILES = ("pdmodel", "pdiparams")
-
-
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Paddle reports what it fuses for bfloat16 on the error stream, whatever it is told."""
+def quiet(*streams: int) -> Iterator[None]:
+    """Nothing on these streams (2 by default), which libraries write to whatever they are told."""
+    sys.stdout.flush()
     sys.stderr.flush()
-    stream, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    kept = {stream: os.dup(stream) for stream in streams or (2,)}
+    for stream in kept:
+        os.dup2(nowhere, stream)
     try:
         yield
     finally:
-        os.dup2(stream, 2)
-        os.close(stream)
+        for stream, before in kept.items():
+            os.dup2(before, stream)
+            os.close(before)
         os.close(nowhere)
 
 
-def _biases_as_batch_norms(layer: nn.Layer) -> None:
+def biases_as_batch_norms(layer: nn.Layer) -> None:
     """Give every convolution with a bias a batch norm that adds it: Paddle fuses only those."""
     for name, child in layer.named_children():
         if not isinstance(child, nn.Conv2D) or child.bias is None:
-            _biases_as_batch_norms(child)
+            biases_as_batch_norms(child)
             continue
         norm = nn.BatchNorm2D(child._out_channels, epsilon=0.0)  # mean 0, variance 1, scale 1
         norm.bias.set_value(child.bias)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +13,14 @@ from paddle_pose import skeletons
 from paddle_pose.codecs.views import View
 from paddle_pose.configs import load
 from paddle_pose.data.augment import crop_image
+from paddle_pose.data.coco import skeleton_of
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.geometry import box_to_center_scale, crop_matrix
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.predict import require_scales
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.models.blocks import PoseNetwork
@@ -26,7 +28,7 @@ from paddle_pose.models.build import build
 from paddle_pose.porting.loading import Use, load_weights
 from paddle_pose.porting.reader import WeightFile, read_file
 from paddle_pose.poses.poses import Place, Poses
-from paddle_pose.recipes.recipe import Recipe, from_dict
+from paddle_pose.recipes.recipe import Recipe, from_dict, override
 from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.typed import from_plain
 
@@ -45,7 +47,7 @@ class PosePredictor:
 
     def __init__(
         self,
-        network: PoseNetwork,
+        network: PoseNetwork | Exported,
         recipe: Recipe,
         *,
         benchmark: str | None = None,
@@ -82,7 +84,7 @@ class PosePredictor:
             self.skeleton.require_pairs(f"flip_test of benchmark '{self.benchmark.name}'")
         require_scales(self.benchmark)
         self._batch_size = batch_size
-        self._forward = engines.make_forward(
+        self._forward = make_forward(
             network,
             recipe.data,
             flip_test=self.benchmark.flip_test,
@@ -90,6 +92,12 @@ class PosePredictor:
             precision=precision,
             batch_size=batch_size,
         )
+
+    @classmethod
+    def from_exported(cls, folder: str | Path, **options: Any) -> PosePredictor:
+        """A predictor from a folder that ``export.py`` wrote; Raises UserError."""
+        network = Exported(Path(folder))
+        return cls(network, network.recipe, skeleton=network.skeleton, **options)
 
     @classmethod
     def from_weights(
@@ -106,18 +114,7 @@ class PosePredictor:
         Raises:
             UserError: no such file, no recipe, or weights of another network.
         """
-        file = read_file(Path(weights))
-        if not isinstance(recipe, Recipe):
-            recipe = _recipe_of(file) if recipe is None else load(recipe)
-        skeleton = options.pop("skeleton", None)
-        if recipe.data.skeleton == FROM_FILE:
-            skeleton = skeleton or _skeleton_of(file)
-            if skeleton is not None:
-                recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
-        named = skeleton or skeletons.SKELETONS.get(recipe.data.skeleton)
-        network = build(recipe.model)
-        found = load_weights(network, file, recipe.model, use=Use(recipe.data, named))
-        print("\n".join(found.lines), flush=True)
+        network, recipe, skeleton = trained(weights, recipe, options.pop("skeleton", None))
         return cls(network, recipe, skeleton=skeleton, **options)
 
     def __call__(
@@ -179,6 +176,42 @@ class PosePredictor:
             views.append(View(*self._forward(np.stack(crops)), factor))
         codec = self.recipe.codec
         return codec.decode(views, place, self.benchmark, self.skeleton.flip_order)
+
+
+class Trained(NamedTuple):
+    """A network with its weights, its recipe, and the joints where the recipe names none."""
+
+    network: PoseNetwork
+    recipe: Recipe
+    skeleton: Skeleton | None
+
+
+def trained(
+    weights: str | Path,
+    recipe: str | Recipe | None = None,
+    skeleton: Skeleton | None = None,
+    assignments: Sequence[str] = (),
+    annotations: Path | None = None,
+) -> Trained:
+    """Read weights as ``PosePredictor.from_weights`` says, by a recipe with KEY=VALUE changes.
+
+    ``annotations``: COCO file with the joints, where neither recipe nor weights name them.
+    """
+    file = read_file(Path(weights))
+    if not isinstance(recipe, Recipe):
+        recipe = _recipe_of(file) if recipe is None else load(recipe)
+    recipe = override(recipe, assignments)
+    if recipe.data.skeleton == FROM_FILE:
+        if annotations is not None:
+            skeleton = skeleton_of(annotations, FROM_FILE, recipe.data)
+        skeleton = skeleton or _skeleton_of(file)
+        if skeleton is not None:
+            recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
+    named = skeleton or skeletons.SKELETONS.get(recipe.data.skeleton)
+    network = build(recipe.model)
+    found = load_weights(network, file, recipe.model, use=Use(recipe.data, named))
+    print("\n".join(found.lines), flush=True)
+    return Trained(network, recipe, skeleton)
 
 
 def _beside(weights: Path, name: str) -> Path | None:

@@ -325,6 +325,15 @@ def read_yaml(path: Path) -> Recipe:
         raise UserError(f"{path}: {error}") from error
 
 
+def read_section(path: Path, kind: type) -> Any:
+    """A YAML file that holds one such dataclass; Raises UserError naming file and key."""
+    values = plain_yaml.read(path)
+    try:
+        return _section(values, kind, "")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
 def read_plain(path: Path) -> dict[str, Any]:
     """A recipe file as ``to_dict`` has it, also of a network or codec of one's own.
 

@@ -160,9 +160,9 @@ def test_a_size_that_cannot_be_halved_is_said_before_compiling(network, kind):
 
 def test_the_reason_is_the_line_that_names_the_error():
     traced = "In transformed code:\n\n    File x\n    ValueError: (InvalidArgument) sizes\n    x"
-    assert engine._reason(ValueError(traced)) == "ValueError: (InvalidArgument) sizes"
-    assert engine._reason(RuntimeError("one\ntwo")) == "one"
-    assert engine._reason(KeyError()) == "KeyError"
+    assert engine.reason(ValueError(traced)) == "ValueError: (InvalidArgument) sizes"
+    assert engine.reason(RuntimeError("one\ntwo")) == "one"
+    assert engine.reason(KeyError()) == "KeyError"
 
 
 @ONEDNN
