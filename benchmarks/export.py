@@ -24,6 +24,7 @@ from benchmarks.networks import HRNET_W32_COCO, load_recipe, paddle_facts, torch
 from benchmarks.pipeline import command, temporary_folder
 from benchmarks.results import FOLDER, header, machine, markdown, write
 from benchmarks.worker import Work
+from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import read_json, write_text
 from paddle_pose.system.runtime import cpu_facts
@@ -219,7 +220,7 @@ def text() -> tuple[str, str]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, write the record and the table; Raises UserError."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.export", description=__doc__)
+    parser = CommandLine(prog="python -m benchmarks.export", description=__doc__)
     add = parser.add_argument
     add("--torch_python", type=Path, default=Path(sys.executable), metavar="PYTHON")
     add("--hrnet", type=Path, metavar="DIR", help="leoxiaobin/deep-high-resolution-net.pytorch")

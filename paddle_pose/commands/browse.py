@@ -23,7 +23,7 @@ from paddle_pose.data.mpii_files import LAYOUTS
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.errors import UserError
-from paddle_pose.files import read_json, write_json
+from paddle_pose.files import write_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import skeleton_named
 
@@ -87,9 +87,19 @@ def read_pictures(table: PersonTable) -> Pictures:
 
 def stated_sizes(table: PersonTable) -> dict[str, tuple[int, int]]:
     """Width and height as a COCO file has them; none of MPII's."""
-    content = read_json(table.files[0])
-    images = content["images"] if isinstance(content, dict) else []
-    return {image["file_name"]: (image["width"], image["height"]) for image in images}
+    sizes = {name: table.size_wh(index) for index, name in enumerate(table.image_names)}
+    return {name: size for name, size in sizes.items() if size is not None}
+
+
+def as_stored(table: PersonTable, pictures: Pictures) -> PersonTable:
+    """The people, with pictures of another size than stated drawn as they are, not refused."""
+    if table.image_sizes_wh is None:
+        return table
+    sizes = table.image_sizes_wh.copy()
+    for index, name in enumerate(table.image_names):
+        if sorted(sizes[index]) != sorted(pictures.sizes_wh.get(name, (0, 0))):
+            sizes[index] = 0
+    return replace(table, image_sizes_wh=sizes)
 
 
 def choose(found: Sequence[Suspicion], able: np.ndarray, count: int) -> list[int]:
@@ -191,6 +201,7 @@ def main(words: Sequence[str] | None = None) -> None:
     found += inspection.picture_suspicions(
         table, pictures.sizes_wh, pictures.digests, stated_sizes(table)
     )
+    table = as_stored(table, pictures)
     report(table, found, pictures)
     able = np.array([name in pictures.sizes_wh for name in table.image_names])[table.image_index]
     if not able.any():
