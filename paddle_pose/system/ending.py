@@ -163,7 +163,8 @@ def tell_behind(parent: int) -> None:
 
 def last_line(line: str) -> None:
     """On standard error, and on that of the launcher."""
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a full disk may be what the line is about
+        print(line, file=sys.stderr, flush=True)
     if _behind is not None:
         with contextlib.suppress(OSError):
             print(line, file=_behind, flush=True)

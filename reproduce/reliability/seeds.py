@@ -17,6 +17,7 @@ import numpy as np
 
 from paddle_pose import configs
 from paddle_pose.commands import draw
+from paddle_pose.data.image_sizes import header_of
 from paddle_pose.data.images import read_image, read_rgb
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import DataFiles
@@ -236,6 +237,7 @@ def read_photo(folder: Path, ending: str) -> Reading:
     """As a data set's image and as a user's photo."""
     name = f"photo.{ending}"
     upright = read_rgb(folder / name, apply_exif=True)
+    header_of(folder, name)  # as a data set's sizes and turns are looked at
     return {"pixels": read_image(folder, name), "upright": upright}
 
 
