@@ -13,9 +13,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -168,6 +168,17 @@ def last_line(line: str) -> None:
     if _behind is not None:
         with contextlib.suppress(OSError):
             print(line, file=_behind, flush=True)
+
+
+_on_abort: Any = None
+
+
+def before_abort(work: Callable[[], None]) -> None:
+    """Do something before abort() ends this process: a library's C++ gave up, Python may go on."""
+    global _on_abort
+    _on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: work())
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).signal(int(signal.SIGABRT), _on_abort)
 
 
 _SET_PARENT_DEATH_SIGNAL = 1
