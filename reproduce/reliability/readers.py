@@ -97,6 +97,8 @@ READERS: tuple[Reader, ...] = (
            _COCO),
     Reader("COCO annotations, from_file", "truth.json", seeds.coco_layout, seeds.read_own_joints,
            "json", _COCO),
+    Reader("COCO annotations, a user's own", "truth.json", seeds.own_layout, seeds.read_own_joints,
+           "json", _COCO),
     Reader("detector boxes", "boxes.json", seeds.coco_layout, seeds.read_detector_boxes, "json",
            ("files.py:read_json", "data/boxes.py:read_boxes")),
     Reader("predictions.json", "predictions.json", seeds.hrnet_layout, seeds.read_mpii, "json",
