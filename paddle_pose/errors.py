@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import sys
 from collections.abc import Iterable, Iterator
 
 from paddle_pose.system import ending
 
 _MOST_LISTED = 10
+_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 LONGEST_LINE = 400
 """Characters of a message; of a longer one (a user's own text in it) the middle is left out."""
 EXIT_CODES = (
@@ -86,6 +88,9 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            where = error.filename or "what this program prints"
+            _end(f"error: {where}: cannot be written ({error.strerror}); make room there", 2)
         if not is_memory(error):
             raise
         _end("error: memory ran out; a smaller batch (--batch_size) or image needs less", 1)

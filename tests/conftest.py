@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ from paddle_pose import skeletons
 from paddle_pose.system import runtime
 
 runtime.configure(quiet=True)
+
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    if signal.getsignal(_number) == signal.SIG_IGN:  # in the background of a script, nohup
+        signal.signal(_number, lambda *_: None)  # ignored here, but not by what is started here
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 SIGNALS = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -163,10 +163,22 @@ def tell_behind(parent: int) -> None:
 
 def last_line(line: str) -> None:
     """On standard error, and on that of the launcher."""
-    print(line, file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # a full disk may be what the line is about
+        print(line, file=sys.stderr, flush=True)
     if _behind is not None:
         with contextlib.suppress(OSError):
             print(line, file=_behind, flush=True)
+
+
+_on_abort: Any = None
+
+
+def before_abort(work: Callable[[], None]) -> None:
+    """Do something before abort() ends this process: a library's C++ gave up, Python may go on."""
+    global _on_abort
+    _on_abort = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda number: work())
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).signal(int(signal.SIGABRT), _on_abort)
 
 
 _SET_PARENT_DEATH_SIGNAL = 1

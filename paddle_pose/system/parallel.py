@@ -167,16 +167,23 @@ def leave() -> None:
 
 
 def let_first_finish(*, at_most_s: float = 60.0) -> None:
-    """Return once rank 0 has saved and is here as well: a launcher stops all when one ends."""
-    unwatch()
+    """Return once rank 0 has saved and is here as well: a launcher stops all when one ends.
+
+    Until then its death is still told; rank 0 stays until the others know that it has saved.
+    """
     if ranks() == 1:
         return
-    until = time.monotonic() + at_most_s
-    with contextlib.suppress(Fault):  # it may be gone already
-        found = _add("finished", int(is_first()))
-        while not found and time.monotonic() < until:
-            time.sleep(0.05)
-            found = _add("finished", 0)
+    if is_first():
+        unwatch()
+        _add("finished", 1)
+    until = time.monotonic() + (5 if is_first() else at_most_s)
+    name, enough = ("known", ranks() - 1) if is_first() else ("finished", 1)
+    while _add(name, 0) < enough and time.monotonic() < until:
+        time.sleep(0.05)
+    unwatch()
+    if not is_first():
+        with contextlib.suppress(Fault):
+            _add("known", 1)
 
 
 def _store() -> Any:
@@ -217,6 +224,7 @@ def watch(remedy: Callable[[], str]) -> None:
         found = [store.get(f"paddle_pose/process/{r}").decode().split() for r in range(ranks())]
     here = {r: int(pid) for r, (node, pid) in enumerate(found) if node == own.split()[0]}
     _watching = True
+    ending.before_abort(await_watch)  # Gloo aborts where a rank that it talks with dies
     threading.Thread(target=_watch, args=(here, remedy), daemon=True).start()
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,9 @@ def read_record(file: Path) -> dict[str, Any]:
 
 def run(plan: Plan) -> list[str]:
     """Try everything of the plan; what fell short, a line each."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:  # in the background of a script
+            signal.signal(number, lambda *_: None)  # ignored here, but not by what is started here
     fuzzing.preload()
     began, minutes = time.monotonic(), plan.budget_minutes
     until, half = began + 60 * minutes, began + 60 * minutes * FUZZ_SHARE

@@ -97,9 +97,10 @@ def file_limit(lab: Lab, place: Path, draw: random.Random, number: int) -> Try:
     """``ulimit -f``: no file may be longer, shared memory of workers included."""
     run, blocks = place / "run", draw.choice((2, 100, 200, 300, 2000))
     words = lab.words(run, workers=number % 2)
-    ended = lab.run(
-        ["sh", "-c", f"ulimit -f {blocks}; exec {shlex.join(words)}"], place / "log", 60
-    )
+    limited = f"(ulimit -f {blocks}; exec {shlex.join(words)}) 2>&1"
+    if number % 3:  # else what it prints falls under the limit as well
+        limited = f"set -o pipefail; {limited} | cat"
+    ended = lab.run(["bash", "-c", limited], place / "log", 60)
     wrong = "" if ended.code == 0 else short_of(ended, (2,), resume=False)
     if not wrong:
         wrong = resumed(lab, run, workers=number % 2)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from paddle_pose.errors import UserError
+from paddle_pose.errors import LONGEST_LINE, UserError
 from reproduce.reliability.mutations import Mutant, mutant
 from reproduce.reliability.readers import READERS, Reader
 from reproduce.reliability.runs import ONE_THREAD
@@ -33,14 +33,13 @@ SECONDS, BYTES = 10.0, 2 << 30
 """What a reader may take for one file, beyond what the process had before: seconds of its own."""
 BUSY = 6
 """On a busy machine a reader may take so many times as long, if it does not compute."""
-LONGEST_LINE = 500
 PROCESSES = 2
 KEPT = 2
 """Mutants of one kind of fault that are kept as files."""
 
 GOOD = ("same", "other content", "refused")
 BAD = ("traceback", "crash", "hang", "memory", "silent", "unclear")
-"""How reading ends. ``unclear``: refused, but in several lines or more than 500 characters."""
+"""How reading ends. ``unclear``: refused, but in no line, several, or one that is too long."""
 
 
 @dataclass
@@ -70,8 +69,8 @@ def read_in_child(reader: Reader, folder: Path) -> Ending:
         if _ran_out(error):
             return Ending("memory", str(error), "memory ran out, and the line says something else")
         text = str(error)
-        good = len(text) <= LONGEST_LINE and "\n" not in text
-        return Ending("refused" if good else "unclear", text, "long line")
+        good = 0 < len(text) <= LONGEST_LINE + 3 and "\n" not in text
+        return Ending("refused" if good else "unclear", text, "not one short line")
     except MemoryError as error:
         return Ending("memory", repr(error), _place(error))
     except BaseException as error:

@@ -49,8 +49,8 @@ def _photo(ending: str, *bombs: mutations.Bomb, guarded: bool = False) -> Reader
     return Reader(
         f"photo, {ending}", f"photo.{ending}", partial(seeds.photo, ending=ending),
         partial(seeds.read_photo, ending=ending), "bytes",
-        ("data/image_files.py:file_bytes", "data/images.py:decode_rgb",
-         "data/images.py:read_image"),
+        ("data/image_files.py:file_bytes", "data/images.py:decode_rgb", "data/images.py:read_image",
+         "data/images.py:_header_size", "data/image_sizes.py:header_of"),
         guarded=guarded, bombs=bombs,
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ def _official(title: str, name: str, *covers: str, guarded: bool = False) -> Rea
     return Reader(
         title, name, partial(weights.official, name=name),
         partial(weights.read_official, name=name),
-        "bytes", ("porting/reader.py:read_weights", *covers), guarded=guarded,
+        "bytes", ("porting/reader.py:read_file", *covers), guarded=guarded,
         bombs=(mutations.pickle_bomb,),
     )  # fmt: skip
 
@@ -81,8 +81,8 @@ def _run(title: str, file: str, form: str, *covers: str, guarded: bool = False) 
 
 
 _PICKLE = ("weights/pickle_machine.py:_Machine.run", "weights/safe_pickle.py:load_data")
-_MPII = ("data/mpii_files.py:_read_bytes", "data/mpii_files.py:read_records")
-_COCO = ("files.py:read_json", "data/coco.py:_read", "evaluation/coco.py:read_truth")
+_MPII = ("files.py:read_bytes", "files.py:parse_json", "data/mpii_files.py:read_records")
+_COCO = ("files.py:read_json", "data/coco_file.py:_content")
 
 READERS: tuple[Reader, ...] = (
     Reader("MPII json, HRNet's layout", "data/annot/valid.json", seeds.hrnet_layout,
@@ -92,10 +92,12 @@ READERS: tuple[Reader, ...] = (
     Reader("MPII json, training split", "data/annot/train.json", seeds.hrnet_layout,
            seeds.read_training_people, "json", _MPII),
     Reader("MPII truth, .mat", "data/annot/gt_valid.mat", seeds.hrnet_layout, seeds.read_mpii,
-           "bytes", ("data/mpii.py:_read_truth",), bombs=(mutations.mat_bomb,)),
+           "bytes", ("array_files.py:_whole",), bombs=(mutations.mat_bomb,)),
     Reader("COCO annotations, coco17", "truth.json", seeds.coco_layout, seeds.read_coco, "json",
            _COCO),
     Reader("COCO annotations, from_file", "truth.json", seeds.coco_layout, seeds.read_own_joints,
+           "json", _COCO),
+    Reader("COCO annotations, a user's own", "truth.json", seeds.own_layout, seeds.read_own_joints,
            "json", _COCO),
     Reader("detector boxes", "boxes.json", seeds.coco_layout, seeds.read_detector_boxes, "json",
            ("files.py:read_json", "data/boxes.py:read_boxes")),
@@ -103,14 +105,14 @@ READERS: tuple[Reader, ...] = (
            ("poses/predictions.py:_read_json",)),
     Reader("predictions, .mat", "predictions.mat", seeds.hrnet_layout,
            partial(seeds.read_mpii, file="predictions.mat"), "bytes",
-           ("poses/predictions.py:_read_mat",), bombs=(mutations.mat_bomb,)),
+           ("array_files.py:_whole",), bombs=(mutations.mat_bomb,)),
     Reader("predictions, .h5", "predictions.h5", seeds.hrnet_layout,
            partial(seeds.read_mpii, file="predictions.h5"), "bytes",
-           ("poses/predictions.py:_read_hdf5",), bombs=(mutations.hdf5_bomb,)),
+           ("array_files.py:read_hdf5",), bombs=(mutations.hdf5_bomb,)),
     Reader("COCO results", "results.json", seeds.coco_layout, seeds.read_coco, "json",
            ("poses/coco_results.py:read_results", "poses/coco_results.py:is_results_file")),
     Reader("COCO results, .json.gz", "results.json.gz", seeds.compressed_results,
-           partial(seeds.read_coco, results="results.json.gz"), "bytes", ("files.py:read_json",),
+           partial(seeds.read_coco, results="results.json.gz"), "bytes", ("files.py:_inflated",),
            guarded=True, bombs=(mutations.gzip_bomb,)),
     Reader("results to draw", "results.json", seeds.coco_layout, seeds.read_to_draw, "json",
            ("commands/draw.py:read_poses",)),
@@ -119,9 +121,14 @@ READERS: tuple[Reader, ...] = (
     _official("PyTorch .pth, legacy", "training_legacy.pth",
               "porting/torch_format.py:read_legacy"),
     _official("Paddle's .pdparams", "paddle26.pdparams", *_PICKLE),
-    _weights("pdparams", _PICKLE, mutations.pickle_bomb),
-    _weights("safetensors", ("weights/checkpoint.py:_read_safetensors",
-                             "porting/reader.py:read_safetensors"), mutations.safetensors_bomb),
+    _weights("pdparams", (*_PICKLE, "weights/facts.py:read_facts"), mutations.pickle_bomb),
+    _weights("safetensors", ("weights/tensors.py:read_safetensors", "weights/facts.py:read_facts"),
+             mutations.safetensors_bomb),
+    Reader("our weights, halves", "weights.safetensors", weights.halves,
+           partial(weights.read_network, ending="safetensors"), "bytes",
+           ("weights/tensors.py:_with_bfloat16",), guarded=True, share=0.5),
+    Reader("record.json beside weights", "run/record.json", weights.beside_weights,
+           weights.read_beside, "json", ("inference/predictor.py:_skeleton_of",), share=0.3),
     Reader("published weights in the cache", "made_up/made_up.pth", weights.download,
            weights.read_download, "bytes", ("porting/download.py:_verify",), guarded=True,
            share=0.3),
@@ -137,15 +144,16 @@ READERS: tuple[Reader, ...] = (
     Reader("images.tar", "data/images.tar", partial(seeds.packed, kind="tar"), seeds.read_packed,
            "bytes", ("data/archives.py:_tar_members", "data/archives.py:Member.read")),
     Reader("recipe.yaml", "recipe.yaml", seeds.recipe_file, seeds.read_recipe, "yaml",
-           ("recipes/recipe.py:_yaml",), bombs=(mutations.yaml_bomb,)),
+           ("recipes/plain_yaml.py:read", "recipes/plain_yaml.py:parse"),
+           bombs=(mutations.yaml_bomb,)),
     Reader("--set", "set.txt", seeds.keys_to_set, seeds.read_assignment, "set",
-           ("recipes/recipe.py:override",)),
-    _run("state", "last/checkpoint.safetensors", "bytes", "weights/checkpoint.py:load_state",
+           ("recipes/plain_yaml.py:parse",)),
+    _run("state", "last/checkpoint.safetensors", "bytes", "weights/checkpoint.py:read_state",
          guarded=True),
     _run("record.json", "record.json", "json", "commands/record.py:RunFolder.read_record"),
-    _run("metrics.jsonl", "metrics.jsonl", "json", "commands/record.py:RunFolder.resume",
-         "commands/record.py:_is_before", "drawing.py:_read_metrics"),
-    _run("recipe.yaml", "recipe.yaml", "yaml", "recipes/recipe.py:_yaml"),
+    _run("metrics.jsonl", "metrics.jsonl", "json", "commands/record.py:RunFolder._metric_lines",
+         "commands/record.py:_place", "drawing.py:_read_metrics"),
+    _run("recipe.yaml", "recipe.yaml", "yaml", "recipes/plain_yaml.py:read"),
     Reader("quickstart: scores.json", "eval/scores.json", weights.quickstart_folder,
            weights.read_quickstart, "json", ("commands/quickstart.py:evaluated",), share=0.3),
     Reader("stamp of rendered people", "data/synthetic.json", weights.stamped, weights.read_stamp,
@@ -155,6 +163,13 @@ READERS: tuple[Reader, ...] = (
 EXCUSED = {
     "system/runtime.py:cpu_facts": "/proc/cpuinfo, which the kernel writes",
     "commands/record.py:_cpu_model": "/proc/cpuinfo, which the kernel writes",
+    "system/memory.py:_limit": "/proc and /sys, which the kernel writes",
+    "system/parallel.py:_runs": "/proc, which the kernel writes",
+    "system/launching.py:_children": "/proc, which the kernel writes",
+    "system/launching.py:start": "/proc, which the kernel writes",
+    "system/launching.py:stop_children": "/proc, which the kernel writes",
+    "weights/facts.py:WeightFacts.text": "text that it wrote itself a moment before",
+    "weights/tensors.py:_sort_metadata": "a file that it wrote itself a moment before",
     "porting/download.py:published_weights": "a table of the package itself",
     "porting/download.py:_read_stamp": "the program's own note; anything else starts afresh",
     "porting/download.py:_attempt": "goes on writing its own part file; fetch then checks the hash",

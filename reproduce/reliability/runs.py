@@ -244,13 +244,15 @@ def steps_lost(run: Path) -> int:
     """Steps that the resumption of a killed run must do again; to be asked before it resumes."""
     from safetensors import safe_open
 
+    from paddle_pose.weights.tensors import OURS
+
     done = [json.loads(line) for line in _whole_lines(run / "metrics.jsonl")]
     steps = [line["epoch"] * STEPS + line["step"] + 1 for line in done if line["kind"] == "train"]
     state = run / "last" / "checkpoint.safetensors"
     if not state.is_file():
         return max(steps, default=0)
     with safe_open(str(state), framework="numpy") as file:
-        position = json.loads(file.metadata()["position"])
+        position = json.loads(file.metadata()[OURS])["position"]
     return max(max(steps, default=0) - position["epoch"] * STEPS - position["step"], 0)
 
 

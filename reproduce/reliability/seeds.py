@@ -17,6 +17,7 @@ import numpy as np
 
 from paddle_pose import configs
 from paddle_pose.commands import draw
+from paddle_pose.data.image_sizes import header_of
 from paddle_pose.data.images import read_image, read_rgb
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import DataFiles
@@ -181,6 +182,31 @@ def coco_layout(folder: Path) -> None:
         (folder / f"{name}.json").write_text(json.dumps(value))
 
 
+def own_layout(folder: Path) -> None:
+    """The same as annotation programs leave it: names of their own, much unsaid, crowds, a dog."""
+    coco_layout(folder)
+    content = json.loads((folder / "truth.json").read_text())
+    category = content["categories"][0]
+    del category["sigmas"]
+    names = [name.replace("left_", "l_").replace("right_", "r_") for name in COCO17.joints]
+    category["keypoints"] = names
+    content["categories"].append({"id": 2, "name": "dog", "supercategory": "animal"})
+    for image in content["images"][1:]:
+        del image["width"], image["height"]
+    rest = content["annotations"][1:]
+    for one in rest:
+        del one["area"], one["num_keypoints"]
+    rest[0]["keypoints"][:6] = [0, 0, 0, *rest[0]["keypoints"][3:5], 1]
+    rle = {"counts": [100, 50, 19050], "size": [120, 160]}
+    other = {"image_id": 2, "area": 50, "bbox": [1, 2, 30, 40]}
+    content["annotations"] += [
+        {"id": 8, **other, "category_id": 1, "iscrowd": 1, "segmentation": rle, "num_keypoints": 0,
+         "keypoints": [0] * 51},
+        {"id": 9, **other, "category_id": 2, "iscrowd": 0},
+    ]  # fmt: skip
+    (folder / "truth.json").write_text(json.dumps(content))
+
+
 def compressed_results(folder: Path) -> None:
     """COCO results as ``.json.gz``."""
     import gzip
@@ -236,6 +262,7 @@ def read_photo(folder: Path, ending: str) -> Reading:
     """As a data set's image and as a user's photo."""
     name = f"photo.{ending}"
     upright = read_rgb(folder / name, apply_exif=True)
+    header_of(folder, name)  # as a data set's sizes and turns are looked at
     return {"pixels": read_image(folder, name), "upright": upright}
 
 

@@ -72,6 +72,10 @@ def run_fault(
         place.mkdir(parents=True)
         try:
             return fault.one(lab, place, random.Random(f"{seed}/{fault.name}/{number}"), number)
+        except NotTried:
+            raise
+        except Exception as error:  # the others are tried all the same
+            return Try(f"the try itself failed: {error!r}"[:300], hits=0)
         finally:
             shutil.rmtree(place, ignore_errors=True)
             tick()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.files import sha256
+from paddle_pose.files import json_text, sha256
+from paddle_pose.recipes import recipe as recipes
+from paddle_pose.skeletons import MPII16
+from paddle_pose.weights.tensors import digest
 from reproduce.reliability.seeds import Reading, people, small
 
 OFFICIAL = Path(__file__).parents[2] / "tests" / "fixtures" / "checkpoints"
@@ -18,30 +21,81 @@ OFFICIAL = Path(__file__).parents[2] / "tests" / "fixtures" / "checkpoints"
 
 
 def network_file(folder: Path, ending: str) -> None:
-    """Weights of a small network as this project writes them."""
+    """Weights of a small network as this project writes them: with what they are, and a digest."""
     import paddle
 
     from paddle_pose.models.build import build
-    from paddle_pose.porting import write_safetensors
     from paddle_pose.weights import checkpoint
+    from paddle_pose.weights.facts import facts_of
     from paddle_pose.weights.safe_pickle import load_arrays
+    from paddle_pose.weights.tensors import OURS, write_safetensors
 
     folder.mkdir(parents=True, exist_ok=True)
     paddle.seed(0)
-    checkpoint.save_weights(build(small().model), folder / "weights.pdparams")
+    recipe, file = small(), folder / "weights.pdparams"
+    facts = facts_of(recipes.to_dict(recipe), recipe.data, MPII16)
+    checkpoint.save_weights(build(recipe.model), file, facts)
     if ending == "safetensors":
-        arrays = load_arrays(folder / "weights.pdparams")
-        write_safetensors(folder / "weights.safetensors", arrays)
+        arrays = load_arrays(file)
+        write_safetensors(file.with_suffix(".safetensors"), arrays, {OURS: facts.text(arrays)})
+
+
+def halves(folder: Path) -> None:
+    """The same in bfloat16, which NumPy lacks; with the digest of the numbers as they are read."""
+    from paddle_pose.weights.tensors import OURS, read_safetensors
+
+    network_file(folder, "safetensors")
+    file = folder / "weights.safetensors"
+    arrays, said = read_safetensors(file)
+    values = {name: array.astype(np.float32) for name, array in arrays.items()}
+    halved = {name: array.view(np.uint32) >> 16 for name, array in values.items()}
+    read = {name: (array << 16).view(np.float32) for name, array in halved.items()}
+    ours = json.loads(said[OURS])
+    ours.pop("digest")
+    ours["digest"] = digest(read, json.dumps(ours, sort_keys=True))
+    entries, at, parts = {"__metadata__": {OURS: json_text(ours)}}, 0, []
+    for name, array in halved.items():
+        parts.append(array.astype("<u2").tobytes())
+        offsets = [at, at := at + len(parts[-1])]
+        entries[name] = {"dtype": "BF16", "shape": list(array.shape), "data_offsets": offsets}
+    head = json.dumps(entries).encode()
+    file.write_bytes(len(head).to_bytes(8, "little") + head + b"".join(parts))
 
 
 def read_network(folder: Path, ending: str) -> Reading:
     """As ``val.py`` loads them."""
     from paddle_pose.models.build import build
+    from paddle_pose.porting.loading import Use, load_weights
+
+    recipe = small()
+    network, use = build(recipe.model), Use(recipe.data, MPII16)
+    load_weights(network, folder / f"weights.{ending}", recipe.model, use=use)
+    return {name: value.numpy() for name, value in network.state_dict().items()}
+
+
+def beside_weights(folder: Path) -> None:
+    """Weights that say nothing of themselves, in the folder of a run that does."""
+    import paddle
+
+    from paddle_pose.models.build import build
     from paddle_pose.weights import checkpoint
 
-    network = build(small().model)
-    checkpoint.load_weights(network, folder / f"weights.{ending}")
-    return {name: value.numpy() for name, value in network.state_dict().items()}
+    people(folder / "data", 1, 1)
+    recipe, run = small("data.skeleton=from_file"), folder / "run"
+    paddle.seed(0)
+    checkpoint.save_weights(build(recipe.model), run / "weights.pdparams")
+    (run / "recipe.yaml").write_text(recipes.dump_yaml(recipe))
+    skeleton = asdict(MPII16)
+    (run / "record.json").write_text(json_text({"recipe": recipe.name, "skeleton": skeleton}))
+
+
+def read_beside(folder: Path) -> Reading:
+    """A photo's poses by such weights."""
+    from paddle_pose.inference.predictor import PosePredictor
+
+    photo = next((folder / "data" / "images").iterdir())
+    predictor = PosePredictor.from_weights(folder / "run" / "weights.pdparams")
+    return {"keypoints": predictor(photo).keypoints, "joints": list(predictor.skeleton.joints)}
 
 
 def official(folder: Path, name: str) -> None:
