@@ -20,7 +20,7 @@ from reproduce.reliability import faults, fuzzing, soaking, tries
 from reproduce.reliability.readers import READERS
 from reproduce.reliability.runs import Lab
 
-MUTANTS = 20_000
+MUTANTS = 21_000
 FUZZ_SHARE = 0.6
 PARTS = ("fuzz", *faults.BY_NAME, "soak")
 ROOT = Path(__file__).parents[2]

@@ -108,6 +108,30 @@ with one_line_errors():
     assert (done.returncode, done.stdout) == (143, "written\n")
 
 
+def test_python_has_the_last_word_before_an_abort_of_a_library():
+    done = run("""
+import threading
+ending.before_abort(lambda: time.sleep(60))
+def watch():
+    time.sleep(0.3)
+    print("told", flush=True)
+    os._exit(3)
+threading.Thread(target=watch, daemon=True).start()
+os.abort()
+""")
+    assert (done.returncode, done.stdout) == (3, "told\n")
+
+
+def test_a_full_disk_under_the_output_is_one_line():
+    done = run("""
+with one_line_errors(), open("/dev/full", "w") as full:
+    print("x", file=full, flush=True)
+""")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: what this program prints: cannot be written (No space")
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "script", ["train.py", "val.py", "-m paddle_pose recipes", "-m paddle_pose render --output x"]
 )
