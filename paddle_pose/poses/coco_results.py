@@ -75,7 +75,7 @@ def read_results(
     content = read_json(path)
     records = _listed(content)
     if records == []:
-        raise UserError(f"{path}: holds no results, so there is nothing to score")
+        raise UserError(f"{path}: holds no results")
     if records is None:
         raise UserError(
             f"{path}: expected a list of results like "
