@@ -24,6 +24,7 @@ from paddle_pose.limits import LIMITS
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
 _BLOCK_BYTES = 1 << 20
+_GZIP = b"\x1f\x8b"
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
@@ -152,19 +153,23 @@ def _finite(value: Any) -> Any:
 
 
 def read_json(path: Path, object_hook: Callable[[dict[str, Any]], Any] | None = None) -> Any:
-    """The content of a ``.json`` or ``.json.gz`` file, each object passed through the hook.
+    """The content of a JSON file, each object passed through the hook.
 
-    UTF-8, -16 and -32 are told apart, with or without a byte-order mark. ``NaN`` and ``Infinity``,
-    which JSON lacks and Python writes, are numbers here: who needs finite ones checks that.
+    It may be compressed by gzip, whatever its name. UTF-8, -16 and -32 are told apart, with or
+    without a byte-order mark. ``NaN`` and ``Infinity``, which JSON lacks and Python writes, are
+    numbers here: who needs finite ones checks that.
 
     Raises:
         UserError: missing, unreadable, too large, nested too deeply or not JSON; the line names
             the file and the place.
     """
-    path = Path(path)
-    return parse_json(
-        _inflated(path) if path.suffix == ".gz" else read_bytes(path), path, object_hook
-    )
+    return parse_json(json_bytes(Path(path)), path, object_hook)
+
+
+def json_bytes(path: Path) -> bytes:
+    """A JSON file as ``parse_json`` takes it; Raises UserError as ``read_json``."""
+    data = read_bytes(path)
+    return _inflated(data, path) if data[:2] == _GZIP else data
 
 
 def parse_json(
@@ -203,18 +208,16 @@ def read_bytes(path: Path) -> bytes:
         raise UserError(f"{path}: cannot read this file ({reason})") from error
 
 
-def _inflated(path: Path) -> bytes:
-    packed, limit = read_bytes(path), LIMITS["inflated_json_bytes"]
-    # The last member says at its end how long it is, so an honest bomb is never inflated.
-    limit.require(
-        int.from_bytes(packed[-4:], "little") if packed[:2] == b"\x1f\x8b" else 0, f"{path}"
-    )
-    content = bytearray()
+def _inflated(packed: bytes, path: Path) -> bytes:
+    limit, content, size = LIMITS["inflated_json_bytes"], bytearray(), 0
+    honest = int.from_bytes(packed[-4:], "little")  # bytes, as a whole file says at its end
     try:
         with gzip.open(io.BytesIO(packed)) as stream:
             while block := stream.read(_BLOCK_BYTES):
-                content += block
-                limit.require(len(content), str(path))
+                size += len(block)
+                limit.require(size, str(path))
+                if honest <= limit.most:
+                    content += block
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot read this file ({error})") from error
     return bytes(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import sys
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
@@ -39,6 +40,13 @@ def integers(values: list[Any], where: str, name: str) -> np.ndarray:
     return np.array(
         [integer(v, f"{where} {row}: {name}") for row, v in enumerate(values)], np.int64
     )
+
+
+def one_finite(value: Any, where: str) -> float:
+    """One finite number; Raises UserError for text, true, null, nan and infinities."""
+    if type(value) not in _NUMBERS or not abs(value) <= sys.float_info.max:
+        raise UserError(f"{where}: must be a finite number, found {value!r:.80}")
+    return float(value)
 
 
 def finite(values: Any, where: str) -> list[float]:

@@ -12,39 +12,34 @@ import numpy as np
 from paddle_pose.errors import UserError, nearest
 
 _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[左右]|[^\W\d_A-Za-z左右]+")
-_SIDES = {
-    "left": 0,
-    "l": 0,
-    "lt": 0,
-    "lft": 0,
-    "左": 0,
-    "right": 1,
-    "r": 1,
-    "rt": 1,
-    "rgt": 1,
-    "右": 1,
-}
+_LEFT = ("left", "l", "lt", "lft", "左", "links", "linke", "linker", "linkes")
+_RIGHT = ("right", "r", "rt", "rgt", "右", "rechts", "rechte", "rechter", "rechtes")
+_SIDES = dict.fromkeys(_LEFT, 0) | dict.fromkeys(_RIGHT, 1)
 _SHORT = {"sho": "shoulder", "elb": "elbow", "wri": "wrist", "kne": "knee", "ank": "ankle"}
-_RUN_TOGETHER = re.compile(r"(left|right|l|r)(\w{3,})|(\w{3,}?)(left|right)")
+_RUN_TOGETHER = (
+    re.compile(r"(?P<side>left|right|l|r)(?P<what>\w{3,})"),
+    re.compile(r"(?P<what>\w{3,}?)(?P<side>left|right|l|r)"),
+)
 
 
 def joint_key(name: str, among: Sequence[str] = ()) -> tuple[int | None, str]:
     """A joint's side (0 left, 1 right, None) and what it is, however the name is spelled.
 
     ``left_knee``, ``l-knee``, ``knee_l``, ``LKnee``, ``kneeLeft`` and ``L.Knee`` are one;
-    ``lknee``, of one word, is where ``rknee`` is ``among`` the names as well.
+    ``lknee`` or ``kneel``, of one word, is where its twin is ``among`` the names as well.
     """
     words = [word.lower() for word in _WORDS.findall(name)]
     sides = [word for word in words if word in _SIDES]
     if len(sides) == 1 and len(words) > 1:
         words.remove(sides[0])
         return _SIDES[sides[0]], " ".join(_SHORT.get(word, word) for word in words)
-    match = _RUN_TOGETHER.fullmatch(words[0]) if words and not sides else None
-    if match:
-        side, base = (match[1], match[2]) if match[1] else (match[4], match[3])
+    for pattern in _RUN_TOGETHER if words and not sides else ():
+        if not (match := pattern.fullmatch(words[0])):
+            continue
+        side, base = match["side"], match["what"]
         other = {"left": "right", "right": "left", "l": "r", "r": "l"}[side]
-        twin = "".join([other + base if match[1] else base + other, *words[1:]])
-        if twin in {"".join(_WORDS.findall(one)).lower() for one in among}:
+        twin = "".join([words[0][: match.start("side")], other, words[0][match.end("side") :]])
+        if "".join([twin, *words[1:]]) in {"".join(_WORDS.findall(one)).lower() for one in among}:
             base = " ".join([base, *words[1:]])
             return _SIDES[side], _SHORT.get(base, base)
     return None, " ".join(_SHORT.get(word, word) for word in words)

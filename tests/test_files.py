@@ -153,3 +153,14 @@ def test_sha256_of_files_longer_than_a_block(tmp_path: Path) -> None:
     assert files.sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
     with pytest.raises(UserError, match="cannot read this file"):
         files.sha256(tmp_path / "none")
+
+
+def test_compression_is_told_by_content(tmp_path: Path) -> None:
+    file, packed = tmp_path / "x.json", gzip.compress(b'{"a": 1}' * 1)
+    file.write_bytes(packed)
+    assert files.read_json(file) == {"a": 1}
+    file.with_suffix(".gz").write_bytes(b'{"a": 1}')
+    assert files.read_json(file.with_suffix(".gz")) == {"a": 1}
+    file.write_bytes(packed[:-6])
+    with pytest.raises(UserError, match="ended before the end-of-stream"):
+        files.read_json(file)

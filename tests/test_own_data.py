@@ -90,7 +90,7 @@ def test_its_commands_run_in_order(folder: Path):
     said = [run(command, folder) for command in blocks("run")]
     look, trained, scored, drawn = said
     assert "24 people" in look or "people on" in look
-    assert "3 pairs by the words left_ and right_" in look
+    assert "3 pairs of left and right joints" in look
     assert (folder / "look.png").is_file()
     assert "[EVAL]" in trained
     assert "AP" in scored[scored.index("[EVAL]") :]

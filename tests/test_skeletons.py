@@ -71,3 +71,16 @@ def test_mirroring_needs_pairs_or_a_word_that_there_are_none():
         skeleton.require_pairs("flip_test")
     replace(skeleton, pairs=()).require_pairs("flip_test")
     assert replace(skeleton, pairs=(("b", "a"),)).flip_order.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("names", "pairs"),
+    [
+        (("kneel", "kneer", "eyel", "eyer"), ((0, 1), (2, 3))),
+        (("ribl", "ribr"), ((0, 1),)),
+        (("Knie_links", "Knie_rechts", "linkes Auge", "rechtes Auge"), ((0, 1), (2, 3))),
+        (("lip", "rib", "leg", "lower_back", "ring_finger", "heel"), ()),
+    ],
+)
+def test_sides_at_the_end_or_in_german(names: tuple[str, ...], pairs: tuple) -> None:
+    assert Skeleton("x", names, (), ()).flip_pairs == pairs

@@ -24,6 +24,7 @@ from paddle_pose.names import require_inside, require_not_read, say_replaced
 from paddle_pose.poses import predictions
 from paddle_pose.poses.coco_results import is_results_file, read_results
 from paddle_pose.skeletons import COCO17, SKELETONS, Skeleton, skeleton_named
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,14 @@ def read_poses(file: Path, images: Path, annotations: Path | None) -> _Saved:
         if not fitting:
             raise UserError(f"{file}: {joints} joints; --annotations FILE says what they are")
         skeleton = fitting[0]
+        text = (
+            f"those of '{skeleton.name}', as they are {joints}, on images by the number that their "
+        )
+        text += "names end in; --annotations FILE says both"
+        Understood((Fact("joints", skeleton.name, text, ASSUMED),)).tell()
     else:
         skeleton = truth.category.skeleton
+        truth.understood.tell()
         if joints != len(skeleton):
             raise UserError(f"{file}: {joints} joints, but {annotations} has {len(skeleton)}")
     lacking = [i for i in results.image_ids.tolist() if i not in names]

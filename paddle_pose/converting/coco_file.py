@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.converting.converted import assumed
-from paddle_pose.skeletons import COCO17, MPII16
+from paddle_pose.skeletons import COCO17, MPII16, Skeleton
 from paddle_pose.understood import Fact
 
 JOINT_BOX_GROWTH = 0.1
@@ -92,8 +92,9 @@ def box_around(keypoints: np.ndarray, size_wh: tuple[int, int]) -> list[float]:
 
 def sides_fact(joints: Sequence[str]) -> Fact:
     """Which joints are taken for mirror images of each other, by their names."""
-    pairs = [n[5:] for n in joints if n.startswith("left_") and f"right_{n[5:]}" in joints]
-    text = f"{len(pairs)} pairs by the words left_ and right_"
+    skeleton = Skeleton("", tuple(joints), (), ())
+    pairs = [skeleton.keys[left][1] for left, _ in skeleton.flip_pairs]
+    text = f"{len(pairs)} pairs by the joints' names"
     if not pairs:
         text += "; mirrored training would teach wrong sides if there are any: rename the joints"
     return Fact("flip_pairs", pairs, f"{text} ({', '.join(pairs)})" if pairs else text, "counted")

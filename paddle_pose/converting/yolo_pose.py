@@ -139,7 +139,7 @@ def _joints(
             continue
         raise UserError(
             f"{file}: flip_idx swaps '{names[wrong]}' with '{names[flip[wrong]]}', the names with "
-            f"'{names[order[wrong]]}'; sides are read from left_ and right_: give --joints"
+            f"'{names[order[wrong]]}'; sides are read from the names: give --joints"
         )
     facts = [Fact("joints", list(names), f"{count}: {', '.join(names)}", source), sides_fact(names)]
     if flip is None:

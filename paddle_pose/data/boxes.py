@@ -11,7 +11,9 @@ import numpy as np
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.limits import LIMITS
-from paddle_pose.plain import finite, integer
+from paddle_pose.plain import finite, integer, one_finite
+
+_FRACTIONS_PX = 2.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ def read_boxes(path: Path, *, category_id: int = 1, min_score: float = 0.0) -> D
         f"{Path(path).name}: {len(content)} boxes, left out {other} of other categories, "
         f"{low} that score below {min_score:g}, {empty} empty"
     )
+    if kept and max(max(item[2]) for item in kept) <= _FRACTIONS_PX:
+        summary += ", all within 2 px of the corner: are they fractions? They are read as pixels"
     return DetectedBoxes(
         rows=np.array([item[0] for item in kept], np.int64),
         image_ids=np.array([item[1] for item in kept], np.int64),
@@ -94,7 +98,7 @@ def _checked(record: object, where: str) -> tuple[int, int, list[float], float]:
     image_id = integer(record["image_id"], f"{where}: image_id")
     category = integer(record["category_id"], f"{where}: category_id")
     box = finite(record["bbox"], f"{where}: bbox")
-    (score,) = finite([record["score"]], f"{where}: score")
+    score = one_finite(record["score"], f"{where}: score")
     if len(box) != 4 or min(box[2:]) < 0:
         raise UserError(f"{where}: expected bbox [x, y, width, height], found {box!r:.80}")
     LIMITS["far_px"].require(max(map(abs, box)), f"{where}: bbox")

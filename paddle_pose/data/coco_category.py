@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from paddle_pose.data.skeleton_facts import skeleton_facts
+from paddle_pose.data.skeleton_facts import FROM_ONE, KNOWN, OTHERS, skeleton_facts
 from paddle_pose.errors import UserError
 from paddle_pose.plain import integer
 from paddle_pose.settings import DataSettings
@@ -110,9 +109,10 @@ def read_category(
     stated = stated or DataSettings()
     names = _names(chosen, file)
     listed, kept = _fitting(names, joints, file)
-    facts = []
-    if kept is not None:
-        facts.append(kept)
+    facts = [] if kept is None else [kept]
+    if joints and chosen.get("id") is None:
+        text = f"'{category_id}' is people's, as the file gives it no id"
+        facts.append(Fact("category_id", category_id, text, ASSUMED))
     if skeleton_name == FROM_FILE:
         if not listed and not joints:
             raise UserError(
@@ -139,9 +139,15 @@ def read_category(
             f"{file}: its people have {count} joints{shown}, not the {len(skeleton)} of "
             f"'{skeleton_name}'; use --set data.skeleton={FROM_FILE}"
         )
-    return _told(
-        category_id, skeleton, dict.fromkeys(("pairs", "limbs", "sigmas"), "recipe"), facts
-    )
+    if joints and not listed:
+        text = f"those of '{skeleton_name}' in its order, as the file names none"
+        facts.append(Fact("joint names", list(skeleton.joints), text, ASSUMED))
+    unused = [name for name in ("flip_pairs", "swap", "sigmas") if chosen.get(name)]
+    if unused:
+        text = f"the file's are not taken, as '{skeleton_name}' has its own; "
+        text += f"data.skeleton={FROM_FILE} takes them"
+        facts.append(Fact(" and ".join(unused), unused, text, ASSUMED))
+    return _told(category_id, skeleton, dict.fromkeys(("pairs", "limbs", "sigmas"), KNOWN), facts)
 
 
 def _names(category: dict[str, Any], file: Path) -> tuple[str, ...]:
@@ -263,7 +269,7 @@ def _limbs(
     stated: DataSettings,
     file: Path,
 ) -> tuple[Pairs, str]:
-    """Names of pairs, from 1 (or from 0 where a 0 stands); COCO's where they fit no joints.
+    """Names of pairs, from 1 (or from 0 where a 0 stands); COCO's where they do not fit.
 
     CrowdPose's official file lists 14 joints beside COCO's limbs of 17.
     """
@@ -278,11 +284,12 @@ def _limbs(
     if all(type(end) is int for end in ends):
         first = 0 if 0 in ends else 1
         if ends and min(ends) >= first and max(ends) < len(joints) + first:
-            return _named(given, joints, where, first), "file"
+            sure = first == 0 or max(ends) == len(joints)
+            return _named(given, joints, where, first), "file" if sure else FROM_ONE
         names = dict(zip(keys, joints, strict=True))
         ours = [tuple(joint_key(end) for end in limb) for limb in COCO17.limbs]
         found = ((names[a], names[b]) for a, b in ours if a in names and b in names)
-        return tuple(found), "known name"
+        return tuple(found), OTHERS if ends else "known name"
     return _named(given, joints, where, 1), "file"
 
 
@@ -295,11 +302,11 @@ def _sigmas(
     ):
         if given is not None and (given != [] or source == "recipe"):
             good = isinstance(given, list | tuple) and all(
-                type(value) in (int, float) and 0 < value < math.inf for value in given
+                type(value) in (int, float) and 0.001 <= value <= 1 for value in given
             )
             if not good or len(given) != len(keys):
                 raise UserError(
-                    f"{where}: expected {len(keys)} positive numbers, got {given!r:.80}"
+                    f"{where}: expected {len(keys)} numbers from 0.001 to 1, got {given!r:.80}"
                 )
             return tuple(float(value) for value in given), source
     known = dict(_SIGMAS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def read(
         found, area = typed(people, category, stated or DataSettings(), file)
         read = CocoFile(file, category, images, found, left_out)
         facts.append(_said(read, len(annotations)))
-        facts += [*category.understood.facts, area, *doubts(found)]
+        facts += [*category.understood.facts, area, *doubts(found, _sizes(images, found))]
     else:
         facts.append(Fact("annotations", 0, "nobody is annotated"))
         facts += category.understood.facts
@@ -267,7 +268,10 @@ def _joint_count(people: Found, file: Path) -> int | None:
             continue
         where = f"{file}: annotations[{row}]: keypoints"
         if not isinstance(values, array):
-            raise UserError(f"{where} are not numbers x, y, visibility, …: {values!r:.80}")
+            listed = values if isinstance(values, list) else [values]
+            flat = chain.from_iterable(v if isinstance(v, list) else [v] for v in listed)
+            bad = next((v for v in flat if type(v) not in (int, float)), values)
+            raise UserError(f"{where}: must be numbers x, y, visibility, …, found {bad!r:.80}")
         if len(values) % 3:
             raise UserError(f"{where}: {len(values)} numbers are no triples x, y, visibility")
         if count is not None and len(values) != 3 * count:
@@ -277,6 +281,11 @@ def _joint_count(people: Found, file: Path) -> int | None:
             )
         count = len(values) // 3
     return count
+
+
+def _sizes(images: Mapping[int, Image], people: Annotations) -> np.ndarray:
+    sizes = [images[image_id].size_wh or (np.nan, np.nan) for image_id in people.image_ids.tolist()]
+    return np.array(sizes, np.float64).reshape(-1, 2)
 
 
 def _said(read: CocoFile, annotations: int) -> Fact:

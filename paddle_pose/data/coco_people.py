@@ -153,18 +153,47 @@ def _crowd(record: dict[str, Any], where: str) -> bool:
     return bool(number)
 
 
-def doubts(people: Annotations) -> list[Fact]:
-    """What is read as it stands, and may be meant otherwise."""
-    facts = []
-    visible = (people.keypoints[:, :, 2] > 0).sum(1)
-    unseen = int((~people.crowd & (people.labelled == 0) & (visible > 0)).sum())
-    if unseen:
-        text = f"{unseen:,} people have labelled joints but num_keypoints 0, and are not scored"
-        facts.append(Fact("num_keypoints", unseen, text, ASSUMED))
-    empty = int((~people.crowd & (people.labelled > 0) & (visible == 0)).sum())
-    if empty:
-        text = f"{empty:,} people have num_keypoints above 0 but no labelled joint, and are scored"
-        facts.append(Fact("empty people", empty, text, ASSUMED))
+def doubts(people: Annotations, sizes_wh: np.ndarray) -> list[Fact]:
+    """What is read as it stands, and may be meant otherwise; (N, 2) sizes, nan where unknown."""
+    flags, seen = people.keypoints[:, :, 2], people.keypoints[:, :, 2] > 0
+    begin, size = people.boxes_xywh[:, :2], people.boxes_xywh[:, 2:]
+    joints, first, of_box = people.keypoints[:, :, :2], begin[:, None], size[:, None]
+    far = ((joints < first - of_box) | (joints > first + 2 * of_box)).any(2) & seen
+    out = ((joints < -sizes_wh[:, None] / 10) | (joints > 1.1 * sizes_wh[:, None])).any(2) & seen
+    beyond = (begin < -sizes_wh / 10) | (begin + size > 1.1 * sizes_wh)
+    ratio = people.areas_px2 / np.maximum(size.prod(1), 1e-9)
+    found = {
+        "visibility": (
+            ~np.isin(flags, (0, 1, 2)).all(1),
+            "have joints of another visibility than 0, 1, 2; above 0 is labelled, as COCO has it",
+        ),
+        "joints outside": (
+            (2 * far.sum(1) > seen.sum(1)) | out.any(1) | (seen.any(1) & (joints.max((1, 2)) <= 2)),
+            "have joints far outside their bbox or picture, or below 2 px; places are pixels",
+        ),
+        "boxes outside": (
+            beyond.any(1),
+            "have a bbox that reaches far out of the picture; it is read as x, y, width, height",
+        ),
+        "odd areas": (
+            seen.any(1) & ((ratio > 1.1) | (ratio < 0.01)),
+            "have an area above their bbox's or below a hundredth of it; OKS takes it as it is "
+            "(data.area=box takes the bbox's)",
+        ),
+        "num_keypoints": (
+            (people.labelled == 0) & seen.any(1),
+            "have labelled joints but num_keypoints 0, and are not scored",
+        ),
+        "empty people": (
+            (people.labelled > 0) & ~seen.any(1),
+            "have num_keypoints above 0 but no labelled joint, and count where there is a score",
+        ),
+    }
+    facts = [
+        Fact(what, count, f"{count:,} of {len(people):,} people {text}", ASSUMED)
+        for what, (who, text) in found.items()
+        if (count := int((~people.crowd & who).sum()))
+    ]
     same = Counter(
         (image, box.tobytes(), joints.tobytes())
         for image, box, joints, counts in zip(

@@ -122,6 +122,9 @@ def header_of(root: Path, name: str) -> Header | None:
             warnings.simplefilter("ignore")
             orientation = picture.getexif().get(_ORIENTATION, 1)
             known = isinstance(orientation, int) and 1 <= orientation <= 8
-            return Header(picture.size, orientation if known else 1)
+            size_wh = picture.size
+            if picture.format == "TIFF":  # Pillow gives it turned
+                size_wh = int(picture.tag_v2[256]), int(picture.tag_v2[257])
+            return Header(size_wh, orientation if known else 1)
     except Exception:  # whatever broken files bring about in Pillow's many readers
         return None

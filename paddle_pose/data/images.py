@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -24,6 +26,9 @@ REDUCTIONS = {
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
 """By which a JPEG can be decoded smaller -> OpenCV's bit for it, which goes with any colour."""
+
+_TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+"""How a TIFF begins -> its byte order."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _BARE_MARKERS = {0x00, 0x01, 0xFF, *range(0xD0, 0xD9)}
@@ -103,6 +108,8 @@ def decode_rgb(
     if reason:
         raise UserError(f"{where}: this image is cut short ({reason}); copy or download it again")
     _require_few_pixels(data, where)
+    if not apply_exif and data[:4] in _TIFF:
+        data = _unturned_tiff(data)
     flags = cv2.IMREAD_COLOR if _RGB is None else _RGB
     flags |= REDUCTIONS[reduction]
     if not apply_exif:
@@ -115,6 +122,18 @@ def decode_rgb(
         kinds = ", ".join(ending[1:] for ending in ENDINGS)
         raise UserError(f"{where}: not an image that OpenCV can read; expected one of {kinds}")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if _RGB is None else image
+
+
+def _unturned_tiff(data: bytes) -> bytes:
+    """A TIFF without its orientation, which OpenCV applies whatever it is told."""
+    order, tag = _TIFF[data[:4]], 274
+    with contextlib.suppress(struct.error):
+        (at,) = struct.unpack_from(f"{order}I", data, 4)
+        (entries,) = struct.unpack_from(f"{order}H", data, at)
+        for entry in range(at + 2, at + 2 + 12 * entries, 12):
+            if struct.unpack_from(f"{order}H", data, entry)[0] == tag:
+                return data[: entry + 8] + struct.pack(f"{order}HH", 1, 0) + data[entry + 12 :]
+    return data
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -128,7 +128,7 @@ def statistics(table: PersonTable) -> list[str]:
         f"largest {quarters[4]}",
         f"labelled joints a person: {labelled.sum(1).mean():.1f} of {len(skeleton)}; rarest: "
         + ", ".join(f"{name} {value:.0f} %" for value, name in rare[:4]),
-        f"sides: {len(skeleton.flip_pairs)} pairs by the words left_ and right_"
+        f"sides: {len(skeleton.flip_pairs)} pairs of left and right joints"
         + ("" if skeleton.flip_pairs else "; mirroring swaps none"),
         *(
             [f"left joints at the picture's right, as of people who face it: {100 * facing:.0f} %"]

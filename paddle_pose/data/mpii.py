@@ -122,6 +122,10 @@ def load(
             heads = Fact("head sizes", "head top and neck", text, ASSUMED)
 
     known = records.center_xy[:, 0] != -1
+    told = _understood(f"{file.name} ({layout.name} layout)", people, skeleton, heads)
+    if lacking := int((~known).sum()):
+        text = f"{lacking:,} people, cropped around the picture's corner, as HRNet does"
+        told += Understood((Fact("no centre", lacking, text, ASSUMED),))
     center_xy = records.center_xy.copy()
     center_xy[known, 1] += 15 * records.scale[known]
     scale = np.where(known, records.scale * 1.25, records.scale)
@@ -139,7 +143,7 @@ def load(
         head_size_px=head_size_px,
         box_score=np.ones(people),
         summary=f"{file} ({layout.name} layout)",
-        understood=_understood(f"{file.name} ({layout.name} layout)", people, skeleton, heads),
+        understood=told,
         files=files,
     )
 

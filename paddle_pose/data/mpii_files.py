@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import parse_json, read_bytes
+from paddle_pose.files import json_bytes, parse_json
 from paddle_pose.limits import LIMITS
 from paddle_pose.names import require_inside, require_plain
 from paddle_pose.plain import all_numbers
@@ -136,6 +136,9 @@ class _Collector:
             raise UserError(f"{where}: 'image' must be a file name, found {image!r:.80}")
         require_inside(image, where)
         where = f"{where} ({image})"
+        for name, value in (("center", center), ("joints", points), ("joints_vis", flags)):
+            if not isinstance(value, list):
+                raise UserError(f"{where}: '{name}' must be a list, found {value!r:.80}")
         try:
             if self.has_joints and (len(points) != self.joints or len(flags) != self.joints):
                 raise UserError(
@@ -169,12 +172,14 @@ def _refuse_other_layouts(record: dict[str, Any], where: str) -> None:
 def read_records(file: Path, joints: int, *, has_joints: bool) -> Records:
     """The people of a json; Raises UserError naming the line or the record that is wrong."""
     collector = _Collector(file, joints, has_joints=has_joints)
-    text = read_bytes(file)
+    text = json_bytes(file)
     if not _BEGINS_LIST.match(text):
         raise UserError(f"{file}: expected a list of people, as MPII's json files have it")
     parsed = parse_json(text, file, collector)
     # The collector leaves None where a record stood: a list around one would stay.
-    if parsed != [None] * len(collector.images) or not parsed:
+    if parsed == []:
+        raise UserError(f"{file}: lists nobody")
+    if parsed != [None] * len(collector.images):
         raise UserError(f"{file}: expected a list of people, found other items or lists in it")
     people = len(parsed)
     numbers = np.frombuffer(collector.numbers).reshape(people, 3)

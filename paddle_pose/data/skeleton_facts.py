@@ -10,11 +10,16 @@ from paddle_pose.understood import ASSUMED, Fact
 KNOWN = "joint set"
 """Source of what a joint set of this project states."""
 
+FROM_ONE, OTHERS = "from one", "others"
+"""Sources of limbs that are assumed."""
+
 _HOW = {
     "file": "as the file says",
     "recipe": "as the recipe says",
     "known name": "by the joints' names",
     KNOWN: "as the joint set has them",
+    FROM_ONE: "the file's, counted from 1",
+    OTHERS: "by the joints' names, as the file's do not fit its joints",
 }
 
 
@@ -40,7 +45,9 @@ def skeleton_facts(
         text = f"{', '.join(lonely)}: named left or right, and mirrored onto themselves"
         facts.append(Fact("joints without a partner", list(lonely), text, ASSUMED))
     limbs = [list(limb) for limb in skeleton.limbs]
-    facts.append(Fact("limbs", limbs, f"{len(limbs)}, {_HOW[sources['limbs']]}", sources["limbs"]))
+    source = sources["limbs"]
+    text = f"{len(limbs)}, {_HOW[source]}"
+    facts.append(Fact("limbs", limbs, text, ASSUMED if source in (FROM_ONE, OTHERS) else source))
     if not skeleton.oks_sigmas:
         return facts
     source = sources["sigmas"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from paddle_pose.poses.poses import NO_ROW, Poses
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark, DataSettings, OksProtocol
 from paddle_pose.skeletons import Skeleton
-from paddle_pose.understood import Understood
+from paddle_pose.understood import Fact, Understood
 
 COCO_VAL_IMAGES = 5000
 """Published COCO values are shown beside scores on so many images, and no others."""
@@ -218,6 +218,7 @@ class CocoFound:
         results: rescored and without duplicates, as the benchmark has it.
         image_ids: images to score on; None for all of the truth.
         recipe, benchmark, weights_sha256, engine: as in Predictions; None for a foreign file.
+        understood: of a foreign file.
     """
 
     results: CocoResults
@@ -226,6 +227,7 @@ class CocoFound:
     benchmark: dict[str, Any] | None = None
     weights_sha256: str | None = None
     engine: str | None = None
+    understood: Understood = field(default_factory=Understood)
 
 
 class CocoEvaluator(TableEvaluator):
@@ -332,8 +334,12 @@ class CocoEvaluator(TableEvaluator):
         self.truth.understood.tell()
         results = read_finished(file, self.truth, benchmark)
         under = f"under benchmark {benchmark.name}" if benchmark else "as it is"
-        print(f"=> {file}: {len(results)} poses, scored {under}{results.notes}")
-        return CocoFound(results, benchmark=benchmark.protocol() if benchmark else None)
+        text = f"{file}: {len(results)} poses, scored {under}{results.notes}"
+        counts = {"poses": len(results), "notes": results.notes.removeprefix("; ")}
+        understood = Understood((Fact("results", counts, text),))
+        understood.tell()
+        protocol = benchmark.protocol() if benchmark else None
+        return CocoFound(results, benchmark=protocol, understood=understood)
 
     def _images(self) -> np.ndarray:
         return np.unique(self.table.image_ids[self.table.image_index])
@@ -383,7 +389,8 @@ class CocoEvaluator(TableEvaluator):
 
     def facts(self, found: CocoFound, file: Path) -> dict[str, Any]:
         """What ``scores.json`` says besides the scores."""
-        return super().facts(found, file) | {"split": self.split}
+        understood = (self.understood + found.understood).plain()
+        return super().facts(found, file) | {"split": self.split, "understood": understood}
 
     def sources(self, found: CocoFound) -> tuple[Path, ...]:
         """The annotation files; of results of others the truth alone, as no people are read."""

@@ -28,6 +28,7 @@ from paddle_pose.poses.predictions import Predictions
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark, PckhProtocol, same_protocol
 from paddle_pose.skeletons import MPII16, Skeleton
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 LEVEL = 0.95
 
@@ -80,11 +81,19 @@ class MpiiEvaluator(TableEvaluator):
         if with_images:
             mpii.require_images(self._table)
         self.truth_file = mpii.truth_file(files.root, self.split)
-        self.truth = None
+        self.truth, self._told = None, Understood()
         if self.truth_file:
             self.truth = mpii.truth(files.root, self.split).select(self.table.rows)
+            scored = self.truth.visible[:, pckh.scored_joints(MPII16)]
+            if not scored.any():
+                raise UserError(
+                    f"{self.truth_file}: there would be a score over nobody: of {len(self.truth)} "
+                    "people none has a labelled joint that counts"
+                )
             if differs := mpii.disagreement(self.table, self.truth):
-                print(f"=> {self.truth_file}: {differs}")
+                fact = Fact("truth", differs, f"{self.truth_file}: {differs}", ASSUMED)
+                self._told = Understood((fact,))
+                self._told.tell()
         self._files = (*self.table.files[:1], *([self.truth_file] if self.truth_file else []))
         self._digest = sha256(mpii.annotation_file(files.root, self.split))
         self.score_names = score_names(self.thresholds)
@@ -98,6 +107,11 @@ class MpiiEvaluator(TableEvaluator):
     def table(self) -> PersonTable:
         """The people to predict."""
         return self._table
+
+    @property
+    def understood(self) -> Understood:
+        """Of the people, and of a truth that differs from them."""
+        return self.table.understood + self._told
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -174,8 +188,8 @@ class MpiiEvaluator(TableEvaluator):
 
 
 def _origin(found: Predictions) -> str:
-    stated = "" if found.origin_stated else " (assumed; --pixel_origin says it)"
-    return f"=> {len(found)} people, {found.file_origin}-based coordinates{stated}"
+    begin, end = ("=>", "") if found.origin_stated else ("assumed:", "; --pixel_origin says it")
+    return f"{begin} {len(found)} people, {found.file_origin}-based coordinates{end}"
 
 
 def refuse_files(files: DataFiles) -> None:

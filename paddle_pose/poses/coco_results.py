@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, write_json
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.limits import LIMITS
-from paddle_pose.plain import finite, integer, is_integer
+from paddle_pose.plain import finite, integer, is_integer, one_finite
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def read_results(
     """
     content = read_json(path)
     records = _listed(content)
-    if not records:
+    if records == []:
+        raise UserError(f"{path}: holds no results")
+    if records is None:
         raise UserError(
             f"{path}: expected a list of results like "
             '[{"image_id": 1, "category_id": 1, "keypoints": [x, y, score, …], "score": 0.9}, …]'
@@ -82,6 +84,12 @@ def read_results(
         )
     known = _Images(path, content, images)
     rows = [_checked(record, f"{path}: result {row}", known) for row, record in enumerate(records)]
+    for row, (image_id, category, *_) in enumerate(rows):
+        if category == category_id and known.ids and image_id not in known.ids:
+            raise UserError(
+                f"{path}: result {row} is on image {image_id}, which the annotation file does not "
+                "list; are they of one set?"
+            )
     categories = Counter(category for _, category, _, _, _ in rows)
     notes = ""
     if category_id is not None and set(categories) - {category_id}:
@@ -104,9 +112,14 @@ def read_results(
     again = len(rows) - len({(row[0], *row[2], row[3]) for row in rows})
     if again:
         notes += f"; {again} of them are there a second time and count again"
+    keypoints = np.array([row[2] for row in rows], np.float64).reshape(len(rows), -1, 3)
+    if keypoints[:, :, :2].max() <= _FRACTIONS_PX:
+        notes += (
+            "; all joints within 2 px of the corner: are they fractions? They are read as pixels"
+        )
     return CocoResults(
         image_ids=np.array([row[0] for row in rows], np.int64),
-        keypoints=np.array([row[2] for row in rows], np.float64).reshape(len(rows), -1, 3),
+        keypoints=keypoints,
         scores=np.array([row[3] for row in rows], np.float64),
         areas=np.array([row[4] for row in rows], np.float64),
         category_id=rows[0][1],
@@ -123,15 +136,16 @@ def is_results_file(path: Path) -> bool:
     return isinstance(content, list) or not (isinstance(content, dict) and "format" in content)
 
 
+_FRACTIONS_PX = 2.0
 _WRAPPERS = ("annotations", "results", "predictions")
 
 
-def _listed(content: Any) -> list[Any]:
-    """The records, wherever the file keeps them; none where that is not clear."""
+def _listed(content: Any) -> list[Any] | None:
+    """The records, wherever the file keeps them; None where that is not clear."""
     if isinstance(content, list):
         return content
     lists = [content[key] for key in _WRAPPERS if isinstance(content, dict) and key in content]
-    return lists[0] if len(lists) == 1 and isinstance(lists[0], list) else []
+    return lists[0] if len(lists) == 1 and isinstance(lists[0], list) else None
 
 
 def _ids_and_names(images: Sequence[Any]) -> Iterator[tuple[int, str]]:
@@ -153,10 +167,11 @@ class _Images:
     """Finds the id of a result's image, which may be named."""
 
     def __init__(self, path: Path, content: Any, images: Sequence[Any]) -> None:
+        self.ids = {number for number, _ in _ids_and_names(images)}
         self.by_name = {name: number for number, name in _ids_and_names(images)}
         self.by_base: dict[str, set[int]] = {}
         for name, number in self.by_name.items():
-            self.by_base.setdefault(PurePosixPath(name).name, set()).add(number)
+            self.by_base.setdefault(PureWindowsPath(name).name, set()).add(number)
         own = content.get("images") if isinstance(content, dict) and images else None
         self.own = dict(_ids_and_names(own if isinstance(own, list) else []))
 
@@ -169,7 +184,7 @@ class _Images:
                 return number
             value = self.own[number]  # an export may count its images anew
         found = {self.by_name[value]} if value in self.by_name else None
-        found = found or self.by_base.get(PurePosixPath(str(value)).name, set())
+        found = found or self.by_base.get(PureWindowsPath(str(value)).name, set())
         if len(found) != 1:
             what = "several images end in" if found else "no image is called"
             known = "the annotations" if self.by_name else "what is known without annotations"
@@ -202,7 +217,7 @@ def _checked(
     image_id = images.id_of(record["image_id"], where)
     category = integer(record["category_id"], f"{where}: category_id")
     keypoints = finite(record["keypoints"], f"{where}: keypoints")
-    (score,) = finite([record["score"]], f"{where}: score")
+    score = one_finite(record["score"], f"{where}: score")
     if not keypoints or len(keypoints) % 3:
         raise UserError(f"{where}: keypoints must be finite triples x, y, score")
     LIMITS["far_px"].require(max(map(abs, keypoints)), f"{where}: keypoints")
@@ -212,7 +227,7 @@ def _checked(
 def _area(record: dict[str, Any], where: str) -> float:
     """Of the crop; nan where the record does not say, or where it is not positive."""
     if record.get("area") is not None:
-        (area,) = finite([record["area"]], f"{where}: area")
+        area = one_finite(record["area"], f"{where}: area")
         return area if area > 0 else math.nan
     if record.get("scale") is None:
         return math.nan

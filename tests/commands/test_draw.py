@@ -55,6 +55,7 @@ def test_door_draws_coco_results(tmp_path: Path):
     asked = ["--predictions", file, "--images", photos, "--save_path", tmp_path / "out"]
     done = _door(*asked)
     assert done.returncode == 0, done.stderr
+    assert "assumed: joints: those of 'coco17', as they are 17, on images by" in done.stdout
     written = sorted((tmp_path / "out").iterdir())
     assert [path.name for path in written] == [
         "000000000007.png",

@@ -94,7 +94,7 @@ def test_one_pixel_shows_at_a_tenth_of_a_head(run, mpii_root: Path) -> None:
     assert round(eval_values(stated)["Mean@0.1"], 3) == 28.647
     assert round(eval_values(shifted)["Mean@0.1"], 3) == 28.093
     assert eval_values(assumed) == eval_values(shifted)
-    assert "0-based coordinates (assumed; --pixel_origin says it)" in assumed
+    assert "0-based coordinates; --pixel_origin says it" in assumed
     assert "read as 1-based, Mean@0.1 would be 28.647" in assumed
     assert "would be" not in shifted
 

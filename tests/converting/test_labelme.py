@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from paddle_pose.converting import labelme
+from paddle_pose.converting.coco_file import sides_fact
 from paddle_pose.data import coco
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.errors import UserError
@@ -72,7 +73,7 @@ def test_groups_are_people(tmp_path: Path, capsys):
     said = capsys.readouterr().out
     assert "assumed: area: width × height of the box" in said
     assert "assumed: joints: 3: left_paw, right_paw, tail" in said
-    assert "1 pairs by the words left_ and right_ (paw)" in said
+    assert "1 pairs by the joints' names (paw)" in said
     assert "1 files that are not labelme's (first: people.json)" in said
     assert "1 shapes of type polygon (first: a.json: shapes[6])" in said
     assert "1 shapes without group_id beside others with one" in said
@@ -135,3 +136,8 @@ def test_a_label_that_is_not_a_joint(tmp_path: Path):
     (folder / "a.json").unlink()
     with pytest.raises(UserError, match="no labelme files"):
         run(folder)
+
+
+def test_sides_are_found_in_any_spelling() -> None:
+    fact = sides_fact(["LKnee", "RKnee", "knee_l", "lankle", "rankle"])
+    assert fact.text == "2 pairs by the joints' names (knee, ankle)"

@@ -199,7 +199,10 @@ PERSON = {"id": 1, "image_id": 5, "category_id": 3, "bbox": [5, 5, 20, 40], "key
         ({"categories": [{"id": 3, "name": "cat"}], "annotations": []}, "lists no 'keypoints'"),
         ({"categories": [{"id": 1, "keypoints": ["a"]}, {"id": 2, "keypoints": ["b"]}]}, "several"),
         ({"categories": [{"id": 3, "keypoints": ["a", "a", "b"]}]}, "listed twice"),
-        ({"categories": [{"id": 3, "keypoints": ["a", "b", "c"], "sigmas": [0.1]}]}, "positive"),
+        (
+            {"categories": [{"id": 3, "keypoints": ["a", "b", "c"], "sigmas": [0.1]}]},
+            "from 0.001 to 1",
+        ),
     ],
 )
 def test_errors_name_file_and_record(tmp_path: Path, changes: dict, message: str):

@@ -156,10 +156,10 @@ def test_anything_anywhere_is_read_or_refused_in_one_line(
         ({"num_keypoints": None}, r"annotations\[2\]: num_keypoints: .* found None"),
         ({"num_keypoints": -1}, r"annotations\[2\]: num_keypoints -1"),
         ({"keypoints": None}, r"annotations\[2\]: num_keypoints \d+, but it has no keypoints"),
-        ({"keypoints": [None] * 51}, r"annotations\[2\]: keypoints are not numbers"),
-        ({"keypoints": [True] * 51}, r"annotations\[2\]: keypoints are not numbers"),
-        ({"keypoints": ["1"] * 51}, r"annotations\[2\]: keypoints are not numbers"),
-        ({"keypoints": [[1, 2]] * 17}, r"annotations\[2\]: keypoints are not numbers"),
+        ({"keypoints": [None] * 51}, r"annotations\[2\]: keypoints: must be numbers"),
+        ({"keypoints": [True] * 51}, r"annotations\[2\]: keypoints: must be numbers"),
+        ({"keypoints": ["1"] * 51}, r"annotations\[2\]: keypoints: must be numbers"),
+        ({"keypoints": [[1, 2]] * 17}, r"annotations\[2\]: keypoints: must be numbers"),
         ({"keypoints": [float("nan")] * 51}, r"annotations\[2\]: keypoints: expected 51 finite"),
         ({"keypoints": [1] * 50}, r"annotations\[2\]: keypoints: 50 numbers"),
         ({"keypoints": [1] * 48}, r"annotations\[2\]: keypoints: expected 51"),
@@ -288,7 +288,8 @@ def test_unnamed_joints_are_numbered_and_nothing_sends_back_and_forth(tmp_path: 
         read(tmp_path, content)
     truth = read(tmp_path, content, "from_file")
     assert len(truth.category.skeleton) == 21
-    assert len(assumed(truth)) == 3  # names, sigmas, and num_keypoints of 17 joints
+    told = [line.split(": ")[1] for line in assumed(truth)]
+    assert told == ["category_id", "joint names", "sigmas", "copies"]
     with pytest.raises(UserError, match=r"data\.flip_pairs"):
         truth.category.skeleton.require_pairs("flip_test")
 

@@ -97,3 +97,16 @@ def test_only_some_headers_are_read_before_work(tmp_path: Path, monkeypatch: pyt
     names = [f"{number}.jpg" for number in range(9)]
     _, facts = image_sizes.known(tmp_path, names, [UPRIGHT_WH] * 9, np.arange(9), with_images=True)
     assert facts[0].value == {"checked": 3, "turned": 0}
+
+
+@pytest.mark.parametrize("turn", [3, 6, 8])
+def test_a_turned_tiff_is_read_as_it_is_stored(tmp_path: Path, turn: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (6, 9, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    Image.fromarray(pixels).save(tmp_path / "a.tif", exif=exif)
+    assert image_sizes.header_of(tmp_path, "a.tif") == ((9, 6), turn)
+    np.testing.assert_array_equal(read_image(tmp_path, "a.tif", (9, 6)), pixels)
+    if turn >= 5:
+        upright = np.rot90(pixels, -1 if turn == 6 else 1)
+        np.testing.assert_array_equal(read_image(tmp_path, "a.tif", (6, 9)), upright)

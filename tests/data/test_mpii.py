@@ -127,7 +127,7 @@ def test_missing_split_lists_the_others(tmp_path: Path) -> None:
     [
         ('[\n{"image": "a.jpg",\n"scale": }]', "not valid JSON (Expecting value at line 3"),
         ("", "expected a list of people"),
-        ("[]", "expected a list of people"),
+        ("[]", "lists nobody"),
         ('{"images": [], "annotations": []}', "expected a list of people"),
         ("[1, 2]", "expected a list of people"),
         ([person(), person(1, joints=[[1.0, 2.0]] * 15)], "record 1 (001.jpg): 15 joints"),
@@ -136,7 +136,7 @@ def test_missing_split_lists_the_others(tmp_path: Path) -> None:
         ([person(joints=[[1.0, None]] * 16)], "record 0 (000.jpg): a coordinate or scale is not"),
         ([person(joints=[[1.0, True]] * 16)], "record 0 (000.jpg): a coordinate or scale is not"),
         ([person(center=["12", 3.0])], "record 0 (000.jpg): a coordinate or scale is not"),
-        ([person(center=5)], "record 0 (000.jpg): a number or list"),
+        ([person(center=5)], "record 0 (000.jpg): 'center' must be a list"),
         ([[person()]], "other items or lists in it"),
         ([person(), [person(1)]], "other items or lists in it"),
         ([person(image="../a.jpg")], "is not a relative path inside the images' folder"),

@@ -211,7 +211,7 @@ def test_eval_line_is_sorted():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([], "expected a list of results"),
+        ([], "holds no results"),
         ({"a": 1}, "expected a list of results"),
         (
             [{"image_id": 1, "category_id": 1, "keypoints": [1, 2], "score": 1}],

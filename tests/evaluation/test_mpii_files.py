@@ -63,8 +63,15 @@ def test_truth_that_differs_from_the_people_is_said(
     capsys.readouterr()
     moved = replace(evaluator.truth, joints_xy=evaluator.truth.joints_xy + 2.0)
     monkeypatch.setattr("paddle_pose.data.mpii.truth", lambda *_: moved)
-    MpiiEvaluator(RECIPE, RECIPE.benchmarks[0], evaluator_files(evaluator), with_images=False)
-    assert "8 of 8 people have other joints in the .mat" in capsys.readouterr().out
+    files = evaluator_files(evaluator)
+    differs = MpiiEvaluator(RECIPE, RECIPE.benchmarks[0], files, with_images=False)
+    said = "8 of 8 people have other joints in the .mat"
+    assert f"assumed: truth: {differs.truth_file}: {said}" in capsys.readouterr().out
+    assert said in differs.understood.plain()["truth"]["value"]
+    nobody = replace(evaluator.truth, visible=np.zeros_like(evaluator.truth.visible))
+    monkeypatch.setattr("paddle_pose.data.mpii.truth", lambda *_: nobody)
+    with pytest.raises(UserError, match="a score over nobody: of 8 people"):
+        MpiiEvaluator(RECIPE, RECIPE.benchmarks[0], files, with_images=False)
 
 
 def evaluator_files(evaluator: MpiiEvaluator) -> DataFiles:

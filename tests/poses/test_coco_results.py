@@ -66,7 +66,7 @@ def test_valid_in_many_forms_is_the_same(
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ([], "expected a list of results"),
+        ([], "holds no results"),
         ({"results": [pose()], "predictions": [pose()]}, "expected a list of results"),
         ({"5.jpg": {"version": 1, "people": []}}, "AlphaPose's 'open' or 'cmu' format"),
         ({"5.jpg": {"version": "AlphaPose", "bodies": []}}, "AlphaPose's 'open' or 'cmu' format"),
@@ -89,7 +89,7 @@ def test_valid_in_many_forms_is_the_same(
         ([pose(keypoints=[1, 2])], "result 0: keypoints must be finite triples"),
         ([pose(score=None)], "result 0: score: must be"),
         ([pose(area="5")], "result 0: area: must be"),
-        ([pose(area=float("nan"))], "result 0: area: a number is not finite"),
+        ([pose(area=float("nan"))], "result 0: area: must be a finite number"),
         ([pose(scale=1.5)], "result 0: scale: must be a list"),
         ([pose(scale=[1.5])], "result 0: scale must be two numbers"),
         ([pose(), pose(keypoints=[1, 2, 3])], "results of several joint sets"),
@@ -124,3 +124,12 @@ def test_areas_that_are_not_positive_are_unknown(tmp_path: Path) -> None:
     assert np.isnan(read_results(write(tmp_path, records)).areas).all()
     records = [pose(0, area=5), pose(1, scale=[1, 0.5]), pose(2, area=6, scale=[1, 1])]
     assert read_results(write(tmp_path, records)).areas.tolist() == [5.0, 20_000.0, 6.0]
+
+
+def test_windows_paths_fractions_and_unlisted_images(tmp_path: Path) -> None:
+    file = write(tmp_path, [pose(image_id="C:\\x\\7.jpg", keypoints=[0.5, 1, 2] * 17)])
+    found = read_results(file, [{"id": 9, "file_name": "7.jpg"}], 1)
+    assert found.image_ids.tolist() == [9]
+    assert "are they fractions?" in found.notes
+    with pytest.raises(UserError, match=r"results\.json: result 0 is on image 5, which"):
+        read_results(write(tmp_path, [pose(image_id=5)]), [{"id": 9, "file_name": "7.jpg"}], 1)
