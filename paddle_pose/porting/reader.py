@@ -93,6 +93,11 @@ def read_file(path: Path) -> WeightFile:
         found = _of_torch(torch_format.read_legacy(path), path)
     elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
         arrays, metadata = tensors.read_safetensors(path)
+        if any(name.startswith("weights/") for name in arrays):
+            raise UserError(
+                f"{path}: a state for train.py --resume, not weights; give best_model/ or "
+                "last/model.pdparams of its run"
+            )
         facts = read_facts(tensors.said_in(metadata), arrays, path)
         found = WeightFile(path, ".safetensors", arrays, facts)
     elif start[:1] == b"\x80" or (start and path.suffix == ".pdparams"):  # protocols 0 and 1
