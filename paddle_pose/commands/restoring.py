@@ -59,8 +59,8 @@ def restore(
     epochs = recipe.train.epochs
     if (position.epoch, position.step) > (epochs, 0):
         raise UserError(
-            f"--resume: the run is in epoch {position.epoch + 1} already, past "
-            f"train.epochs={epochs}"
+            f"--resume: the run has {position.epoch} whole epochs already, more than "
+            f"train.epochs={epochs}; give at least {position.epoch + (position.step > 0)}"
         )
     if found is not None:
         state = found[0]

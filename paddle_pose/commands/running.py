@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from paddle_pose.commands import predicting, record
 from paddle_pose.commands.restoring import Restored
+from paddle_pose.data.loader import steps_per_epoch
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation.evaluator import Scores
 from paddle_pose.evaluation.task import Task
@@ -115,12 +116,26 @@ class Run:
 
     def going_on(self) -> str:
         """What is saved, and the command that goes on from there."""
-        epoch, step = self.saved or (0, 0)
-        kept = f"the state of epoch {epoch + 1}, step {step + 1} is saved"
+        kept = f"the state of {self._place(*(self.saved or (0, 0)))} is saved"
         if not self.saved:
             kept = "no state was saved yet" if parallel.is_first() else "the newest state stands"
         command = launching.resume_command() or "train(…, resume=True)"
         return f"{kept}; go on with: {command}"
+
+    def _place(self, epoch: int, step: int) -> str:
+        """What a state's position means, counted from 1."""
+        settings = self.recipe.train
+        people, size = len(self.task.samples), settings.batch_size
+        if epoch == settings.epochs:
+            return "the run's end"
+        if step == steps_per_epoch(people, size, drop_last=settings.drop_last):
+            due = " (its validation is next)" if self._validates(epoch) else ""
+            return f"the end of epoch {epoch + 1}{due}"
+        return f"epoch {epoch + 1}, step {step + 1}"
+
+    def _validates(self, epoch: int) -> bool:
+        settings = self.recipe.train
+        return (epoch + 1) % settings.validate_every == 0 or epoch + 1 == settings.epochs
 
     def validate(self) -> Scores | None:
         """Scores of the weights as they are, by the path that ``val.py`` takes; rank 0's alone."""
@@ -136,8 +151,7 @@ class Run:
 
     def epoch_end(self, epoch: int) -> None:
         """Validate where it is due; keep the best weights."""
-        settings = self.recipe.train
-        if (epoch + 1) % settings.validate_every and epoch + 1 != settings.epochs:
+        if not self._validates(epoch):
             return
         found = self.validate()
         if found is None:
@@ -146,7 +160,7 @@ class Run:
         self.folder.metric(kind="eval", epoch=epoch, **{k: round(v, 4) for k, v in scores.items()})
         for name, value in scores.items():
             self._scalars.add_scalar(f"eval/{name}", value, epoch)
-        metric = settings.select_metric
+        metric = self.recipe.train.select_metric
         line = " ".join(f"{name}={scores[name]:.3f}" for name in sorted(scores))
         self.say(f"[EVAL] epoch: {epoch + 1} {line}")
         if not self.best or not self.best[metric] >= scores[metric]:  # a nan is never the best
@@ -169,7 +183,7 @@ class Run:
         self.saved = start if any(start) else None
         if parallel.is_first():
             self.folder.resume(start, recipes.dump_yaml(self.recipe), changed)
-        self.say(f"=> resumed at epoch {start[0] + 1}, step {start[1] + 1}")
+        self.say(f"=> resumed at {self._place(*start)}")
         return start
 
     def finish(self) -> None:

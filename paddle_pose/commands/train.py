@@ -123,6 +123,8 @@ def train(
     Raises:
         UserError: what cannot be run, before anything is lost; or a loss that is not finite.
     """
+    if allow_partial and pretrained_model is None:
+        raise UserError("--allow_partial: has a meaning only with --pretrained_model")
     recipe = load(recipe) if isinstance(recipe, str) else recipe
     require_sound(recipe)
     _require_apart(Path(output), data, validation)

@@ -242,9 +242,7 @@ def match(
             continue
         if ours in wanted.linear and spelling.linear_transposed:
             array = array.T
-        if array.shape != tuple(wanted.shapes[ours]) or not (
-            array.dtype.kind == "f" or spelling is OURS
-        ):
+        if array.shape != tuple(wanted.shapes[ours]) or array.dtype.kind != "f":
             misshapen[ours] = (
                 f"{name} {array.dtype}{list(array.shape)}, not {tuple(wanted.shapes[ours])}"
             )

@@ -93,6 +93,11 @@ def read_file(path: Path) -> WeightFile:
         found = _of_torch(torch_format.read_legacy(path), path)
     elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= size:
         arrays, metadata = tensors.read_safetensors(path)
+        if any(name.startswith("weights/") for name in arrays):
+            raise UserError(
+                f"{path}: a state for train.py --resume, not weights; give best_model/ or "
+                "last/model.pdparams of its run"
+            )
         facts = read_facts(tensors.said_in(metadata), arrays, path)
         found = WeightFile(path, ".safetensors", arrays, facts)
     elif start[:1] == b"\x80" or (start and path.suffix == ".pdparams"):  # protocols 0 and 1
@@ -111,9 +116,15 @@ def _of_paddle(path: Path) -> WeightFile:
     data = load_data(path)
     if isinstance(data, dict) and not any(_is_tensor(value) for value in data.values()):
         chosen, notes = _chosen(data, path)
-        return WeightFile(path, ".pdparams", arrays_of(chosen, path)[0], notes=notes)
-    arrays, said = arrays_of(data, path)
-    return WeightFile(path, ".pdparams", arrays, read_facts(said, arrays, path))
+        arrays, facts = arrays_of(chosen, path)[0], None
+    else:
+        notes, (arrays, said) = (), arrays_of(data, path)
+        facts = read_facts(said, arrays, path)
+    arrays = {  # Paddle writes bfloat16 as its bits
+        name: tensors.from_bfloat16(array) if array.dtype == np.uint16 else array
+        for name, array in arrays.items()
+    }
+    return WeightFile(path, ".pdparams", arrays, facts, notes)
 
 
 def _of_torch(file: torch_format.TorchFile, path: Path) -> WeightFile:
@@ -138,7 +149,7 @@ def _is_tensor(value: Any) -> bool:
     if isinstance(value, tuple) and len(value) == 2:
         value = value[1]
     return isinstance(value, torch_format.Tensor) or (
-        isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        isinstance(value, np.ndarray) and (value.dtype.kind == "f" or value.dtype == np.uint16)
     )
 
 

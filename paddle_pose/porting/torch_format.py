@@ -24,6 +24,7 @@ import numpy as np
 from paddle_pose.errors import UserError
 from paddle_pose.weights.pickle_machine import read_pickle
 from paddle_pose.weights.pickle_names import PLAIN_NAMES, Global, Reduce, refuse_call
+from paddle_pose.weights.tensors import from_bfloat16
 
 ZIP_MAGIC = b"PK\x03\x04"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -152,7 +153,7 @@ class TorchFile:
                 f"({str(error)[:60]}); fetch it again"
             ) from error
         if is_bfloat16:
-            array = (array.astype(np.uint32) << 16).view(np.float32)
+            array = from_bfloat16(array)
         array.flags.writeable = False
         return array
 

@@ -64,10 +64,13 @@ def _with_bfloat16(path: Path) -> dict[str, np.ndarray]:
         if entry["dtype"] not in _DTYPES:
             raise UserError(f"{path}: '{name}' is of type {entry['dtype']}; not supported")
         array = np.frombuffer(entry["data"], _DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        if entry["dtype"] == "BF16":
-            array = (array.astype(np.uint32) << 16).view(np.float32)
-        arrays[name] = array
+        arrays[name] = from_bfloat16(array) if entry["dtype"] == "BF16" else array
     return arrays
+
+
+def from_bfloat16(bits: np.ndarray) -> np.ndarray:
+    """float32, which holds bfloat16 exactly, of its bits as uint16."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def write_safetensors(
@@ -130,12 +133,18 @@ def digest(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
 
 
 def require_sound(arrays: Mapping[str, np.ndarray], path: Path) -> None:
-    """Raises UserError naming a tensor that is not finite, or a running variance below zero."""
+    """Raises UserError naming a tensor that is not finite, or a running variance below zero.
+
+    Finite is what float32 can hold: networks compute in that.
+    """
     LIMITS["tensors"].require(len(arrays), str(path))
     LIMITS["tensor_bytes"].require(sum(a.nbytes for a in arrays.values()), str(path))
     for name, array in arrays.items():
         if array.dtype.kind != "f" or not array.size:
             continue
+        if array.dtype.itemsize > 4:
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
         if not np.isfinite(array).all():
             place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
             raise UserError(

@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ import val
 from paddle_pose import PosePredictor, configs
 from paddle_pose.commands import restoring
 from paddle_pose.commands.record import RunFolder
+from paddle_pose.commands.running import Run
 from paddle_pose.commands.train import _started
 from paddle_pose.errors import UserError
 from paddle_pose.files import leftovers
@@ -100,6 +102,31 @@ def test_a_bit_of_the_state_is_noticed_and_the_state_before_it_goes_on(
     assert "resumed at epoch 1, step 5" in text
     assert run.state_file.read_bytes() == (finished / "last/checkpoint.safetensors").read_bytes()
     assert _losses(run.root) == _losses(finished)  # the first line counts the steps before it too
+
+
+def test_a_state_is_no_file_of_weights(run):
+    for file in (run.state_file, run.earlier_state):
+        with pytest.raises(UserError, match="a state for train.py --resume, not weights"):
+            read_file(file)
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ((0, 4), "epoch 1, step 5"),
+        ((0, 24), "the end of epoch 1"),
+        ((1, 24), "the end of epoch 2 (its validation is next)"),
+        ((3, 24), "the end of epoch 4 (its validation is next)"),
+        ((2, 0), "epoch 3, step 1"),
+        ((4, 0), "the run's end"),
+    ],
+)
+def test_where_a_run_stands_in_words(place, text):
+    recipe = configs.load(RECIPE)
+    settings = replace(recipe.train, epochs=4, validate_every=2, batch_size=1)
+    run = object.__new__(Run)
+    run.recipe, run.task = replace(recipe, train=settings), SimpleNamespace(samples=range(24))
+    assert run._place(*place) == text
 
 
 def _losses(root: Path) -> list:

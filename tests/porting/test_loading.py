@@ -141,6 +141,17 @@ def test_other_formats_and_names(tmp_path):
     assert loaded(file)[1]
 
 
+@pytest.mark.parametrize("kind", [bool, np.int32, np.uint8])
+def test_weights_of_another_kind_of_number_are_no_weights(kind, tmp_path):
+    """Rounded to whole numbers they would give scores without a word."""
+    state = dict(ours())
+    name = next(iter(state))
+    file = tmp_path / "x.safetensors"
+    tensors.write_safetensors(file, {**state, name: state[name].astype(kind)})
+    with pytest.raises(UserError, match=f"{name} .the file has {name} {np.dtype(kind)}"):
+        loaded(file)
+
+
 def test_half_a_network_is_filled_only_where_that_is_asked(tmp_path):
     file = tmp_path / "imagenet.pth"
     state = {n: a for n, a in official().items() if "deconv" not in n and "final" not in n}

@@ -146,6 +146,26 @@ def test_bfloat16_of_safetensors(tmp_path):
     assert read_weights(path)["w"].tolist() == [1.5, -3.5]
 
 
+@pytest.mark.parametrize("place", ["alone", "inside"])
+def test_bfloat16_of_paddle_is_read_by_value_and_checked(place, tmp_path):
+    path = tmp_path / "x.pdparams"
+    for bits, values in (([0x3FC0, 0xC060], [1.5, -3.5]), ([0x7FC0, 0], None)):
+        state = {"w": np.array(bits, np.uint16)}
+        safe_pickle.save_data(path, state if place == "alone" else {"state_dict": state})
+        if values:
+            assert read_weights(path)["w"].tolist() == values
+        else:
+            with pytest.raises(UserError, match="'w' is not finite"):
+                read_weights(path)
+
+
+def test_numbers_that_float32_cannot_hold(tmp_path):
+    path = tmp_path / "x.safetensors"
+    write_safetensors(path, {"w": np.array([1.0, 1e300])})
+    with pytest.raises(UserError, match=r"'w' is not finite \(inf at \[1\]\)"):
+        read_weights(path)
+
+
 class Malicious:
     """Unpickled by Python, it would make a file."""
 
