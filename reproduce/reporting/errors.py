@@ -7,6 +7,7 @@ from typing import Any
 from paddle_pose.evaluation.analysis import pooled, shares
 from paddle_pose.metrics.error_kinds import KINDS
 from paddle_pose.skeletons import MPII16
+from reproduce.reporting import sources
 from reproduce.reporting.charts import Chart, Series, numbers
 from reproduce.reporting.content import Cell, Charts, Section, Table, Text, absent
 from reproduce.reporting.records import points, read_json
@@ -14,7 +15,7 @@ from reproduce.reporting.records import points, read_json
 FILE = "reproduce/analysis.json"
 TITLE = "What kinds of errors they are"
 PAPER = "https://arxiv.org/abs/1707.05388"
-CODE = "https://github.com/matteorr/coco-analyze/blob/20dc544/pycocotools/cocoanalyze.py"
+CODE = sources.code("matteorr/coco-analyze", "20dc544", "pycocotools/cocoanalyze.py")
 EXAMPLE = "newell_8_stacks"
 """The set that the figures show."""
 
@@ -56,8 +57,8 @@ def _words(sets: dict[str, dict[str, Any]]) -> str:
         "heads, and jitter is what PCKh@0.5 forgives. The nearest joint decides: where left and "
         "right are less than a head apart, as hips seen from the side, an inversion may lie within "
         f"half a head and count as right: {inverted:.1f} % of the joints of “{best['label']}” are "
-        f"inversions, and cost PCKh@0.5 {gained:.1f} points. Swaps are seen only where the other person is "
-        "among the validation people, too. `python val.py --analyse` does the same for any "
+        f"inversions, and cost PCKh@0.5 {gained:.1f} points. Swaps are seen only where the "
+        "other person is among the validation people, too. `python val.py --analyse` does the same for any "
         f"predictions, on COCO with OKS. [Record]({FILE})."
     )
 
