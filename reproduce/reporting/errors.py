@@ -58,8 +58,8 @@ def _words(sets: dict[str, dict[str, Any]]) -> str:
         "right are less than a head apart, as hips seen from the side, an inversion may lie within "
         f"half a head and count as right: {inverted:.1f} % of the joints of “{best['label']}” are "
         f"inversions, and cost PCKh@0.5 {gained:.1f} points. Swaps are seen only where the "
-        "other person is among the validation people, too. `python val.py --analyse` does the same for any "
-        f"predictions, on COCO with OKS. [Record]({FILE})."
+        "other person is among the validation people, too. `python val.py --analyse` does the same "
+        f"for any predictions, on COCO with OKS. [Record]({FILE})."
     )
 
 
