@@ -29,23 +29,23 @@ def test_mistakes_are_named():
         counting.main(["hourglass:newell_hg2_mpii_256x25"])
 
 
-def test_layers_add_up(capsys):
+def test_layers_add_up():
     """Each layer alone and summed by stage: the same sums as the recipe's row."""
-    name = next(n for n in configs.all_names() if n.startswith("simple_baseline:"))
-    recipe = configs.load(name)
-    network = build(recipe.model)
-    layers = count_layers(network, recipe.data.image_size_wh)
-    counts = count(network, recipe.data.image_size_wh)
+    network = build(configs.load("simple_baseline:res50_mpii_256x256").model)
+    layers, counts = count_layers(network, (64, 96)), count(network, (64, 96))
     for rows in (layers, grouped(layers, 1), grouped(layers, 2)):
         assert sum(row.macs for row in rows) == counts.macs
         assert sum(row.parameters for row in rows) == counts.parameters
         assert sum(row.hrnet_macs for row in rows) == counts.hrnet_macs
     first = layers[0]
-    width, height = recipe.data.image_size_wh
-    assert first.output == (64, height // 2, width // 2)  # 7×7, stride 2, from RGB
-    assert (first.parameters, first.macs) == (9408, 9408 * height * width // 4)
+    assert first.output == (64, 48, 32)  # 7×7, stride 2, from RGB
+    assert (first.parameters, first.macs) == (9408, 9408 * 48 * 32)
+
+
+def test_layers_are_listed(capsys):
+    name = "quickstart:newell_hg1_synthetic"
     counting.main([name, "--layers"])
     every = capsys.readouterr().out.splitlines()
-    assert any(line.split()[:2] == [first.name, "Conv2D"] for line in every)
+    assert any("Conv2D" in line.split() for line in every)
     counting.main([name, "--depth", "1"])
     assert len(capsys.readouterr().out.splitlines()) < 20 < len(every)
