@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -59,18 +59,30 @@ class Pairs:
     similar: np.ndarray
 
 
+def require_known(evaluator: Evaluator, *, asked: bool = True) -> None:
+    """Raises UserError, before anything is predicted, for a data set without an analysis."""
+    if not asked or isinstance(evaluator, MpiiEvaluator):
+        return
+    from paddle_pose.evaluation.coco import (
+        CocoEvaluator as Coco,
+    )  # OpenCV, which MPII does not need
+
+    if not isinstance(evaluator, Coco):
+        raise UserError("--analyse: knows MPII's and COCO's truth alone, not this data set's")
+
+
 def analyse(evaluator: Evaluator, found: Any) -> dict[str, Any]:
-    """Counts of kinds and scores without each, as plain data; Raises UserError for other data."""
-    if isinstance(evaluator, MpiiEvaluator):
-        if evaluator.truth is None:
-            raise UserError(f"--analyse: {evaluator.no_truth()}")
+    """Counts of kinds and scores without each, as plain data; Raises UserError for other data.
+
+    Args:
+        evaluator: of MPII or COCO, with a truth.
+        found: what its ``read`` gave.
+    """
+    if isinstance(evaluator, MpiiEvaluator) and evaluator.truth is not None:
         images = evaluator.table.image_index
         return analyse_mpii(found.poses.keypoints, evaluator.truth, images)
-    from paddle_pose.evaluation.coco import CocoEvaluator
-
-    if isinstance(evaluator, CocoEvaluator):
-        return analyse_coco(evaluator, found)
-    raise UserError("--analyse: knows the truth of MPII and COCO alone, not that of this data set")
+    require_known(evaluator)
+    return analyse_coco(cast("CocoEvaluator", evaluator), found)
 
 
 def analyse_mpii(

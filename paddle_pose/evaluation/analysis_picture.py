@@ -54,10 +54,9 @@ def draw(analysis: dict[str, Any], skeleton: Skeleton, file: Path) -> None:
         right.set_yticks(places, kinds)
         right.set_ylim(len(kinds) - 0.5, -0.5)
         right.margins(x=0.5)
-        now = ", ".join(f"{n} {v:.{2 if first == 'Mean' else 4}f}" for n, v in
-                        scores["as_it_is"].items())  # fmt: skip
-        right.set_title(f"now {now}", fontsize=9, loc="left")
-        right.set_xlabel(f"gained if that kind were on the truth ({analysis['metric']})")
+        now = [f"{n} {scores['as_it_is'][n]:.{2 if first == 'Mean' else 4}f}" for n in names]
+        right.set_title(f"{analysis['metric']}\nnow {', '.join(now)}", fontsize=9, loc="left")
+        right.set_xlabel("gained with that kind on the truth")
         stream = io.BytesIO()
         FigureCanvasAgg(figure).print_png(stream)
     write_bytes(file, stream.getvalue())

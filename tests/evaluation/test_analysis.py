@@ -145,5 +145,5 @@ def test_what_a_person_sees(coco: CocoEvaluator, tmp_path: Path):
 
 
 def test_other_data_sets_are_refused():
-    with pytest.raises(UserError, match="MPII and COCO"):
+    with pytest.raises(UserError, match="MPII's and COCO's"):
         analysis.analyse(Evaluator(), None)
