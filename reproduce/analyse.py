@@ -15,7 +15,7 @@ import numpy as np
 from paddle_pose.command_line import CommandLine
 from paddle_pose.data import mpii
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.evaluation.analysis import RULES, analyse_mpii
+from paddle_pose.evaluation.analysis import PCKH_WIDTH, RULES, TAXONOMY, analyse_mpii
 from paddle_pose.files import write_json
 from reproduce import prediction_sets
 from reproduce.conventions import close, read
@@ -50,10 +50,9 @@ def records(dataset_root: Path, folders: list[Path], keep: dict[str, Any]) -> di
             print(f"{entry.name}: not there ({entry.source}); its record stays", flush=True)
         else:
             print(f"{entry.name}: not there ({entry.source}), and has no record", flush=True)
-    taxonomy = next(iter(sets.values()))["taxonomy"]
     for one in sets.values():
-        one.pop("taxonomy", None)
-    return {"taxonomy": taxonomy, "rules": RULES, "sets": sets}
+        one.pop("taxonomy", None)  # the same of all
+    return {"taxonomy": f"{TAXONOMY}; {PCKH_WIDTH}", "rules": RULES, "sets": sets}
 
 
 def of_mpii(
