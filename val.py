@@ -50,6 +50,7 @@ def parse_arguments() -> argparse.Namespace:
         choices=PRECISIONS,
         help="float32 (default); bfloat16 is twice as fast on CPUs that have it, and rounds",
     )
+    add("--analyse", action="store_true", help="say what kinds of errors there are, and draw them")
     launching.add_arguments(parser)
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
     return parser.parse_args()
@@ -116,6 +117,7 @@ def main() -> None:
             engine=given.engine,
             precision=given.precision,
             network=network,
+            analyse=given.analyse,
         )
 
 

@@ -2,7 +2,8 @@
 
 Columns: parameters in millions; MACs of one image in 1e9 (convolutions, transposed
 convolutions, linear layers); and the number that HRNet's own counter prints as GFLOPs, which is
-MACs / 1024³ with transposed convolutions counted four times over.
+MACs / 1024³ with transposed convolutions counted four times over. ``--layers`` lists each layer,
+``--depth N`` sums those whose names begin alike.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.system import runtime
 
+LAYER_HEADER = ("layer", "kind", "output (c×h×w)", "params", "MMACs", "% of MACs")
 HEADER = ("recipe", "image (w×h)", "params (M)", "GMACs", "HRNet's counter (MACs/1024³)")
 
 
@@ -39,12 +41,37 @@ def rows(names: Sequence[str]) -> list[tuple[str, ...]]:
     return table
 
 
+def layer_rows(name: str, depth: int | None) -> list[tuple[str, ...]]:
+    """One row per layer of LAYER_HEADER's columns, or per first ``depth`` words of their names."""
+    from paddle_pose.models.build import build
+    from paddle_pose.models.counting import count_layers, grouped
+
+    recipe = configs.load(name)
+    layers = count_layers(build(recipe.model), recipe.data.image_size_wh)
+    total = sum(layer.macs for layer in layers)
+    return [
+        (
+            layer.name,
+            layer.kind,
+            "×".join(map(str, layer.output)),
+            f"{layer.parameters:,}",
+            f"{layer.macs / 1e6:,.2f}",
+            f"{100 * layer.macs / total:.2f}",
+        )
+        for layer in (layers if depth is None else grouped(layers, depth))
+    ]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table; Raises UserError for an unknown recipe or none at all."""
     parser = CommandLine(prog="python -m paddle_pose count", description=__doc__)
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="family:name or a .yaml file")
     parser.add_argument("--all", action="store_true", help="every recipe")
+    parser.add_argument("--layers", action="store_true", help="each layer, too")
+    parser.add_argument("--depth", type=int, help="sum layers by the first so many words")
     options = parser.parse_args(arguments)
+    if options.depth is not None and options.depth < 1:
+        raise UserError(f"--depth {options.depth}: must be at least 1")
     runtime.import_paddle()
 
     names = configs.all_names() if options.all else options.recipes
@@ -52,8 +79,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(
             "no recipe: name some, for example hourglass:hourglass52_mpii_256x256, or --all"
         )
-    table = [HEADER, *rows(names)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(HEADER))]
+    _print([HEADER, *rows(names)])
+    if options.layers or options.depth is not None:
+        for name in names:
+            print(f"\n{name}")
+            _print([LAYER_HEADER, *layer_rows(name, options.depth)])
+
+
+def _print(table: Sequence[tuple[str, ...]]) -> None:
+    """Columns side by side, the first set left."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         first, *rest = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         print("  ".join([row[0].ljust(len(first)), *rest]))

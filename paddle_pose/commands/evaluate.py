@@ -10,9 +10,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paddle_pose.commands.analyse import FILES, show
 from paddle_pose.configs import load
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation import evaluator_for
+from paddle_pose.evaluation import analysis, evaluator_for
 from paddle_pose.evaluation.evaluator import Asked, DataFiles, Evaluator, Scores
 from paddle_pose.files import leftovers, lock_folder, write_json
 from paddle_pose.models.architectures import with_joints
@@ -42,6 +43,7 @@ def evaluate(
     engine: str | None = None,
     precision: str | None = None,
     network: PoseNetwork | Exported | None = None,
+    analyse: bool = False,
 ) -> Scores | None:
     """Predict to disk, read from disk, score, and print the table and the [EVAL] line.
 
@@ -63,6 +65,7 @@ def evaluate(
         engine: ``auto`` (default), ``eager`` or ``onednn``.
         precision: ``float32`` (default) or ``bfloat16``.
         network: one that is built already, or an exported one; by default the recipe's.
+        analyse: say what kinds of errors there are, too, in a table and files.
 
     Returns:
         The scores; None where the split has no published truth, and on all ranks but the first.
@@ -88,6 +91,7 @@ def evaluate(
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         evaluator = evaluator_for(recipe, protocol, files, with_images=predictions is None)
         recipe = replace(recipe, model=with_joints(recipe.model, len(evaluator.skeleton)))
+    analysis.require_known(evaluator, asked=analyse)
     if predictions is None and output is None:
         stem = require_plain(protocol.name, "benchmark")
         output = Path("output") / recipe.name / f"eval_{stem}"
@@ -108,7 +112,7 @@ def evaluate(
             predictions = _predicted(recipe, weights, evaluator, network, folder, *how)
             if predictions is None:
                 return None
-        return _scored(recipe, evaluator, predictions, folder, asked, pixel_origin)
+        return _scored(recipe, evaluator, predictions, folder, asked, pixel_origin, analyse)
 
 
 def _scored(
@@ -118,6 +122,7 @@ def _scored(
     folder: _Folder | None,
     asked: Asked,
     pixel_origin: int | None,
+    analyse: bool,
 ) -> Scores | None:
     found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
     written = None if folder is None else evaluator.write_files(folder.replacing(), found)
@@ -131,6 +136,8 @@ def _scored(
         path = folder.replacing() / "scores.json"
         write_json(path, {**asdict(scores), **evaluator.facts(found, file)})
         print(f"=> {path}")
+    if analyse:
+        show(evaluator, found, folder.replacing() if folder else None)
     return scores
 
 
@@ -141,7 +148,7 @@ def _named(data: str | Path | DataFiles | Evaluator) -> tuple[Path | None, ...]:
 
 def _outputs(folder: Path, recipe: Recipe, predicts: bool) -> list[Path]:
     """All that an evaluation of whichever data set writes."""
-    names = ["scores.json", "pred.mat", f"keypoints_{recipe.data.val_split}_results.json"]
+    names = ["scores.json", "pred.mat", *FILES, f"keypoints_{recipe.data.val_split}_results.json"]
     return [folder / name for name in (*names, *(["predictions.json"] if predicts else []))]
 
 

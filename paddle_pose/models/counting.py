@@ -57,25 +57,83 @@ def activations_per_pixel(network: PoseNetwork) -> float:
     return numbers[0] / side**2
 
 
+@dataclass(frozen=True)
+class LayerCounts:
+    """What one image costs in one layer, or in several together.
+
+    Attributes:
+        name: as the network's state names it; empty for the network itself.
+        kind: ``Conv2D``, …; empty for several.
+        output: shape that it puts out, without the batch; empty for several.
+        parameters, macs, hrnet_macs: as in Counts, of all its calls.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    parameters: int
+    macs: int
+    hrnet_macs: int
+
+
 def count(network: PoseNetwork, image_size_wh: tuple[int, int]) -> Counts:
     """Run one blank image and count; leaves the network as it was."""
-    true_and_hrnet = [0, 0]
+    layers = count_layers(network, image_size_wh)
+    macs, hrnet_macs = (sum(getattr(one, n) for one in layers) for n in ("macs", "hrnet_macs"))
+    return Counts(count_parameters(network), macs, hrnet_macs)
+
+
+def count_layers(network: PoseNetwork, image_size_wh: tuple[int, int]) -> list[LayerCounts]:
+    """Each layer with parameters or MACs in the order of the network's state, as ``count``."""
+    uses: dict[int, list[int]] = {}
+    outputs: dict[int, tuple[int, ...]] = {}
 
     def add(layer: nn.Layer, inputs: tuple[paddle.Tensor, ...], output: paddle.Tensor) -> None:
-        weights = int(layer.weight.size)
+        shape = tuple(int(size) for size in output.shape[1:])
+        if len(shape) == 4:  # channels in blocks, the last of which may be filled up
+            transposed = isinstance(layer, nn.Conv2DTranspose)
+            shape = (int(layer.weight.shape[1 if transposed else 0]), *shape[1:3])
+        outputs[id(layer)] = shape
+        if not isinstance(layer, (nn.Conv2D, nn.Conv2DTranspose, nn.Linear)):
+            return
         if isinstance(layer, nn.Linear):
-            uses = hrnet_uses = int(output.size) // layer.weight.shape[1]
+            true = hrnet = int(output.size) // layer.weight.shape[1]
         else:
-            hrnet_uses = output.shape[2] * output.shape[3]
+            hrnet = output.shape[2] * output.shape[3]
             scanned = inputs[0] if isinstance(layer, nn.Conv2DTranspose) else output
-            uses = scanned.shape[2] * scanned.shape[3]
-        true_and_hrnet[0] += weights * uses
-        true_and_hrnet[1] += weights * hrnet_uses
+            true = scanned.shape[2] * scanned.shape[3]
+        before = uses.get(id(layer), [0, 0])
+        uses[id(layer)] = [before[0] + true, before[1] + hrnet]
 
-    counted = (nn.Conv2D, nn.Conv2DTranspose, nn.Linear)
-    layers = [layer for layer in network.sublayers() if isinstance(layer, counted)]
-    _run_blank(network, layers, add, image_size_wh)
-    return Counts(count_parameters(network), *true_and_hrnet)
+    own = {
+        name: sum(int(p.size) for p in layer.parameters(include_sublayers=False)
+                  if not p.stop_gradient)
+        for name, layer in network.named_sublayers(include_self=True)
+    }  # fmt: skip
+    layers = {
+        name: layer for name, layer in network.named_sublayers(include_self=True) if own[name]
+    }
+    _run_blank(network, list(layers.values()), add, image_size_wh)
+    found = []
+    for name, layer in layers.items():
+        true, hrnet = uses.get(id(layer), (0, 0))
+        weights = int(layer.weight.size) if true else 0
+        shape, kind = outputs.get(id(layer), ()), type(layer).__name__
+        found.append(LayerCounts(name, kind, shape, own[name], weights * true, weights * hrnet))
+    return found
+
+
+def grouped(layers: list[LayerCounts], depth: int) -> list[LayerCounts]:
+    """Sums of the layers whose names begin with the same ``depth`` words."""
+    groups: dict[str, list[LayerCounts]] = {}
+    for layer in layers:
+        groups.setdefault(".".join(layer.name.split(".")[:depth]), []).append(layer)
+    return [
+        LayerCounts(name, "", (), *(sum(getattr(m, n) for m in members)
+                                    for n in ("parameters", "macs", "hrnet_macs")))
+        if len(members) > 1 else members[0]
+        for name, members in groups.items()
+    ]  # fmt: skip
 
 
 def _run_blank(

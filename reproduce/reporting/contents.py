@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reproduce.reporting import (
+    errors,
     evidence,
     networks,
     notes,
@@ -31,6 +32,7 @@ def sections(gallery: str = photos.FOLDER) -> Sequence[Section]:
         summary.section(),
         notes.threshold_section(),
         rescored.section(),
+        errors.section(),
         networks.alignment_section(),
         twins.section(),
         *networks.sections(),
