@@ -106,7 +106,7 @@ def test_a_bit_of_the_state_is_noticed_and_the_state_before_it_goes_on(
 
 def test_a_state_is_no_file_of_weights(run):
     for file in (run.state_file, run.earlier_state):
-        with pytest.raises(UserError, match="a state for train.py --resume, not weights"):
+        with pytest.raises(UserError, match=r"a state for train\.py --resume, not weights"):
             read_file(file)
 
 
