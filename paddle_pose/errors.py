@@ -23,14 +23,22 @@ EXIT_CODES = (
 
 
 class UserError(Exception):
-    """Something the user can mend; shown as one line without a traceback."""
+    """Something the user can mend; shown as one line without a traceback.
 
-    def __init__(self, line: str) -> None:
+    ``way_out`` (a command to copy) follows it whole, however long the line is.
+    """
+
+    def __init__(self, line: str, way_out: str = "") -> None:
         line = " ".join(line.split())
         if len(line) > LONGEST_LINE:
             line = f"{line[: LONGEST_LINE // 2]} … {line[3 - LONGEST_LINE // 2 :]}"
+        line += way_out
         # Control characters would act on the terminal, and lone surrogates cannot be printed.
         super().__init__("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
+
+class CannotWrite(UserError):
+    """A disk that is full, read-only or gone."""
 
 
 class Fault(Exception):

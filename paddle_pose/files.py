@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from paddle_pose.errors import UserError
+from paddle_pose.errors import CannotWrite, UserError
 from paddle_pose.limits import LIMITS
 
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp", re.DOTALL)
@@ -62,7 +62,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot write this file ({error.strerror or error})") from error
+        raise CannotWrite(f"{path}: cannot write this file ({error.strerror or error})") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
@@ -84,7 +84,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot write this folder ({error.strerror or error})") from error
+        raise CannotWrite(
+            f"{path}: cannot write this folder ({error.strerror or error})"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -127,7 +129,7 @@ def append_line(path: Path, line: str) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
     except OSError as error:
-        raise UserError(f"{path}: cannot write this file ({error.strerror or error})") from error
+        raise CannotWrite(f"{path}: cannot write this file ({error.strerror or error})") from error
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:

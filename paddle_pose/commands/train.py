@@ -17,7 +17,7 @@ from paddle_pose.commands.restoring import restore
 from paddle_pose.commands.running import Run
 from paddle_pose.configs import load
 from paddle_pose.data.loader import steps_per_epoch, training_batches
-from paddle_pose.errors import Fault, UserError, is_memory
+from paddle_pose.errors import CannotWrite, Fault, UserError, is_memory
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.task import Task, task_for
 from paddle_pose.models.blocks import PoseNetwork
@@ -244,6 +244,9 @@ def _ends_told(run: Run) -> Iterator[None]:
         stopped.line = run.going_on()
         parallel.let_first_finish()
         raise
+    except CannotWrite as error:
+        way_out = f"; see that it can be written; {run.going_on()}"
+        raise CannotWrite(str(error), way_out) from error
     except Fault as fault:
         raise Fault(f"{fault}; {run.going_on()}", fault.trace) from fault
     except Exception as error:

@@ -16,7 +16,7 @@ import safetensors
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from paddle_pose.errors import UserError
+from paddle_pose.errors import CannotWrite, UserError
 from paddle_pose.files import atomic, temporary_name
 from paddle_pose.limits import LIMITS
 
@@ -92,7 +92,7 @@ def write_safetensors(
             if earlier is not None and path.is_file():
                 _keep(path, earlier)
     except SafetensorError as error:
-        raise UserError(f"{path}: cannot write this file ({error})") from error
+        raise CannotWrite(f"{path}: cannot write this file ({error})") from error
 
 
 def _sort_metadata(path: Path) -> None:

@@ -21,7 +21,7 @@ from paddle_pose.commands import restoring
 from paddle_pose.commands.record import RunFolder
 from paddle_pose.commands.running import Run
 from paddle_pose.commands.train import _started
-from paddle_pose.errors import UserError
+from paddle_pose.errors import CannotWrite, UserError
 from paddle_pose.files import leftovers
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.porting.reader import read_file
@@ -102,6 +102,18 @@ def test_a_bit_of_the_state_is_noticed_and_the_state_before_it_goes_on(
     assert "resumed at epoch 1, step 5" in text
     assert run.state_file.read_bytes() == (finished / "last/checkpoint.safetensors").read_bytes()
     assert _losses(run.root) == _losses(finished)  # the first line counts the steps before it too
+
+
+def test_a_disk_that_fills_while_it_trains(run, small_people, monkeypatch, capsys):
+    def full(self, epoch: int, step: int) -> None:
+        raise CannotWrite(f"{self.folder.state_file}: cannot write this file (No space left)")
+
+    shutil.rmtree(run.root)
+    monkeypatch.setattr(Run, "save", full)
+    code, text = call(monkeypatch, capsys, *words(small_people, run.root))
+    assert code == 2
+    assert "(No space left); see that it can be written; no state was saved yet" in text
+    assert text.rstrip().endswith("train(…, resume=True)")
 
 
 def test_a_state_is_no_file_of_weights(run):
