@@ -75,7 +75,7 @@ def same(lab: Lab, place: Path, draw: random.Random, number: int) -> Try:
 _EQUAL = "resumed, every bit as in a run that was never stopped"
 
 FAULTS: tuple[Fault, ...] = (
-    Fault("kills", "kill -9 on a whole run, 1 to 3 times, in a write too", _EQUAL, 30,
+    Fault("kills", "kill -9 on a whole run, 1 to 3 times, in a write too", _EQUAL, 36,
           killing.killed),
     Fault("signals", "SIGTERM, SIGINT while training", f"143 or 130, one line; {_EQUAL}", 12,
           killing.signalled),
