@@ -162,6 +162,7 @@ class _Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_new = not path.exists()
         try:
             path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=path):
@@ -188,6 +189,9 @@ class _Folder:
 
     def __exit__(self, *error: object) -> None:
         os.close(self._lock)
+        if self._is_new and error[0] is not None:
+            with contextlib.suppress(OSError):  # what was written stays
+                self.path.rmdir()
 
 
 def _predicted(

@@ -253,6 +253,15 @@ def test_a_folder_in_use_is_refused_and_nothing_is_called_replaced(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["scores.json"]
 
 
+def test_a_refusal_leaves_no_empty_folder(tmp_path):
+    from paddle_pose.commands.evaluate import _Folder
+
+    for folder, stays in ((tmp_path / "new", False), (tmp_path, True)):
+        with pytest.raises(UserError), _Folder(folder):
+            raise UserError("boxes of another data set")
+        assert folder.exists() == stays
+
+
 def test_replacing_is_said_once_when_it_happens(tmp_path, capsys):
     from paddle_pose.commands.evaluate import _Folder
 
