@@ -67,6 +67,8 @@ def interrupted_early(lab: Lab, place: Path, draw: random.Random, number: int) -
     members = runs.family(process)
     os.killpg(process.pid, signal.SIGINT)
     ended = lab.ended(process, place / "log", 45)
+    if ended.code == 0:  # its work was done already
+        return Try(runs.difference(lab.whole(), place / "run"), hits=0)
     wrong = first_of(short_of(ended, (130, -signal.SIGINT), resume=False), still_there(members))
     return Try(wrong and f"{wrong} (after {pause:.1f} s)", ended.last_line)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from reproduce.reliability import converter_seeds as converters
 from reproduce.reliability import mutations, seeds
 from reproduce.reliability import weight_seeds as weights
 
@@ -81,8 +82,8 @@ def _run(title: str, file: str, form: str, *covers: str, guarded: bool = False) 
 
 
 _PICKLE = ("weights/pickle_machine.py:_Machine.run", "weights/safe_pickle.py:load_data")
-_MPII = ("files.py:read_bytes", "files.py:parse_json", "data/mpii_files.py:read_records")
-_COCO = ("files.py:read_json", "data/coco_file.py:_content")
+_MPII = ("files.py:read_bytes", "files.py:parse_json", "files.py:json_bytes")
+_COCO = ("files.py:json_bytes", "data/coco_file.py:_content")
 
 READERS: tuple[Reader, ...] = (
     Reader("MPII json, HRNet's layout", "data/annot/valid.json", seeds.hrnet_layout,
@@ -100,7 +101,7 @@ READERS: tuple[Reader, ...] = (
     Reader("COCO annotations, a user's own", "truth.json", seeds.own_layout, seeds.read_own_joints,
            "json", _COCO),
     Reader("detector boxes", "boxes.json", seeds.coco_layout, seeds.read_detector_boxes, "json",
-           ("files.py:read_json", "data/boxes.py:read_boxes")),
+           ("files.py:json_bytes", "data/boxes.py:read_boxes")),
     Reader("predictions.json", "predictions.json", seeds.hrnet_layout, seeds.read_mpii, "json",
            ("poses/predictions.py:_read_json",)),
     Reader("predictions, .mat", "predictions.mat", seeds.hrnet_layout,
@@ -132,6 +133,18 @@ READERS: tuple[Reader, ...] = (
     Reader("published weights in the cache", "made_up/made_up.pth", weights.download,
            weights.read_download, "bytes", ("porting/download.py:_verify",), guarded=True,
            share=0.3),
+    Reader("labelme's file to convert", "labels/a.json", converters.labelme,
+           converters.read_labelme, "json",
+           ("converting/labelme.py:convert", "converting/labelme.py:_image"), share=0.3),
+    Reader("YOLO's settings to convert", "data.yaml", converters.yolo_pose,
+           converters.read_yolo_pose, "yaml",
+           ("converting/yolo_pose.py:convert", "converting/yolo_pose.py:_settings"), share=0.3),
+    Reader("YOLO's labels to convert", "labels/train/a.txt", converters.yolo_pose,
+           converters.read_yolo_pose, "bytes", ("converting/yolo_pose.py:_text",), share=0.3),
+    Reader("COCO file to convert", "truth.json", seeds.coco_layout, converters.read_coco, "json",
+           ("converting/coco.py:convert",), share=0.3),
+    Reader("photo to browse", "data/images/train_000000.jpg", converters.photos,
+           converters.read_browsed, "bytes", ("commands/browse.py:read_pictures",), share=0.05),
     _photo("jpg", mutations.huge_jpeg),
     _photo("png", mutations.huge_png, guarded=True),
     _photo("webp"),
@@ -175,6 +188,10 @@ EXCUSED = {
     "porting/download.py:_attempt": "goes on writing its own part file; fetch then checks the hash",
     "settings.py:Benchmark.protocol": "text that it wrote itself a moment before",
     "files.py:sha256": "takes any bytes",
+    "converting/mat_file.py:load_mat": "reads in a process apart; tests/converting breaks it",
+    "converting/mpii.py:_json_rows": "beside MPII's release; tests/converting breaks it",
+    "converting/mpii.py:_named_images": "beside MPII's release; tests/converting breaks it",
+    "converting/mpii.py:_read_h5": "beside MPII's release; tests/converting breaks it",
 }
 """Functions that open files and are not fuzzed, each with its reason."""
 

@@ -1,0 +1,90 @@
+"""Sound files of other programs, made up, and how ``convert`` and ``browse`` read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from paddle_pose.commands import browse, convert
+from reproduce.reliability.seeds import Reading, people
+
+_PLACES = ((20.0, 15.0), (12.0, 40.0), (31.5, 42.0), (22.0, 50.0))
+_JOINTS = ("head", "left_hand", "right_hand", "tail")
+
+
+def _picture(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(file), np.zeros((60, 80, 3), np.uint8))
+
+
+def _written(file: Path) -> Reading:
+    content = json.loads(file.read_text(encoding="utf-8"))
+    found = content["annotations"]
+    return {
+        "boxes": np.array([one["bbox"] for one in found], float),
+        "joints": np.array([one["keypoints"] for one in found], float),
+    }
+
+
+def labelme(folder: Path) -> None:
+    """One photo with two people of four joints."""
+    _picture(folder / "labels/a.jpg")
+    shapes = [
+        {"label": name, "points": [[x + 25 * person, y]], "group_id": person,
+         "shape_type": "point", "flags": {}}
+        for person in (0, 1)
+        for name, (x, y) in zip(_JOINTS, _PLACES, strict=True)
+    ]  # fmt: skip
+    content = {"version": "5.4.1", "flags": {}, "imagePath": "a.jpg", "imageData": None,
+               "shapes": shapes, "imageHeight": 60, "imageWidth": 80}  # fmt: skip
+    (folder / "labels/a.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_labelme(folder: Path) -> Reading:
+    """As COCO's form."""
+    output = folder / "people.json"
+    convert.main(["labelme", str(folder / "labels"), "--output", str(output)])
+    return _written(output)
+
+
+def yolo_pose(folder: Path) -> None:
+    """One photo with a person of four joints."""
+    _picture(folder / "images/train/a.png")
+    (folder / "labels/train").mkdir(parents=True)
+    joints = " ".join(f"{x / 80} {y / 60} 2" for x, y in _PLACES)
+    (folder / "labels/train/a.txt").write_text(f"0 0.4 0.5 0.5 0.7 {joints}\n", encoding="utf-8")
+    settings = {"path": ".", "train": "images/train", "kpt_shape": [4, 3],
+                "flip_idx": [0, 2, 1, 3], "names": {0: "person"}}  # fmt: skip
+    (folder / "data.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+
+def read_yolo_pose(folder: Path) -> Reading:
+    """As COCO's form."""
+    words = ["yolo_pose", str(folder / "data.yaml"), "--output", str(folder / "converted")]
+    convert.main(words)
+    return _written(next((folder / "converted").rglob("person_keypoints_*.json")))
+
+
+def read_coco(folder: Path) -> Reading:
+    """The people with keypoints of a COCO file."""
+    output = folder / "kept.json"
+    convert.main(
+        ["coco", str(folder / "truth.json"), "--keep_person_keypoints", "--output", str(output)]
+    )
+    return _written(output)
+
+
+def photos(folder: Path) -> None:
+    """Rendered people for ``browse``."""
+    people(folder / "data")
+
+
+def read_browsed(folder: Path) -> Reading:
+    """All that is suspicious."""
+    words = ["--dataset_root", str(folder / "data"), "--output", str(folder / "look.png")]
+    browse.main([*words, "--people", "2"])
+    return {"written": np.array([(folder / "look.png").is_file()])}
