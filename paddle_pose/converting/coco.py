@@ -10,6 +10,7 @@ from tqdm import tqdm
 from paddle_pose.converting.converted import Converted, LeftOut
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
+from paddle_pose.plain import finite
 from paddle_pose.understood import Fact, Understood
 
 _OTHER = "of other categories"
@@ -41,6 +42,7 @@ def convert(file: Path, output: Path, *, for_scoring: bool) -> Converted:
         where = f"{file.name}: annotations[{row}]"
         reason = _reason(record, where, category["id"])
         if reason is None or (for_scoring and reason != _OTHER):
+            _require_numbers(record, where)
             kept.append(record)
         else:
             left.add(reason, where)
@@ -85,6 +87,13 @@ def _reason(record: Any, where: str, category_id: Any) -> str | None:
     if record.get("iscrowd"):
         return "crowds"
     return None if any(v != 0 for v in joints[2::3]) else "people without labelled joints"
+
+
+def _require_numbers(record: dict[str, Any], where: str) -> None:
+    """Raises UserError for a box or joints that no reader of the converted file would take."""
+    finite(record.get("keypoints") or [], f"{where}: keypoints")
+    if len(finite(record.get("bbox"), f"{where}: bbox")) != 4:
+        raise UserError(f"{where}: expected bbox [x, y, width, height], got {record['bbox']}")
 
 
 def _person_category(categories: list[Any], file: Path) -> dict[str, Any]:

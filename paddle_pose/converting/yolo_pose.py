@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
 from paddle_pose.converting.coco_file import AREA, ORIGIN, CocoFile, sides_fact
@@ -20,6 +19,7 @@ from paddle_pose.data.image_files import ENDINGS, read_bytes
 from paddle_pose.data.images import stored_size
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.names import require_inside
+from paddle_pose.recipes import plain_yaml
 from paddle_pose.skeletons import COCO17, Skeleton
 from paddle_pose.understood import Fact, Understood
 
@@ -94,8 +94,8 @@ def convert(
 
 def _settings(file: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(_text(file))
-    except yaml.YAMLError as error:
+        content = plain_yaml.parse(_text(file))
+    except UserError as error:
         raise UserError(f"{file}: cannot be read as YAML ({error})") from error
     if not isinstance(content, dict):
         raise UserError(f"{file}: expected keys train, val, kpt_shape, names")
