@@ -163,7 +163,7 @@ def shared_files(members: list[psutil.Process]) -> list[Path]:
     """Files of these processes in shared memory; Paddle's names hold the process's number."""
     numbers = {str(member.pid) for member in members}
     files = Path("/dev/shm").iterdir()  # noqa: S108
-    return [file for file in files if numbers & set(file.name.split("_"))]
+    return [file for file in files if numbers & set(file.name.split("_")[1:2])]
 
 
 def kill(process: subprocess.Popen) -> list[psutil.Process]:
