@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import io
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -83,6 +84,9 @@ def is_memory(error: BaseException) -> bool:
 def one_line_errors() -> Iterator[None]:
     """Turn what ends a command into one line on standard error and one of ``EXIT_CODES``."""
     ending.take()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # LC_ALL=C has no ×
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except UserError as error:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
+from places import ROOT
+
 from paddle_pose.errors import UserError
 
 
@@ -10,3 +16,12 @@ def test_a_way_out_is_never_cut():
     text = str(UserError("x" * 1000, command))
     assert " … " in text
     assert text.endswith(command)
+
+
+def test_letters_that_a_terminal_lacks_are_written_otherwise():
+    program = "from paddle_pose.errors import one_line_errors\nwith one_line_errors(): print('×')"
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=plain, cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stdout.strip().endswith(b"\\xd7")
