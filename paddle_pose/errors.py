@@ -80,13 +80,18 @@ def is_memory(error: BaseException) -> bool:
     )
 
 
+def _print_any_letter() -> None:
+    """Write letters that the terminal's encoding lacks otherwise: LC_ALL=C has no ×."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
     """Turn what ends a command into one line on standard error and one of ``EXIT_CODES``."""
     ending.take()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # LC_ALL=C has no ×
-            stream.reconfigure(errors="backslashreplace")
+    _print_any_letter()
     try:
         yield
     except UserError as error:
