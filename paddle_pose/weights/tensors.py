@@ -117,6 +117,7 @@ def _keep(path: Path, earlier: Path) -> None:
     except OSError:
         shutil.copyfile(path, temporary)
     temporary.replace(earlier)
+    temporary.unlink(missing_ok=True)  # it stays where both were names of one file already
 
 
 def digest(arrays: Mapping[str, np.ndarray], text: str = "") -> str:
