@@ -138,7 +138,7 @@ READERS: tuple[Reader, ...] = (
            ("converting/labelme.py:convert", "converting/labelme.py:_image"), share=0.3),
     Reader("YOLO's settings to convert", "data.yaml", converters.yolo_pose,
            converters.read_yolo_pose, "yaml",
-           ("converting/yolo_pose.py:convert", "converting/yolo_pose.py:_settings"), share=0.3),
+           ("converting/yolo_pose.py:convert", "converting/yolo_pose.py:_text"), share=0.3),
     Reader("YOLO's labels to convert", "labels/train/a.txt", converters.yolo_pose,
            converters.read_yolo_pose, "bytes", ("converting/yolo_pose.py:_text",), share=0.3),
     Reader("COCO file to convert", "truth.json", seeds.coco_layout, converters.read_coco, "json",
