@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from paddle_pose.errors import UserError
-from paddle_pose.limits import LIMITS
+from paddle_pose.limits import GIB, LIMITS
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.counting import activations_per_pixel, count_parameters
 from paddle_pose.recipes.recipe import Recipe
@@ -45,8 +45,8 @@ def require_batch(
         return
     what = "train.batch_size" if trained else "eval.batch_size (--batch_size)"
     line = (
-        f"{what}: {batch} images of {width}×{height} need about {needed / memory.GIB:.1f} GiB, "
-        f"{total / memory.GIB:.1f} GiB can be had"
+        f"{what}: {batch} images of {width}×{height} need about {needed / GIB:.1f} GiB, "
+        f"{total / GIB:.1f} GiB can be had"
     )
     if most < 1:
         raise UserError(f"{line}, too few for one image: choose a smaller data.image_size_wh")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-GIB = 1 << 30
-
 _LIMITS = (
     "/sys/fs/cgroup/memory.max",
     "/sys/fs/cgroup/memory/memory.limit_in_bytes",
