@@ -10,24 +10,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_pose import skeletons
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.views import View
 from paddle_pose.configs import load
-from paddle_pose.data.augment import crop_image
 from paddle_pose.data.coco import skeleton_of
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
-from paddle_pose.geometry import box_to_center_scale, crop_matrix
 from paddle_pose.inference import engine as engines
 from paddle_pose.inference.exported import Exported, make_forward
+from paddle_pose.inference.people import (
+    FoundPoses,
+    People,
+    cut_out,
+    require_boxes,
+    require_pixels,
+)
 from paddle_pose.inference.predict import require_scales
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.porting.loading import Use, load_weights
 from paddle_pose.porting.reader import WeightFile, read_file
-from paddle_pose.poses.poses import Place, Poses
+from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import Recipe, from_dict, override
 from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.typed import from_plain
@@ -43,6 +49,7 @@ class PosePredictor:
         recipe: what the network was trained by.
         benchmark: flip test, scales and decoder.
         skeleton: the joints of its poses.
+        batch_size: boxes at a time.
     """
 
     def __init__(
@@ -83,7 +90,7 @@ class PosePredictor:
         if self.benchmark.flip_test:
             self.skeleton.require_pairs(f"flip_test of benchmark '{self.benchmark.name}'")
         require_scales(self.benchmark)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._forward = make_forward(
             network,
             recipe.data,
@@ -119,7 +126,7 @@ class PosePredictor:
 
     def __call__(
         self, image: str | Path | np.ndarray, boxes: Sequence[Sequence[float]] | None = None
-    ) -> Poses:
+    ) -> FoundPoses:
         """Poses of the people in some boxes.
 
         Args:
@@ -128,54 +135,43 @@ class PosePredictor:
                 who fills the image.
 
         Returns:
-            One pose a box, in the order of the boxes; ``image_ids`` are 0, ``rows`` the box.
+            One pose a box, in the order of the boxes; ``image_ids`` are 0, ``rows`` the box. They
+            have ``draw(image)`` and ``to_coco()``.
 
         Raises:
             UserError: an image that cannot be read, or a box that is none.
         """
         pixels = image if isinstance(image, np.ndarray) else read_rgb(Path(image), apply_exif=True)
-        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
-            raise UserError(
-                f"image: expected (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}"
-            )
-        height, width = pixels.shape[:2]
-        try:
-            given = np.array([[0, 0, width, height]] if boxes is None else boxes, np.float64)
-        except (TypeError, ValueError):  # of different lengths, or no numbers
-            given = np.zeros((1, 0))
-        if not len(given):
-            return Poses.none(len(self.skeleton))
-        usable = given.ndim == 2 and given.shape[1] == 4 and np.isfinite(given).all()
-        if not usable or (given[:, 2:] <= 0).any():
-            raise UserError(f"boxes: expected rows of left, top, width, height, got {boxes!r}")
-        parts = np.split(
-            np.arange(len(given)), np.arange(self._batch_size, len(given), self._batch_size)
-        )
-        return Poses.joined([self._poses(pixels, given[part], part) for part in parts])
+        people = self.people(pixels, boxes)
+        starts = range(0, len(people), self.batch_size)
+        parts = [self.found(people.part(slice(i, i + self.batch_size)))[0] for i in starts]
+        joined = Poses.joined([Poses.none(len(self.skeleton)), *parts])
+        return FoundPoses.of(joined, self.skeleton)
 
-    def _poses(self, pixels: np.ndarray, boxes_xywh: np.ndarray, rows: np.ndarray) -> Poses:
-        width, height = self.recipe.data.image_size_wh
-        center, scale = box_to_center_scale(boxes_xywh, width / height)
-        center, scale = center.astype(np.float64), scale.astype(np.float64)
-        place = Place(
-            center_xy=center,
-            scale_wh=scale,
-            image_id=np.zeros(len(rows), np.int64),
-            row=rows,
-            joints_xy=np.empty((len(rows), 0, 2)),
-            visible=np.empty((len(rows), 0)),
-        )
-        views = []
-        for factor in self.benchmark.test_scales:
-            crops = [
-                crop_image(
-                    pixels, crop_matrix(c, s * factor, 0.0, (width, height)), (width, height)
-                )
-                for c, s in zip(center, scale, strict=True)
-            ]
-            views.append(View(*self._forward(np.stack(crops)), factor))
-        codec = self.recipe.codec
-        return codec.decode(views, place, self.benchmark, self.skeleton.flip_order)
+    def people(
+        self,
+        pixels: np.ndarray,
+        boxes: Sequence[Sequence[float]] | np.ndarray | None = None,
+        image_id: int = 0,
+    ) -> People:
+        """The boxes of an image, cut out for ``found``; arguments as of a call; threads may."""
+        require_pixels(pixels)
+        height, width = pixels.shape[:2]
+        given = require_boxes([[0, 0, width, height]] if boxes is None else boxes)
+        size_wh = self.recipe.data.image_size_wh
+        return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
+
+    def found(self, people: People, *, maps: bool = False) -> tuple[Poses, np.ndarray | None]:
+        """Poses of one batch, and (B, J, h, w) heat maps if they are asked for."""
+        scales = self.benchmark.test_scales
+        views = [View(*self._forward(c), s) for c, s in zip(people.crops, scales, strict=True)]
+        codec, order = self.recipe.codec, self.skeleton.flip_order
+        poses = codec.decode(views, people.place, self.benchmark, order)
+        if not maps:
+            return poses, None
+        if not isinstance(codec, HeatmapCodec):
+            raise UserError(f"--heatmaps: a {type(codec).__name__} has none")
+        return poses, codec.heatmaps(views, order, shift=self.benchmark.shift_heatmap)
 
 
 class Trained(NamedTuple):

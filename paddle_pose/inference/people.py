@@ -1,0 +1,149 @@
+"""People of images, cut out as a network takes them, and what it found of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from paddle_pose import drawing
+from paddle_pose.data.augment import crop_image
+from paddle_pose.errors import UserError
+from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.limits import LIMITS
+from paddle_pose.poses.coco_results import CocoResults
+from paddle_pose.poses.poses import Place, Poses
+from paddle_pose.skeletons import Skeleton
+
+
+class People(NamedTuple):
+    """B people, of one image or of several.
+
+    Attributes:
+        place: where their crops lie.
+        crops: under each test scale, (B, H, W, 3) uint8 RGB.
+    """
+
+    place: Place
+    crops: list[np.ndarray]
+
+    def __len__(self) -> int:  # not the number of fields
+        return len(self.place.row)
+
+    def part(self, rows: slice) -> People:
+        """Some of them."""
+        return People(
+            Place(*(column[rows] for column in self.place)), [c[rows] for c in self.crops]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[People]) -> People:
+        """Those of several in their order; at least one is needed."""
+        place = Place(*(np.concatenate(c) for c in zip(*(p.place for p in parts), strict=True)))
+        scales = zip(*(part.crops for part in parts), strict=True)
+        return cls(place, [np.concatenate(crops) for crops in scales])
+
+
+def require_pixels(pixels: np.ndarray) -> None:
+    """Raises UserError for what is no RGB picture."""
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise UserError(f"image: expected (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}")
+
+
+def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
+    """(N, 4) float64 left, top, width, height; Raises UserError."""
+    try:
+        given = np.array(boxes, np.float64)
+    except (TypeError, ValueError):  # of different lengths, or no numbers
+        given = np.zeros((1, 0))
+    if not given.size and len(given) == 0:
+        return np.empty((0, 4))
+    usable = given.ndim == 2 and given.shape[1] == 4 and np.isfinite(given).all()
+    if not usable or (given[:, 2:] <= 0).any():
+        raise UserError(f"{where}: expected rows of left, top, width, height, got {boxes!r}")
+    LIMITS["far_px"].require(float(np.abs(given).max()), where)
+    return given
+
+
+def cut_out(
+    pixels: np.ndarray,
+    boxes_xywh: np.ndarray,
+    size_wh: tuple[int, int],
+    scales: Sequence[float],
+    image_id: int = 0,
+) -> People:
+    """The people in some boxes of one image; ``place.row`` is the box."""
+    width, height = size_wh
+    center, scale = box_to_center_scale(boxes_xywh, width / height)
+    center, scale = center.astype(np.float64), scale.astype(np.float64)
+    count = len(boxes_xywh)
+    place = Place(
+        center_xy=center,
+        scale_wh=scale,
+        image_id=np.full(count, image_id, np.int64),
+        row=np.arange(count),
+        joints_xy=np.empty((count, 0, 2)),
+        visible=np.empty((count, 0)),
+    )
+    crops = []
+    for factor in scales:
+        one = np.empty((count, height, width, 3), np.uint8)
+        for row in range(count):
+            matrix = crop_matrix(center[row], scale[row] * factor, 0.0, size_wh)
+            one[row] = crop_image(pixels, matrix, size_wh)
+        crops.append(one)
+    return People(place, crops)
+
+
+@dataclass(frozen=True)
+class FoundPoses(Poses):
+    """Poses that know their joints, and so can be drawn and written.
+
+    Attributes:
+        skeleton: names the joints and limbs.
+    """
+
+    skeleton: Skeleton
+
+    @classmethod
+    def of(cls, poses: Poses, skeleton: Skeleton) -> FoundPoses:
+        """The same poses with their joints' names."""
+        return cls(**{f.name: getattr(poses, f.name) for f in fields(Poses)}, skeleton=skeleton)
+
+    def plain(self) -> Poses:
+        """The same as others have them."""
+        return Poses(**{f.name: getattr(self, f.name) for f in fields(Poses)})
+
+    def select(self, keep: np.ndarray) -> FoundPoses:
+        """The poses named by an index array or a mask, in that order."""
+        return FoundPoses.of(self.plain().select(keep), self.skeleton)
+
+    def draw(self, image_rgb: np.ndarray, *, min_score: float = 0.2) -> np.ndarray:
+        """A copy of the (H, W, 3) uint8 RGB image with the poses on it, the best on top."""
+        for row in np.argsort(self.scores, kind="stable"):
+            image_rgb = drawing.draw_pose(
+                image_rgb, self.keypoints[row], self.skeleton, min_score=min_score
+            )
+        return image_rgb
+
+    def to_coco(self) -> list[dict[str, Any]]:
+        """Records of COCO's results format: image_id, category_id, keypoints, score."""
+        areas = self.boxes_xywh[:, 2] * self.boxes_xywh[:, 3]
+        return CocoResults(self.image_ids, self.keypoints, self.scores, areas).rows()
+
+
+def draw_maps(crop_rgb: np.ndarray, maps_JHW: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """Each joint's map over the crop in a grid, named, from 0 (blue) to 1 (red)."""
+    height, width = crop_rgb.shape[:2]
+    panels = []
+    for cells in maps_JHW:
+        levels = np.clip(cv2.resize(cells, (width, height)) * 255, 0, 255).astype(np.uint8)
+        colors = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
+        panels.append(cv2.addWeighted(crop_rgb, 0.5, np.ascontiguousarray(colors), 0.5, 0))
+    names = [
+        f"{name} {cells.max():.2f}" for name, cells in zip(skeleton.joints, maps_JHW, strict=True)
+    ]
+    return drawing.grid(panels, 6, names)
