@@ -1,0 +1,339 @@
+"""Poses on one's own photos and videos: pictures, a COCO results file and a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from paddle_pose import drawing
+from paddle_pose.data.images import read_rgb
+from paddle_pose.errors import UserError
+from paddle_pose.files import json_text, write_text
+from paddle_pose.inference import engine as engines
+from paddle_pose.inference.frames import Frame, Seen, ahead, look
+from paddle_pose.inference.people import FoundPoses, draw_maps
+from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.sources import Photo, Video, sources_of
+from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
+from paddle_pose.inference.where import Boxes, Where
+from paddle_pose.names import require_apart, require_not_read, say_replaced
+from paddle_pose.system import ending, runtime
+
+PACKAGED = Path(__file__).parents[1] / "weights_files" / "small_person.safetensors"
+RESULTS = ("results.json", "results.csv")
+GPU_BATCH = 32
+
+AHEAD = 8
+"""Pictures that are read, and that are drawn, while the network computes."""
+
+
+def packaged_weights() -> Path:
+    """Weights that are part of the repository; Raises UserError where they are not."""
+    if not PACKAGED.is_file():
+        raise UserError(
+            f"no weights given, and {PACKAGED} is not there; give --weights FILE "
+            "(with --config RECIPE) or --exported DIR"
+        )
+    return PACKAGED
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network looks, and how it is run.
+
+    Attributes:
+        weights: a file; by default what is packaged.
+        recipe: of the weights; by default their own.
+        exported: what ``export.py`` wrote, instead of both.
+        device, engine, precision: as ``val.py`` has them.
+        batch_size: people at a time; by default by the device.
+    """
+
+    weights: Path | None = None
+    recipe: str | None = None
+    exported: Path | None = None
+    device: str = "auto"
+    engine: str = "auto"
+    precision: str = "float32"
+    batch_size: int | None = None
+
+    def open(self, pictures: int | None) -> PosePredictor:
+        """Ready for so many pictures, None where nobody knows it; Raises UserError."""
+        on_gpu = runtime.choose_device("cpu" if self.exported else self.device) != "cpu"
+        size = self.batch_size or (GPU_BATCH if on_gpu else engines.PEOPLE_AT_A_TIME)
+        if self.exported is not None:
+            return PosePredictor.from_exported(self.exported, batch_size=size)
+        many = engines.AUTO_PEOPLE if pictures is None else pictures
+        return PosePredictor.from_weights(
+            packaged_weights() if self.weights is None else self.weights,
+            self.recipe,
+            engine=engines.choose(self.engine, self.precision, people=many),
+            precision=self.precision,
+            batch_size=size,
+        )
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn and written.
+
+    Attributes:
+        output: folder for all of it.
+        min_score: joints below are not drawn; all of them are in the files.
+        heatmaps: also a picture of each person's maps.
+        smooth: filters the joints of a video's people.
+    """
+
+    output: Path
+    min_score: float = 0.2
+    heatmaps: bool = False
+    smooth: OneEuro | None = None
+
+
+@dataclass
+class _Written:
+    """What was found so far, as the files have it."""
+
+    records: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[list[Any]] = field(default_factory=list)
+    pictures: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def add(
+        self, poses: FoundPoses, name: str, frame: int | None, tracks: np.ndarray | None
+    ) -> None:
+        self.pictures += 1
+        for person, record in enumerate(poses.to_coco()):
+            track = None if tracks is None else int(tracks[person])
+            more = {} if frame is None else {"frame": frame, "track": track}
+            self.records.append({**record, "file_name": name, **more})
+            box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
+            joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
+            score = round(record["score"], 4)
+            self.rows.append(
+                [name, frame, record["image_id"], person + 1, track, score, *box, *joints]
+            )
+
+    def write(self, output: Path, joints: Sequence[str]) -> None:
+        """Both files, whole or not at all."""
+        write_text(output / RESULTS[0], json_text(self.records) + "\n")
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        sides = ("crop_left", "crop_top", "crop_width", "crop_height")
+        columns = [f"{joint}_{what}" for joint in joints for what in ("x", "y", "score")]
+        table.writerow(["file", "frame", "image_id", "person", "track", "score", *sides, *columns])
+        table.writerows(self.rows)
+        write_text(output / RESULTS[1], text.getvalue())
+
+
+def predict(
+    paths: Sequence[str], network: Network, where: Where, how: Drawing, *, limit: int | None = None
+) -> int:
+    """Draw and write the poses of everything that the paths name; the number of pictures.
+
+    Args:
+        paths: photos, folders, videos, camera indices.
+        network: which one looks.
+        where: how people are found.
+        how: what is drawn and written.
+        limit: of each video and camera the first so many frames.
+
+    Raises:
+        UserError: nothing to look at, an output that is read; at the end, when all else is
+            written, for pictures that could not be read.
+        ending.Stopped: by a signal, when what was found is written.
+    """
+    photos, videos = sources_of(paths, how.output)
+    pictures = outputs(how.output, [photo.name for photo in photos], ".jpg")
+    films = outputs(how.output, [video.name for video in videos], ".mp4")
+    inputs = [photo.path for photo in photos] + [v.path for v in videos if v.path is not None]
+    require_apart(how.output, inputs, "--output")
+    planned = [*(how.output / name for name in RESULTS), *pictures, *films]
+    reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
+    require_not_read(planned, [*inputs, *reads])
+    if how.heatmaps and videos:
+        raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
+    boxes = where.open(photos, videos)
+    predictor = network.open(None if videos else len(photos))
+    say_replaced(planned)
+    written, began = _Written(), time.perf_counter()
+    with ending.politely():
+        try:
+            job = _Job(predictor, boxes, how, written)
+            if photos:
+                job.photos(photos, pictures)
+            for video, film in zip(videos, films, strict=True):
+                if not ending.asked():
+                    job.video(video, film, limit)
+        finally:
+            written.write(how.output, predictor.skeleton.joints)
+    seconds = time.perf_counter() - began
+    said = (
+        f"{written.pictures} pictures, {len(written.records)} poses in {how.output} "
+        f"({written.pictures / max(seconds, 1e-9):.1f} a second)"
+    )
+    if number := ending.asked():
+        raise ending.Stopped(number, f"so far {said}")
+    print(f"=> {said}", flush=True)
+    if written.failures:
+        raise UserError(
+            f"left out {len(written.failures)} that could not be read, the rest is written; the first: "
+            f"{written.failures[0]}"
+        )
+    return written.pictures
+
+
+def _recipe_file(recipe: str | None) -> list[Path]:
+    return [] if recipe is None else [Path(recipe)]
+
+
+class _Job:
+    """One run: pictures come in, and are drawn and written while the next ones are computed."""
+
+    def __init__(
+        self, predictor: PosePredictor, boxes: Boxes, how: Drawing, written: _Written
+    ) -> None:
+        self._predictor, self._boxes, self._how = predictor, boxes, how
+        self._written, self._batch_size = written, predictor.batch_size
+        self._threads = max(2, min(4, os.cpu_count() or 2))
+        self._next_id = 1
+
+    def photos(self, photos: list[Photo], pictures: list[Path]) -> None:
+        """Look at photos; each becomes a picture."""
+        self._next_id = max(photo.image_id for photo in photos) + 1
+
+        def read(number: int) -> Frame:
+            photo = photos[number]
+            pixels = read_rgb(photo.path, apply_exif=True)
+            try:
+                found = self._boxes(pixels, photo.image_id)
+            except UserError as error:
+                raise UserError(f"{photo.path}: {error}") from error
+            people = self._predictor.people(pixels, found, photo.image_id)
+            return Frame(pixels, people, number)
+
+        def draw(seen: Seen) -> None:
+            picture = pictures[seen.frame.number]
+            drawn = seen.poses.draw(seen.frame.pixels, min_score=self._how.min_score)
+            drawing.write_image(picture, drawn)
+            for person, maps in enumerate(seen.maps if seen.maps is not None else ()):
+                name = picture.relative_to(self._how.output).with_suffix("")
+                path = self._how.output / "heatmaps" / f"{name}_person{person + 1}.jpg"
+                crop = seen.frame.people.crops[0][person]
+                drawing.write_image(path, draw_maps(crop, maps, self._predictor.skeleton))
+
+        bar = tqdm(total=len(photos), unit="photo", desc="predict", disable=None)
+        with (
+            bar,
+            ThreadPoolExecutor(self._threads) as reading,
+            ThreadPoolExecutor(self._threads) as drawers,
+        ):
+            frames = self._frames(ahead(reading, read, range(len(photos)), AHEAD), bar)
+            work: deque[Future[None]] = deque()
+            for seen in self._look(frames, self._batch_size):
+                self._written.add(seen.poses, photos[seen.frame.number].name, None, None)
+                work.append(drawers.submit(draw, seen))
+                _wait(work, AHEAD)
+                bar.update()
+            _wait(work, 0)
+
+    def video(self, video: Video, film: Path, limit: int | None) -> None:
+        """Look at a video; it becomes a video."""
+        try:
+            frames = video.open()
+        except UserError as error:
+            self._written.failures.append(str(error))
+            return
+        first_id = self._next_id
+        source = itertools.islice(frames, limit)
+        tracker = Tracker(frames.rate, self._how.smooth)
+
+        def read(number: int) -> Frame | None:
+            pixels = next(source, None)
+            if pixels is None:
+                return None
+            image_id = first_id + number
+            people = self._predictor.people(pixels, self._boxes(pixels, image_id), image_id)
+            return Frame(pixels, people, number)
+
+        def draw(seen: Seen, poses: FoundPoses) -> np.ndarray:
+            return poses.draw(seen.frame.pixels, min_score=self._how.min_score)
+
+        total = min(filter(None, (frames.count, limit)), default=None)
+        bar = tqdm(total=total, unit="frame", desc=video.name, disable=None)
+        target = VideoFile(film, frames.size_wh, frames.rate)
+        whole = False
+        try:
+            with (
+                bar,
+                ThreadPoolExecutor(1) as reading,  # frames come one after the other
+                ThreadPoolExecutor(self._threads) as drawers,
+                ThreadPoolExecutor(1) as writing,
+            ):
+                live = video.path is None
+                coming = ahead(reading, read, itertools.count(), 2 if live else AHEAD)
+                work: deque[Future[None]] = deque()
+                for seen in self._look(self._frames(coming, bar), 1 if live else self._batch_size):
+                    poses, numbers = tracker(seen.poses)
+                    self._written.add(poses, video.name, seen.frame.number, numbers)
+                    self._next_id = first_id + seen.frame.number + 1
+                    drawn = drawers.submit(draw, seen, poses)
+                    work.append(writing.submit(lambda d=drawn: target.write(d.result())))
+                    _wait(work, AHEAD)
+                    bar.update()
+                _wait(work, 0)
+            whole = True
+        finally:
+            target.close() if whole else target.drop()
+
+    def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
+        return look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps)
+
+    def _frames(self, coming: Iterator[Future[Any]], bar: tqdm) -> Iterator[Frame]:
+        """What could be read, until the end or a signal."""
+        for future in coming:
+            if ending.asked():
+                future.cancel()
+                return
+            try:
+                frame = future.result()
+            except UserError as error:
+                self._written.failures.append(str(error))
+                bar.write(f"left out: {error}")
+                bar.update()
+                continue
+            if frame is None:
+                return
+            yield frame
+
+
+def _wait(work: deque[Future[None]], most: int) -> None:
+    """Until at most so many are under way; raises what they raised."""
+    while len(work) > most:
+        work.popleft().result()
+
+
+def outputs(folder: Path, names: Sequence[str], suffix: str) -> list[Path]:
+    """A file for each name, in its own sub-folder, and none twice: ``a.jpg``, ``a_2.jpg``."""
+    taken: set[str] = set()
+    files = []
+    for name in names:
+        path, number = Path(name).with_suffix(suffix), 1
+        while str(path).lower() in taken:
+            number += 1
+            path = path.with_name(f"{Path(name).stem}_{number}{suffix}")
+        taken.add(str(path).lower())
+        files.append(folder / path)
+    return files

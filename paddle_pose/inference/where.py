@@ -1,0 +1,98 @@
+"""Where the people of a picture are: boxes given, of a file, of a detector, or all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from paddle_pose.data.boxes import read_boxes
+from paddle_pose.errors import UserError
+from paddle_pose.inference.detector import open_detector
+from paddle_pose.inference.people import require_boxes
+from paddle_pose.inference.sources import Photo, Video
+
+Boxes = Callable[[np.ndarray, int], np.ndarray]
+"""A picture and its id -> (N, 4) boxes of people: left, top, width, height."""
+
+DETECTOR_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True)
+class Where:
+    """How people are found; one of the first three at most, else one who fills the picture.
+
+    Attributes:
+        box: the same boxes in every picture.
+        boxes: a detector's COCO results, by image id.
+        detector: ``FILE.onnx``, an exported PaddleDetection folder, or a name to fetch.
+        threshold: boxes below are left out; by default 0.5 of a detector's, none of a file's.
+        nms: most that two boxes of a detector overlap.
+    """
+
+    box: Sequence[Sequence[float]] | None = None
+    boxes: Path | None = None
+    detector: str | None = None
+    threshold: float | None = None
+    nms: float = 0.6
+
+    def open(self, photos: Sequence[Photo], videos: Sequence[Video]) -> Boxes:
+        """Ready for these; Raises UserError."""
+        if self.box is not None:
+            return fixed(self.box)
+        if self.boxes is not None:
+            return from_file(self.boxes, photos, videos, self.threshold or 0.0)
+        if self.detector is not None:
+            least = DETECTOR_THRESHOLD if self.threshold is None else self.threshold
+            detector = open_detector(self.detector, threshold=least, most_overlap=self.nms)
+            return lambda pixels, image_id: detector(pixels)[0]
+        return whole_image
+
+
+def whole_image(pixels: np.ndarray, image_id: int) -> np.ndarray:
+    """One person who fills the picture."""
+    return np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float64)
+
+
+def fixed(boxes: Sequence[Sequence[float]]) -> Boxes:
+    """The same boxes in every picture; Raises UserError, then and there."""
+    given = require_boxes(list(boxes), "--box")
+
+    def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
+        size = np.array(pixels.shape[1::-1])
+        outside = (given[:, :2] >= size) | (given[:, :2] + given[:, 2:] <= 0)
+        if outside.any():
+            box = ",".join(f"{value:g}" for value in given[outside.any(1)][0])
+            raise UserError(f"--box {box} lies outside of its {size[0]}×{size[1]} pixels")
+        return given
+
+    return find
+
+
+def from_file(
+    path: Path, photos: Sequence[Photo], videos: Sequence[Video], threshold: float
+) -> Boxes:
+    """A detector's COCO results, by image id; Raises UserError."""
+    if videos:
+        raise UserError("--boxes: is for photos; leave the videos and cameras out")
+    detected = read_boxes(path, min_score=threshold)
+    print(f"=> {detected.summary}")
+    ids = {photo.image_id for photo in photos}
+    without = len(ids - {*detected.image_ids.tolist()})
+    if without == len(ids):
+        raise UserError(
+            f"{path}: has no box for any of these photos, whose ids are "
+            f"{', '.join(map(str, sorted(ids)[:5]))}{' …' if len(ids) > 5 else ''} "
+            "(the numbers that their names end in, or their order)"
+        )
+    if without:
+        print(f"=> {without} of {len(ids)} photos have no box in {path.name}: drawn without poses")
+
+    def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
+        found = detected.boxes_xywh[detected.image_ids == image_id]
+        size = np.array(pixels.shape[1::-1])
+        return found[((found[:, :2] < size) & (found[:, :2] + found[:, 2:] > 0)).all(1)]
+
+    return find
