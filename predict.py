@@ -32,20 +32,33 @@ def parse_arguments() -> argparse.Namespace:
     add("--weights", type=Path, metavar="FILE", help="any format (default: the packaged ones)")
     add("--config", metavar="RECIPE", help="family:name or .yaml (default: the weights' own)")
     add("--exported", type=Path, metavar="DIR", help="what export.py wrote, instead of weights")
-    add("--output", type=Path, default=Path("output/predict"), help="folder (output/predict)")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        default=Path("output/predict"),
+        help="folder (output/predict)",
+    )
     add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a person; repeatable")
     add("--boxes", type=Path, metavar="FILE", help="COCO results of a detector, by image id")
     add("--detector", metavar="MODEL", help="FILE.onnx (YOLO), PaddleDetection DIR, or picodet")
-    add("--threshold", type=float, help="boxes below are left out (detector 0.5, --boxes 0)")
-    add("--nms", type=float, default=0.6, help="most that two boxes overlap (0.6)")
-    add("--min_score", type=float, default=0.2, help="joints below are not drawn (0.2)")
+    add(
+        "--threshold",
+        type=float,
+        metavar="S",
+        help="boxes below are left out (detector 0.5, --boxes 0)",
+    )
+    add("--nms", type=float, metavar="IOU", default=0.6, help="most that two boxes overlap (0.6)")
+    add(
+        "--min_score", type=float, metavar="S", default=0.2, help="joints below are not drawn (0.2)"
+    )
     add("--heatmaps", action="store_true", help="also draw each joint's heat map, of photos")
     add("--smooth", nargs="?", const="1,1", metavar="HZ,BETA", help="One-Euro filter, videos (1,1)")
     add("--limit", type=int, metavar="N", help="of each video and camera the first N frames")
-    add("--batch_size", type=int, help="people at a time (default: 4; 32 on a GPU)")
-    add("--device", default="auto", help="auto, cpu, gpu or gpu:N")
-    add("--engine", choices=ENGINES, default="auto", help=argparse.SUPPRESS)
-    add("--precision", choices=PRECISIONS, default="float32", help=argparse.SUPPRESS)
+    add("--batch_size", type=int, metavar="N", help="people at a time (default: 4; 32 on a GPU)")
+    add("--device", help="auto (default), cpu, gpu or gpu:N")
+    add("--engine", choices=ENGINES, help="auto (default): onednn for 200 pictures or a video")
+    add("--precision", choices=PRECISIONS, help="float32 (default); bfloat16 rounds")
     return parser.parse_args()
 
 
@@ -61,8 +74,9 @@ def _box(text: str) -> list[float]:
 
 def check(given: argparse.Namespace) -> None:
     """Raises UserError for options that have no meaning together, or no such value."""
-    if given.exported is not None and (given.weights is not None or given.config is not None):
-        raise UserError("--exported: holds weights and recipe; leave --weights and --config out")
+    for name in ("weights", "config", "device", "engine", "precision"):
+        if given.exported is not None and getattr(given, name) is not None:
+            raise UserError(f"--{name}: has no meaning with --exported; leave one of them out")
     if given.config is not None and given.weights is None:
         raise UserError("--config: says what network --weights FILE is of; give both")
     if sum(one is not None for one in (given.box, given.boxes, given.detector)) > 1:

@@ -19,8 +19,8 @@ LAYERS = {
     2: "models weights poses synthetic",
     3: "codecs metrics",
     4: "data recipes",
-    5: "configs porting",
-    6: "training inference evaluation converting drawing",
+    5: "configs porting drawing",
+    6: "training inference evaluation converting",
     7: "commands",
 }
 PURE = ("skeletons", "geometry", "settings", "codecs", "poses", "metrics")

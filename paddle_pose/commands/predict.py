@@ -57,30 +57,32 @@ class Network:
         weights: a file; by default what is packaged.
         recipe: of the weights; by default their own.
         exported: what ``export.py`` wrote, instead of both.
-        device, engine, precision: as ``val.py`` has them.
+        device, engine, precision: as ``val.py`` has them; None with ``exported``.
         batch_size: people at a time; by default by the device.
     """
 
     weights: Path | None = None
     recipe: str | None = None
     exported: Path | None = None
-    device: str = "auto"
-    engine: str = "auto"
-    precision: str = "float32"
+    device: str | None = None
+    engine: str | None = None
+    precision: str | None = None
     batch_size: int | None = None
 
     def open(self, pictures: int | None) -> PosePredictor:
         """Ready for so many pictures, None where nobody knows it; Raises UserError."""
-        on_gpu = runtime.choose_device("cpu" if self.exported else self.device) != "cpu"
+        device = "cpu" if self.exported else self.device or "auto"
+        on_gpu = runtime.choose_device(device) != "cpu"
         size = self.batch_size or (GPU_BATCH if on_gpu else engines.PEOPLE_AT_A_TIME)
         if self.exported is not None:
             return PosePredictor.from_exported(self.exported, batch_size=size)
+        precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
         return PosePredictor.from_weights(
             packaged_weights() if self.weights is None else self.weights,
             self.recipe,
-            engine=engines.choose(self.engine, self.precision, people=many),
-            precision=self.precision,
+            engine=engines.choose(self.engine or "auto", precision, people=many),
+            precision=precision,
             batch_size=size,
         )
 
@@ -165,8 +167,12 @@ def predict(
     require_not_read(planned, [*inputs, *reads])
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
+    for option, given in (("--smooth", how.smooth), ("--limit", limit)):
+        if given is not None and not videos:
+            raise UserError(f"{option}: is for videos and cameras, and there are only photos")
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
+    _make_folder(how.output)
     say_replaced(planned)
     written, began = _Written(), time.perf_counter()
     with ending.politely():
@@ -178,7 +184,8 @@ def predict(
                 if not ending.asked():
                     job.video(video, film, limit)
         finally:
-            written.write(how.output, predictor.skeleton.joints)
+            if written.pictures:
+                written.write(how.output, predictor.skeleton.joints)
     seconds = time.perf_counter() - began
     said = (
         f"{written.pictures} pictures, {len(written.records)} poses in {how.output} "
@@ -186,13 +193,22 @@ def predict(
     )
     if number := ending.asked():
         raise ending.Stopped(number, f"so far {said}")
-    print(f"=> {said}", flush=True)
-    if written.failures:
+    if written.pictures:
+        print(f"=> {said}", flush=True)
+    if failures := written.failures:
+        rest = "; the rest is written" if written.pictures else ""
         raise UserError(
-            f"left out {len(written.failures)} that could not be read, the rest is written; the first: "
-            f"{written.failures[0]}"
+            f"left out {len(failures)} of {len(photos) + len(videos)}{rest}: {failures[0]}"
         )
     return written.pictures
+
+
+def _make_folder(folder: Path) -> None:
+    """Before any work; Raises UserError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {folder}: cannot be made ({error.strerror or error})") from error
 
 
 def _recipe_file(recipe: str | None) -> list[Path]:
@@ -271,6 +287,9 @@ class _Job:
         def draw(seen: Seen, poses: FoundPoses) -> np.ndarray:
             return poses.draw(seen.frame.pixels, min_score=self._how.min_score)
 
+        def write(drawn: Future[np.ndarray]) -> None:
+            target.write(drawn.result())
+
         total = min(filter(None, (frames.count, limit)), default=None)
         bar = tqdm(total=total, unit="frame", desc=video.name, disable=None)
         target = VideoFile(film, frames.size_wh, frames.rate)
@@ -290,7 +309,7 @@ class _Job:
                     self._written.add(poses, video.name, seen.frame.number, numbers)
                     self._next_id = first_id + seen.frame.number + 1
                     drawn = drawers.submit(draw, seen, poses)
-                    work.append(writing.submit(lambda d=drawn: target.write(d.result())))
+                    work.append(writing.submit(write, drawn))
                     _wait(work, AHEAD)
                     bar.update()
                 _wait(work, 0)

@@ -187,7 +187,7 @@ def layout_of(
     }
     if len(outputs) == 4 and shapes[0] in ((1, 1), (1,)) and shapes[1][2:] == (4,):
         return "four outputs with NMS", _read_four
-    first = shapes[0] if shapes else ()
+    first: tuple[int, ...] = shapes[0] if shapes else ()
     if len(first) == 2 and first[1] == 7:
         return "rows of 7 with NMS", _read_seven
     if len(first) == 3 and first[0] == 1:

@@ -79,7 +79,9 @@ class Preparing:
             canvas[:] = self.fill
             canvas[: size[1], : size[0]] = pixels[: canvas.shape[0], : canvas.shape[1]]
             pixels = canvas
-        pixels = (pixels * self.scale - np.float32(self.mean)) / np.float32(self.deviation)
+        pixels = (pixels * self.scale - np.array(self.mean, np.float32)) / np.array(
+            self.deviation, np.float32
+        )
         down, across = (-side % self.stride for side in pixels.shape[:2])
         pixels = np.pad(pixels, [(0, down), (0, across), (0, 0)])
         return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32), factors
