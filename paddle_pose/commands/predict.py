@@ -165,11 +165,7 @@ def predict(
     planned = [*(how.output / name for name in RESULTS), *pictures, *films]
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    if how.heatmaps and videos:
-        raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
-    for option, given in (("--smooth", how.smooth), ("--limit", limit)):
-        if given is not None and not videos:
-            raise UserError(f"{option}: is for videos and cameras, and there are only photos")
+    _require_meaning(how, limit, videos)
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
@@ -186,12 +182,13 @@ def predict(
         finally:
             if written.pictures:
                 written.write(how.output, predictor.skeleton.joints)
+        number = ending.asked()
     seconds = time.perf_counter() - began
     said = (
         f"{written.pictures} pictures, {len(written.records)} poses in {how.output} "
         f"({written.pictures / max(seconds, 1e-9):.1f} a second)"
     )
-    if number := ending.asked():
+    if number:
         raise ending.Stopped(number, f"so far {said}")
     if written.pictures:
         print(f"=> {said}", flush=True)
@@ -201,6 +198,15 @@ def predict(
             f"left out {len(failures)} of {len(photos) + len(videos)}{rest}: {failures[0]}"
         )
     return written.pictures
+
+
+def _require_meaning(how: Drawing, limit: int | None, videos: list[Video]) -> None:
+    """Raises UserError for what is asked of photos and is for videos, and the other way round."""
+    if how.heatmaps and videos:
+        raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
+    for option, given in (("--smooth", how.smooth), ("--limit", limit)):
+        if given is not None and not videos:
+            raise UserError(f"{option}: is for videos and cameras, and there are only photos")
 
 
 def _make_folder(folder: Path) -> None:
