@@ -203,7 +203,7 @@ def layout_of(
             return "rows of 6 with NMS", _read_six
     raise UserError(
         f"{where}: gives {shapes} for {width}×{height}; known are YOLO v5, v8, 11, YOLOX and those "
-        "with NMS inside (--help and docs name the shapes)"
+        "with NMS inside (docs/predict.md has the shapes)"
     )
 
 

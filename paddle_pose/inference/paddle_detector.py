@@ -140,10 +140,13 @@ def _size_wh(values: Any, where: str) -> tuple[int, int]:
 
 
 def _resize(step: Mapping[str, Any], where: str) -> dict[str, Any]:
+    interpolation = int(step.get("interp", cv2.INTER_LINEAR))
+    if not cv2.INTER_NEAREST <= interpolation <= cv2.INTER_LANCZOS4:
+        raise UserError(f"{where}: interp: OpenCV's are 0 to 4, got {interpolation}")
     return {
         "size_wh": _size_wh(step["target_size"], f"{where}: target_size"),
         "keep_ratio": bool(step.get("keep_ratio", True)),
-        "interpolation": int(step.get("interp", cv2.INTER_LINEAR)),
+        "interpolation": interpolation,
     }
 
 
@@ -167,6 +170,8 @@ def _stride(step: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 def _canvas(step: Mapping[str, Any], where: str) -> dict[str, Any]:
     fill = tuple(finite(step.get("fill_value", [114.0] * 3), f"{where}: fill_value"))
+    if len(fill) != 3:
+        raise UserError(f"{where}: fill_value: expected three numbers, got {fill}")
     return {"canvas_wh": _size_wh(step["size"], f"{where}: size"), "fill": fill}
 
 
