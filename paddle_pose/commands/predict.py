@@ -320,6 +320,9 @@ class _Job:
                     bar.update()
                 _wait(work, 0)
             whole = True
+            seen_frames = self._next_id - first_id
+            if seen_frames < (total or 0) and not ending.asked():
+                print(f"=> {video.name}: ended after {seen_frames} of {total} frames", flush=True)
         finally:
             target.close() if whole else target.drop()
 

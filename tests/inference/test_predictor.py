@@ -69,6 +69,21 @@ def test_boxes_in_their_order_and_batches(run_folder, small_people):
     assert len(predictor(image, [])) == 0
 
 
+def test_poses_are_drawn_and_written(run_folder):
+    predictor = PosePredictor(run_folder[2], run_folder[1])
+    image = np.full((80, 60, 3), 90, np.uint8)
+    poses = predictor(image, [[5, 5, 40, 60], [0, 0, 60, 80]])
+    drawn = poses.draw(image, min_score=-1)
+    assert drawn.shape == image.shape
+    assert (drawn != image).any()
+    assert (image == 90).all()
+    records = poses.to_coco()
+    assert [len(record["keypoints"]) for record in records] == [3 * len(predictor.skeleton)] * 2
+    assert records[1]["score"] == poses.scores[1]
+    assert len(poses.select(np.array([1])).to_coco()) == 1
+    assert predictor(image, []).to_coco() == []
+
+
 @pytest.mark.parametrize(
     ("boxes", "message"),
     [

@@ -1,0 +1,85 @@
+"""People of many pictures share batches, and come back to their pictures in order."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from paddle_pose.errors import UserError
+from paddle_pose.inference.frames import Frame, ahead, look
+from paddle_pose.inference.people import cut_out
+from paddle_pose.poses.poses import Poses
+from paddle_pose.skeletons import MPII16
+
+
+class Toy:
+    """Notes its batches; a joint's score is the crop's first value."""
+
+    skeleton = MPII16
+
+    def __init__(self, value: float = 0.0) -> None:
+        self.batches: list[int] = []
+        self._value = value
+
+    def found(self, people, *, maps):
+        self.batches.append(len(people))
+        keypoints = np.full((len(people), 16, 3), self._value)
+        keypoints[..., 2] += people.crops[0][:, 32, 32, :1]
+        cells = people.crops[0][:, None, :, :, 0] if maps else None
+        return Poses.at(people.place, keypoints), cells
+
+
+def frames(counts):
+    """Pictures of one grey each, with so many people."""
+    for number, count in enumerate(counts):
+        pixels = np.full((100, 100, 3), number, np.uint8)
+        boxes = np.array([[10, 10, 80, 80]] * count, float).reshape(-1, 4)
+        yield Frame(pixels, cut_out(pixels, boxes, (64, 64), [1.0], 50 + number), number)
+
+
+@pytest.mark.parametrize(
+    ("counts", "batches"),
+    [
+        ([1, 2, 0, 3, 1], [4, 3]),
+        ([9], [4, 4, 1]),
+        ([0, 0], []),
+        ([4, 4], [4, 4]),
+        ([], []),
+        ([3, 6, 0], [4, 4, 1]),
+    ],
+)
+def test_batches_are_full_and_pictures_whole(counts, batches):
+    predictor = Toy()
+    seen = list(look(predictor, frames(counts), batch_size=4, maps=True))
+    assert predictor.batches == batches
+    assert [one.frame.number for one in seen] == list(range(len(counts)))
+    for number, (one, count) in enumerate(zip(seen, counts, strict=True)):
+        assert len(one.poses) == count
+        assert (one.poses.keypoints[..., 2] == number).all()
+        assert (one.poses.image_ids == 50 + number).all()
+        assert one.poses.rows.tolist() == list(range(count))
+        assert (one.maps is None) if count == 0 else (one.maps[:, 0, 32, 32] == number).all()
+
+
+def test_what_are_no_numbers_is_said():
+    with pytest.raises(UserError, match="are its weights damaged"):
+        list(look(Toy(np.nan), frames([1]), batch_size=4))
+
+
+def test_work_goes_ahead_but_not_too_far():
+    begun = []
+    lock = threading.Lock()
+
+    def work(item):
+        with lock:
+            begun.append(item)
+        return item * item
+
+    with ThreadPoolExecutor(2) as pool:
+        coming = ahead(pool, work, iter(range(100)), 3)
+        assert next(coming).result() == 0
+        assert len(begun) <= 3
+        assert [future.result() for future in coming] == [n * n for n in range(1, 100)]
