@@ -27,7 +27,7 @@ class DataSettings:
     """Which data set, and how a person becomes a crop.
 
     Attributes:
-        dataset: ``mpii`` or ``coco``: the loader.
+        dataset: ``mpii``, ``coco``, ``crowdpose`` or ``ochuman``: the loader.
         skeleton: joint set, a name in ``paddle_pose.skeletons``; ``from_file`` reads the COCO
             category of the annotation file.
         image_size_wh: network input, pixels.
@@ -252,6 +252,7 @@ class OksProtocol:
         rescore: score = box score × mean keypoint score above ``rescore_threshold``.
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out.
+        second_score: × the score of a box for its second person's pose.
     """
 
     oks_nms: float = 0.0
@@ -259,6 +260,7 @@ class OksProtocol:
     rescore: bool = False
     rescore_threshold: float = 0.2
     box_threshold: float = 0.0
+    second_score: float = 0.5
 
 
 Metric = PckhProtocol | OksProtocol

@@ -12,7 +12,7 @@ from paddle_pose.data.archives import open_archives
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.data.coco_file import CocoFile, read
 from paddle_pose.data.coco_people import Annotations
-from paddle_pose.data.layouts import LAYOUTS, annotation_file, box_file
+from paddle_pose.data.layouts import LAYOUTS, annotation_file, box_file, split_fact
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale
@@ -78,7 +78,11 @@ def read_file(
     """The file of a split, or the one named, checked; Raises UserError."""
     dataset = stated.dataset if stated is not None and stated.dataset in LAYOUTS else "coco"
     file = Path(annotations) if annotations else annotation_file(dataset_root, split, dataset)
-    return read(file, Path(dataset_root), skeleton_name, stated)
+    found = read(file, Path(dataset_root), skeleton_name, stated)
+    fact = None
+    if dataset != "coco" and annotations is None:
+        fact = split_fact(dataset, split, found.image_count)
+    return found if fact is None else found.and_said(fact)
 
 
 def people(

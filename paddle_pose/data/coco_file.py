@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,10 @@ class CocoFile:
         return people is not None and (
             not len(people) or bool((people.keypoints[..., 2] > 0).any())
         )
+
+    def and_said(self, fact: Fact) -> CocoFile:
+        """The same, with one more fact."""
+        return replace(self, understood=self.understood + Understood((fact,)))
 
     @property
     def image_count(self) -> int:

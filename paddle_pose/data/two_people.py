@@ -48,7 +48,7 @@ def inside(
 
     Source: rawalkhirodkar/MIPNet lib/dataset/JointsLambdaDataset.py:253 @245651d
     """
-    within = ((joints_xy >= 0) & (joints_xy <= size_wh)).all(1)
+    within = np.all((joints_xy >= 0) & (joints_xy <= np.array(size_wh)), axis=1)
     return np.where(within[:, None], joints_xy, 0.0), np.where(within, visible, 0.0)
 
 
@@ -82,7 +82,7 @@ class TwoPeopleCrops(PersonCrops):
     def encoded(self, index: int, crop: Crop, change: Augmentation, photo: Photo) -> Encoded:
         """The owner's joints, and both people's targets."""
         people = self.both(index, crop, change, photo)
-        targets = {}
+        targets: dict[str, np.ndarray] = {}
         for name, (joints_xy, visible) in zip((PRIMARY, SECONDARY), people, strict=True):
             made = self.codec.encode(joints_xy, visible, self.image_size_wh)
             targets |= {f"target_{name}": made["heatmaps"], f"weight_{name}": made["weights"]}

@@ -48,7 +48,8 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
-        "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms",
+        "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
+        "benchmarks.*.metric.second_score",
     ),
     # Scales of [0, 1] images by 1 / 255 undo it; below and above, a range was mixed up.
     (Range(0.001, 10), "data.rgb_std.*"),
@@ -101,7 +102,7 @@ CHOICES = {
     "train.schedule": ("multistep", "one_cycle", "cosine"),
     "train.pretrained": ("none", "ImageNet"),
     "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy"),
-    "data.dataset": ("mpii", "coco"),
+    "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
     "model.layers": (18, 34, 50, 101, 152),

@@ -102,7 +102,7 @@ class Chance:
 
     def random(self) -> float:
         name, value = self.draws.pop(0)
-        assert name.startswith("r") and name != "randn"
+        assert name in ("rand", "rnd")
         return value
 
     def standard_normal(self) -> float:
