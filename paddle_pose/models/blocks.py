@@ -269,6 +269,11 @@ def concat(*parts: Features) -> Features:
     return layout.to_blocked(whole) if any(map(layout.is_blocked, parts)) else whole
 
 
+def twice(x: Features) -> Features:
+    """(B, C, H, W) -> (2B, C, H, W): the whole batch, and again."""
+    return paddle.concat([x, x])
+
+
 def pixel_shuffle(x: Features, factor: int) -> Features:
     """(B, C·factor², H, W) -> (B, C, factor·H, factor·W): F.pixel_shuffle."""
     return layout.by_paddle(F.pixel_shuffle, x, factor)
@@ -282,7 +287,7 @@ def plain(x: Features) -> paddle.Tensor:
 OPERATIONS = (
     *(Conv2D, Head, Conv2DTranspose, BatchNorm2D, Upsample),
     *(upsample, max_pool, relu, sigmoid, hard_swish, add, add_relu),
-    *(global_average, scale, concat, pixel_shuffle, plain),
+    *(global_average, scale, concat, twice, pixel_shuffle, plain),
 )
 """All that takes ``Features``; tests/models/test_operations.py runs each in both layouts."""
 
