@@ -8,7 +8,7 @@ primary person and 0 for the secondary one; here it stands in the names of weigh
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, overload
 
 import paddle
 from paddle import nn
@@ -30,6 +30,7 @@ INSTANCES = ("primary", "secondary")
 BOTH = "both"
 REDUCTION = 4
 
+One = Literal["primary", "secondary"]
 Stages = list[StageOutput]
 MakeLinear = Callable[..., nn.Linear]
 
@@ -148,8 +149,14 @@ class TwoPersonNetwork(PoseNetwork):
         """(B, J, H/4, W/4) of one instance, or (2B, …): the primary ones, then the secondary."""
         raise NotImplementedError
 
+    @overload
+    def forward(self, images_BCHW: paddle.Tensor, instance: One = "primary") -> Stages: ...
+    @overload
     def forward(
-        self, images_BCHW: paddle.Tensor, instance: str = "primary"
+        self, images_BCHW: paddle.Tensor, instance: Literal["both"]
+    ) -> tuple[Stages, Stages]: ...
+    def forward(
+        self, images_BCHW: paddle.Tensor, instance: One | Literal["both"] = "primary"
     ) -> Stages | tuple[Stages, Stages]:
         """Stages of one instance; for ``both`` those of the primary and of the secondary one.
 

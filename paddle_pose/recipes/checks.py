@@ -12,7 +12,7 @@ import numpy as np
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
-from paddle_pose.models.architectures import parameters_about
+from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF
 
@@ -74,7 +74,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, OFTEN), "train.epochs"),
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
-    (Range(0, MANY), "train.warmup_steps train.save_every"),
+    (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
     (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
@@ -100,8 +100,8 @@ CHOICES = {
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine"),
-    "train.pretrained": ("none", "ImageNet"),
-    "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy"),
+    "train.pretrained": ("none", "ImageNet", "COCO"),
+    "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy", "two_people_mse"),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
@@ -110,6 +110,9 @@ CHOICES = {
     "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""
+
+TWO_PEOPLE = "two_people_mse"
+"""The loss of two people in a box."""
 
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor")
 """What a stage may change of ``train``; and all of ``augment``."""
@@ -152,6 +155,10 @@ def _require_trainable(recipe: Recipe) -> None:
             f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
             "train.scale_learning_rate=linear; set that too, or leave this at 0"
         )
+    for_two = isinstance(recipe.model, MIPNet | MIPPoseResNet)
+    if for_two != (settings.loss == TWO_PEOPLE) and isinstance(recipe.model, KINDS["model"]):
+        kind, other = type(recipe.model).__name__, TWO_PEOPLE if for_two else "joints_mse"
+        raise UserError(f"train.loss={settings.loss}: a {kind} does not learn by it; set {other}")
     l1, l2 = (getattr(settings.optimizer, name, 0) for name in ("l1", "l2"))
     if l1 and l2:
         raise UserError(f"train.optimizer: l1={l1} and l2={l2} exclude each other; set one")
