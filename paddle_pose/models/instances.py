@@ -198,6 +198,6 @@ class BothInstances(PoseNetwork):
         return [TwoPeople(*(of_one[-1].heatmaps_BJHW for of_one in stages))]
 
 
-def as_trained(network: PoseNetwork) -> PoseNetwork:
-    """What the loop calls: both instances of a network that has two."""
+def all_instances(network: PoseNetwork) -> PoseNetwork:
+    """What gives all outputs of a network: of both instances, where it has two."""
     return BothInstances(network) if isinstance(network, TwoPersonNetwork) else network

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
@@ -155,13 +156,25 @@ def _require_trainable(recipe: Recipe) -> None:
             f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
             "train.scale_learning_rate=linear; set that too, or leave this at 0"
         )
-    for_two = isinstance(recipe.model, MIPNet | MIPPoseResNet)
-    if for_two != (settings.loss == TWO_PEOPLE) and isinstance(recipe.model, KINDS["model"]):
-        kind, other = type(recipe.model).__name__, TWO_PEOPLE if for_two else "joints_mse"
-        raise UserError(f"train.loss={settings.loss}: a {kind} does not learn by it; set {other}")
+    _require_people_alike(recipe)
     l1, l2 = (getattr(settings.optimizer, name, 0) for name in ("l1", "l2"))
     if l1 and l2:
         raise UserError(f"train.optimizer: l1={l1} and l2={l2} exclude each other; set one")
+
+
+def _require_people_alike(recipe: Recipe) -> None:
+    """Model, codec and loss are for one person of a box, or for two."""
+    for_two = isinstance(recipe.model, MIPNet | MIPPoseResNet)
+    codec, other = recipe.codec, HeatmapCodec if for_two else PairCodec
+    kind = type(recipe.model).__name__
+    if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
+        return
+    if type(codec) is other:
+        needed = (PairCodec if for_two else HeatmapCodec).__name__
+        raise UserError(f"codec.kind={other.__name__}: model {kind} needs codec.kind={needed}")
+    if for_two != (recipe.train.loss == TWO_PEOPLE):
+        needed = TWO_PEOPLE if for_two else "joints_mse"
+        raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
 
 
 def _require_in_range(recipe: Recipe) -> None:

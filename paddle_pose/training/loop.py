@@ -17,7 +17,7 @@ from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
-from paddle_pose.models.instances import as_trained
+from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
 from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.system import ending, parallel
@@ -90,8 +90,8 @@ class Trainer:
         self._loss = self.loss or losses.loss_function(settings)
         self._several = parallel.ranks() > 1
         parallel.wait_for_all()
-        trained = as_trained(self.network)
-        self._forward = paddle.DataParallel(trained) if self._several else trained
+        whole = all_instances(self.network)
+        self._forward = paddle.DataParallel(whole) if self._several else whole
         self._normalize = ImageNormalizer(self.data)
         self._exact: dict[str, paddle.Tensor] = {}
 
