@@ -7,7 +7,10 @@ from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
-from paddle_pose.system import launching, runtime
+from paddle_pose.system import launching, parallel, runtime
+
+
+FINETUNED_EPOCHS = 5
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -21,6 +24,7 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--pretrained_model", type=Path, help="weights to start from: .pth, .pdparams, .safetensors"
     )
+    add("--finetune", type=Path, metavar="FILE", help="start from weights and train a few epochs")
     add("--allow_partial", action="store_true", help="start from what fits of them, listed")
     add("--resume", nargs="?", const="", help="go on with the run in --output_dir, or in a folder")
     add("--epochs", type=int, help="same as --set train.epochs=N")
@@ -36,9 +40,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def overrides(given: argparse.Namespace) -> list[str]:
-    """Every KEY=VALUE of the command line, short options first."""
+    """Every KEY=VALUE of the command line, short options first; the few epochs of --finetune."""
     short = {"train.epochs": given.epochs, "train.batch_size": given.batch_size, "seed": given.seed}
-    return [f"{k}={v}" for k, v in short.items() if v is not None] + given.assignments
+    stated = [f"{k}={v}" for k, v in short.items() if v is not None] + given.assignments
+    if given.finetune is None or any(one.startswith("train.epochs=") for one in stated):
+        return stated
+    if parallel.is_first():
+        print(f"assumed: train.epochs={FINETUNED_EPOCHS}, as --finetune; --epochs says otherwise")
+    return [f"train.epochs={FINETUNED_EPOCHS}", *stated]
 
 
 def main() -> None:
@@ -61,6 +70,11 @@ def main() -> None:
             output = resuming.run_folder(Path(given.resume))
             if config is None and given.image_size is None:
                 config = str(output / "recipe.yaml")
+        if given.finetune is not None and (given.pretrained_model or given.resume is not None):
+            raise UserError(
+                "--finetune FILE: starts from FILE, so it goes with neither --pretrained_model nor "
+                "--resume (python train.py --resume goes on with a fine-tuning, too)"
+            )
         recipe = configs.chosen(config, given.image_size, overrides(given))
         if given.dataset_root is None:
             raise UserError("--dataset_root: give the folder that holds annotations and images")
@@ -69,7 +83,7 @@ def main() -> None:
             DataFiles(given.dataset_root, given.annotations),
             output or Path("output") / recipe.name,
             validation=DataFiles(given.dataset_root, given.val_annotations),
-            pretrained_model=given.pretrained_model,
+            pretrained_model=given.finetune or given.pretrained_model,
             allow_partial=given.allow_partial,
             resume=Path(given.resume) if given.resume else given.resume is not None,
             device=device,
