@@ -101,7 +101,7 @@ class InstanceGates(nn.Layer):
 
     def forward(self, branches: list[Features], codes_I2: paddle.Tensor) -> list[Features]:
         """Each branch by its own."""
-        return [gate(x, codes_I2) for gate, x in zip(self.se_layers, branches, strict=True)]
+        return [gate(branches[index], codes_I2) for index, gate in enumerate(self.se_layers)]
 
 
 class TwoPersonNetwork(PoseNetwork):

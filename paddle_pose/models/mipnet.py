@@ -70,8 +70,9 @@ class MIPPoseResNetNetwork(TwoPersonNetwork, PoseResNetNetwork):
     def heatmaps(self, images_BCHW: paddle.Tensor, instance: str) -> paddle.Tensor:
         """As ``TwoPersonNetwork`` has it."""
         x = max_pool(self.bn1(self.conv1(images_BCHW)), 3, padding=1)
-        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
-        for number, layer in enumerate(layers, start=1):
-            (x,) = self.gated(f"layer{number}_se", [x], instance)
-            x = layer(x)
+        (x,) = self.gated("layer1_se", [x], instance)
+        (x,) = self.gated("layer2_se", [self.layer1(x)], instance)
+        (x,) = self.gated("layer3_se", [self.layer2(x)], instance)
+        (x,) = self.gated("layer4_se", [self.layer3(x)], instance)
+        x = self.layer4(x)
         return self.final_layer(self.deconv_layers(x))
