@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from paddle_pose.codecs.pairs import INSTANCES
+from paddle_pose.evaluation.evaluator import eval_line
 from paddle_pose.metrics.coco_ap import NAMES
 
 
@@ -38,3 +39,15 @@ def format_table(
             line += f"{published[name]:>12.3f}{values[name] - published[name]:>+12.5f}"
         lines.append(line)
     return "\n".join(lines)
+
+
+def eval_lines(values: Mapping[str, float]) -> str:
+    """The [EVAL] line, and one for the owners and for the second people alone, if they are there."""
+    left, lines = dict(values), []
+    for name in INSTANCES:
+        ending = f"_{name}"
+        alone = {key: left.pop(key) for key in values if key.endswith(ending)}
+        if alone:
+            line = eval_line({key.removesuffix(ending): value for key, value in alone.items()})
+            lines.append(line.replace("[EVAL]", f"[EVAL] {name} alone:"))
+    return "\n".join([eval_line(left), *lines])

@@ -169,13 +169,12 @@ def every(file: Path, step: int, folder: Path) -> Path:
 
 def evaluator(dataset: str, benchmark: Benchmark, truth: Path) -> CocoEvaluator:
     """Of a recipe for two people of a box, by annotated boxes."""
-    recipe = configs.load("hrnet:w32_coco_256x192")
+    recipe = configs.load("mipnet:w32_coco_256x192")
     benchmark = replace(benchmark, boxes="ground_truth")
     recipe = replace(
         recipe,
         name="two_people",
         data=replace(recipe.data, dataset=dataset, skeleton=skeleton_of(dataset), val_split="val"),
-        codec=PairCodec(),
         benchmarks=(benchmark,),
     )
     made = CrowdPoseEvaluator if dataset == "crowdpose" else CocoEvaluator

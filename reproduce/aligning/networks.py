@@ -25,7 +25,6 @@ PARITY = ROOT / "tests" / "parity"
 
 HRNET = ("leoxiaobin/deep-high-resolution-net.pytorch", "6f69e4676ad8d43d0d61b64b1b9726f0c369e7b1")
 MMPOSE = ("open-mmlab/mmpose", "759b39c13fea6ba094afc1fa932f51dc1b11cbf9")
-MIPNET = ("rawalkhirodkar/MIPNet", "245651d0ea5abbbfefdc44640f89cc9136d72f20")
 PRINCETON = ("princeton-vl/pytorch_stacked_hourglass", "ceedc14b9b8814ba641f4a00baa5d0af153588a9")
 MIPNET = ("rawalkhirodkar/MIPNet", "245651d0ea5abbbfefdc44640f89cc9136d72f20")
 PYTORCH = ("pytorch/pytorch", "2.13.0")

@@ -40,15 +40,8 @@ def test_recorded_lists_scores_and_figures(reference_data: Path, make: object):
 
 
 def crowdpose_recipe() -> Recipe:
-    recipe = configs.load("hrnet:w32_coco_256x192")
-    return replace(
-        recipe,
-        model=replace(recipe.model, joints=14),
-        data=replace(recipe.data, dataset="crowdpose", skeleton="crowdpose14", val_split="val"),
-        codec=PairCodec(),
-        benchmarks=CROWDPOSE,
-        eval=replace(recipe.eval, bootstrap=0),
-    )
+    recipe = configs.load("mipnet:w48_crowdpose_384x288")
+    return replace(recipe, eval=replace(recipe.eval, bootstrap=0))
 
 
 def test_a_results_file_has_the_recorded_nine_figures(
@@ -152,7 +145,7 @@ def test_three_scores_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureF
     file = tmp_path / "predictions.json"
     finished_poses = judge.finish(poses)
     assert finished_poses.scores.tolist() == [1, 0.5, 1, 0.5]
-    judge.write(finished_poses, file, recipe="w32_coco_256x192", weights_sha256="", engine="")
+    judge.write(finished_poses, file, recipe="w48_crowdpose_384x288", weights_sha256="", engine="")
     scores = evaluate(
         crowdpose_recipe(),
         None,
@@ -172,12 +165,17 @@ def test_three_scores_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureF
     assert next(line for line in lines if line.startswith("AR ")).split() == [
         "AR", "1.00000", "0.50000", "0.50000",
     ]  # fmt: skip
+    ours, owners, others = (line for line in lines if line.startswith("[EVAL]"))
+    assert "AR=1.0" in ours
+    assert "_primary" not in ours
+    assert owners.startswith("[EVAL] primary alone: AP=0.50")
+    assert others.startswith("[EVAL] secondary alone: AP=0.25")
     assert len(json.loads((tmp_path / "out/keypoints_val_results.json").read_text())) == 4
 
 
 def test_training_takes_crops_of_two_people(reference_data: Path):
-    recipe = configs.load("hrnet:w32_coco_256x192")
-    recipe = replace(recipe, codec=PairCodec(), data=replace(recipe.data, limit=20))
+    recipe = configs.load("mipnet:w32_coco_256x192")
+    recipe = replace(recipe, data=replace(recipe.data, limit=20))
     files = DataFiles(reference_data / "data/coco")
     task, _ = task_for(recipe, files, files)
     assert isinstance(task.samples, TwoPeopleCrops)
