@@ -42,7 +42,7 @@ def format_table(
 
 
 def eval_lines(values: Mapping[str, float]) -> str:
-    """The [EVAL] line, and one for the owners and for the second people alone, if they are there."""
+    """The [EVAL] line, and those of the owners and of the second people alone, if there are any."""
     left, lines = dict(values), []
     for name in INSTANCES:
         ending = f"_{name}"
