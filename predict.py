@@ -4,6 +4,7 @@ python predict.py photo.jpg folder/ video.mp4
 python predict.py photos/ --detector picodet --output drawn
 python predict.py photo.jpg --box 40,20,200,460 --heatmaps
 python predict.py video.mp4 --config hrnet:w32_coco_256x192 --weights w32.pth --smooth
+python predict.py photo.jpg --config mipnet:w32_coco_256x192 --weights two.pdparams --instances 2
 python predict.py 0 --exported served/onnx --limit 300          (camera 0)
 """
 
@@ -51,6 +52,14 @@ def parse_arguments() -> argparse.Namespace:
     add("--nms", type=float, metavar="IOU", default=0.6, help="most that two boxes overlap (0.6)")
     add(
         "--min_score", type=float, metavar="S", default=0.2, help="joints below are not drawn (0.2)"
+    )
+    add(
+        "--instances",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        metavar="N",
+        help="poses a box (1); 2 with MIPNet",
     )
     add("--heatmaps", action="store_true", help="also draw each joint's heat map, of photos")
     add("--smooth", nargs="?", const="1,1", metavar="HZ,BETA", help="One-Euro filter, videos (1,1)")
@@ -113,6 +122,7 @@ def main() -> None:
                 engine=given.engine,
                 precision=given.precision,
                 batch_size=given.batch_size,
+                instances=given.instances,
             ),
             Where(given.box, given.boxes, given.detector, given.threshold, given.nms),
             Drawing(

@@ -18,6 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from paddle_pose import drawing
+from paddle_pose.codecs.pairs import INSTANCES
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.files import json_text, write_text
@@ -59,6 +60,7 @@ class Network:
         exported: what ``export.py`` wrote, instead of both.
         device, engine, precision: as ``val.py`` has them; None with ``exported``.
         batch_size: people at a time; by default by the device.
+        instances: poses a box.
     """
 
     weights: Path | None = None
@@ -68,6 +70,7 @@ class Network:
     engine: str | None = None
     precision: str | None = None
     batch_size: int | None = None
+    instances: int = 1
 
     def open(self, pictures: int | None) -> PosePredictor:
         """Ready for so many pictures, None where nobody knows it; Raises UserError."""
@@ -75,7 +78,9 @@ class Network:
         on_gpu = runtime.choose_device(device) != "cpu"
         size = self.batch_size or (GPU_BATCH if on_gpu else engines.PEOPLE_AT_A_TIME)
         if self.exported is not None:
-            return PosePredictor.from_exported(self.exported, batch_size=size)
+            return PosePredictor.from_exported(
+                self.exported, batch_size=size, instances=self.instances
+            )
         precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
         return PosePredictor.from_weights(
@@ -84,6 +89,7 @@ class Network:
             engine=engines.choose(self.engine or "auto", precision, people=many),
             precision=precision,
             batch_size=size,
+            instances=self.instances,
         )
 
 
@@ -119,7 +125,10 @@ class _Written:
         self.pictures += 1
         for person, record in enumerate(poses.to_coco()):
             track = None if tracks is None else int(tracks[person])
-            more = {} if frame is None else {"frame": frame, "track": track}
+            more: dict[str, Any] = {} if frame is None else {"frame": frame, "track": track}
+            if poses.instances.any():
+                whose = INSTANCES[poses.instances[person]]
+                more |= {"box": int(poses.rows[person]) + 1, "instance": whose}
             self.records.append({**record, "file_name": name, **more})
             box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
             joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
@@ -165,7 +174,7 @@ def predict(
     planned = [*(how.output / name for name in RESULTS), *pictures, *films]
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, limit, videos)
+    _require_meaning(how, limit, videos, network.instances)
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
@@ -200,8 +209,10 @@ def predict(
     return written.pictures
 
 
-def _require_meaning(how: Drawing, limit: int | None, videos: list[Video]) -> None:
+def _require_meaning(how: Drawing, limit: int | None, videos: list[Video], instances: int) -> None:
     """Raises UserError for what is asked of photos and is for videos, and the other way round."""
+    if instances > 1 and videos:
+        raise UserError("--instances: is for photos; leave the videos and cameras out")
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
     for option, given in (("--smooth", how.smooth), ("--limit", limit)):

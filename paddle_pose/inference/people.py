@@ -122,10 +122,18 @@ class FoundPoses(Poses):
         return FoundPoses.of(self.plain().select(keep), self.skeleton)
 
     def draw(self, image_rgb: np.ndarray, *, min_score: float = 0.2) -> np.ndarray:
-        """A copy of the (H, W, 3) uint8 RGB image with the poses on it, the best on top."""
-        for row in np.argsort(self.scores, kind="stable"):
+        """A copy of the (H, W, 3) uint8 RGB image with the poses on it, the best on top.
+
+        Of two poses a box each is of one colour, and the owners' are on top.
+        """
+        two = self.instances.any()
+        for row in np.lexsort((self.scores, -self.instances)):
             image_rgb = drawing.draw_pose(
-                image_rgb, self.keypoints[row], self.skeleton, min_score=min_score
+                image_rgb,
+                self.keypoints[row],
+                self.skeleton,
+                min_score=min_score,
+                color=drawing.INSTANCE_RGB[self.instances[row]] if two else None,
             )
         return image_rgb
 
