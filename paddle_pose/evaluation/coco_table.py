@@ -25,7 +25,7 @@ def format_table(
     alone = [name for name in INSTANCES if f"{names[0]}_{name}" in values]
     header = f"{title:<20}{'both' if alone else 'score':>9}"
     header += "".join(f"{name + ' alone':>17}" for name in alone)
-    header += f"{'95 % interval':>19}" if intervals else ""
+    header += f"{'95 % of both' if alone else '95 % interval':>19}" if intervals else ""
     lines = [header + (f"{'published':>12}{'difference':>12}" if published else "")]
     for name in names:
         line = f"{name:<20}{values[name]:>9.5f}"

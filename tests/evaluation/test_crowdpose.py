@@ -258,3 +258,10 @@ def test_crowdpose_ap_of_nobody_found(tmp_path: Path):
     )
     assert values["AP"] == values["AP_easy"] == 0.0
     assert values["AP_hard"] == -1
+
+
+def test_mpii_has_one_pose_a_person(tmp_path: Path):
+    recipe = crowdpose_recipe()
+    recipe = replace(recipe, data=replace(recipe.data, dataset="mpii", skeleton="mpii16"))
+    with pytest.raises(UserError, match="MPII is scored by one pose a person"):
+        evaluator_for(recipe, CROWDPOSE[0], DataFiles(tmp_path))
