@@ -1,8 +1,9 @@
-"""Draws a labelled data set of articulated people in MPII layout: something to train on anywhere.
+"""Draws a labelled data set of articulated people: something to train on anywhere.
 
 ``python -m paddle_pose render --output DIR`` writes ``annot/train.json``,
-``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them.
-A score on it says that the whole chain works; it is not a score on MPII.
+``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them;
+``--layout crowd`` pairs of people, one behind the other, with COCO files in ``annotations/``.
+A score on it says that the whole chain works; it is not a score on MPII or COCO.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,9 +28,10 @@ from scipy.io import savemat
 from tqdm import tqdm
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.errors import UserError
+from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import read_json, write_json
 from paddle_pose.limits import LIMITS
+from paddle_pose.synthetic.crowd import OVERLAPS, PairLabel, coco_file, draw_pair
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system import ending
 from paddle_pose.system.runtime import cpu_facts
@@ -37,6 +40,9 @@ RENDERER_VERSION = 4
 """Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
 
 TRAIN_PEOPLE, VAL_PEOPLE = 800, 250
+LAYOUTS = ("mpii", "crowd")
+"""Single people and small groups with MPII's files; or pairs (``crowd``) with COCO's."""
+
 _SPLITS = ("train", "valid")
 _STAMP = "synthetic.json"
 _JPEG_QUALITY = 92
@@ -48,13 +54,17 @@ _MAT_JOINTS = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "
 
 @dataclass(frozen=True)
 class _Picture:
-    """What to draw: everything a worker needs, so that no picture depends on another."""
+    """What to draw: everything a worker needs, so that no picture depends on another.
+
+    ``overlap`` is of a pair's boxes; None draws people as MPII has them.
+    """
 
     images: Path
     seed: int
     split: int
     index: int
     people: int
+    overlap: float | None = None
 
     @property
     def name(self) -> str:
@@ -67,13 +77,16 @@ def write_dataset(
     seed: int = 0,
     train_people: int = TRAIN_PEOPLE,
     val_people: int = VAL_PEOPLE,
+    layout: str = "mpii",
+    overlaps: tuple[float, float] = OVERLAPS,
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
     """Write the data set to ``root``, unless the same one is already there.
 
-    The bytes depend on the seed and the numbers of people alone, not on ``workers`` (default: one
-    per core). The folder appears complete or not at all.
+    The bytes depend on what is drawn alone (seed, people, layout, overlaps), not on ``workers``
+    (default: one per core). The folder appears complete or not at all. With the layout ``crowd``
+    the IoU of each pair's boxes is one of ``overlaps``, all between its ends equally often.
 
     Raises:
         UserError: ``root`` holds something else, or cannot be written.
@@ -88,12 +101,17 @@ def write_dataset(
     if seed < 0:
         raise UserError(f"synthetic data: seed {seed} is negative; use 0 or more")
     root = Path(root).absolute()
-    stamp = {
+    stamp: dict[str, Any] = {
         "renderer_version": RENDERER_VERSION,
         "seed": seed,
         "train_people": train_people,
         "val_people": val_people,
     }
+    if layout == "crowd":
+        _require_pairs(train_people, val_people, overlaps)
+        stamp |= {"layout": layout, "overlaps": list(overlaps)}
+    elif layout not in LAYOUTS:
+        raise UserError(f"synthetic data: layout '{layout}'{nearest(layout, LAYOUTS)}")
     if _read_stamp(root) == stamp:
         return
     if root.exists() and (foreign := _foreign(root)):
@@ -106,7 +124,8 @@ def write_dataset(
     except OSError as error:
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
     try:
-        _write_into(partial, seed, (train_people, val_people), workers, progress)
+        pictures = _pictures(partial / "images", stamp)
+        _write_into(partial, pictures, layout, workers, progress)
         write_json(partial / _STAMP, stamp)
         partial.chmod(0o755)  # mkdtemp's folders are closed to others
         _put_in_place(partial, root, stamp)
@@ -114,8 +133,24 @@ def write_dataset(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _require_pairs(train_people: int, val_people: int, overlaps: tuple[float, float]) -> None:
+    """Raises UserError for what cannot be drawn as pairs."""
+    if train_people % 2 or val_people % 2:
+        raise UserError(
+            f"synthetic data: {train_people} training and {val_people} validation people; the "
+            "crowd layout draws pairs: both must be even"
+        )
+    low, high = overlaps
+    if not (OVERLAPS[0] <= low <= high <= OVERLAPS[1]):
+        raise UserError(
+            f"synthetic data: overlap {low:g} to {high:g}; two numbers from {OVERLAPS[0]} to "
+            f"{OVERLAPS[1]}, the smaller one first"
+        )
+
+
 _OWN = re.compile(
     rf"{_STAMP}|annot(/train\.json|/valid\.json|/gt_valid\.mat)?|images(/(train|valid)_\d+\.jpg)?"
+    r"|annotations(/person_keypoints_(train|valid)\.json)?"
 )
 
 
@@ -157,35 +192,55 @@ def _put_in_place(partial: Path, root: Path, stamp: dict) -> None:
             raise
 
 
+def _pictures(images: Path, stamp: dict[str, Any]) -> list[_Picture]:
+    """All pictures of a set."""
+    seed, pictures = stamp["seed"], []
+    for split, total in enumerate((stamp["train_people"], stamp["val_people"])):
+        if overlaps := stamp.get("overlaps"):
+            shares = np.random.default_rng([seed, split]).uniform(*overlaps, total // 2)
+            pictures += [
+                _Picture(images, seed, split, index, 2, overlap)
+                for index, overlap in enumerate(shares.tolist())
+            ]
+        else:
+            counts = _people_per_picture(seed, split, total)
+            pictures += [
+                _Picture(images, seed, split, index, count) for index, count in enumerate(counts)
+            ]
+    return pictures
+
+
 def _write_into(
-    folder: Path, seed: int, people: tuple[int, int], workers: int | None, progress: bool
+    folder: Path, pictures: list[_Picture], layout: str, workers: int | None, progress: bool
 ) -> None:
-    images = folder / "images"
-    images.mkdir()
-    (folder / "annot").mkdir()
-    pictures = [
-        _Picture(images, seed, split, index, count)
-        for split, total in enumerate(people)
-        for index, count in enumerate(_people_per_picture(seed, split, total))
-    ]
+    (folder / "images").mkdir()
     with contextlib.closing(_drawn(pictures, workers or cpu_facts()[2])) as drawn:
         shown = tqdm(
             drawn, "drawing people", len(pictures), disable=None if progress else True, unit="image"
         )
         labels = list(shown)
     for split, name in enumerate(_SPLITS):
-        rows = [
-            (picture.name, label)
+        groups = [
+            (picture.name, group)
             for picture, group in zip(pictures, labels, strict=True)
             if picture.split == split
-            for label in group
         ]
-        records = [_record(image, label) for image, label in rows]
-        path = folder / "annot" / f"{name}.json"
-        path.write_text(json.dumps(records, separators=(",", ":")), encoding="utf-8")
-        if name == "valid":
-            mat = _evaluation_mat([label for _, label in rows])
-            (folder / "annot" / "gt_valid.mat").write_bytes(mat)
+        if layout == "crowd":
+            file = folder / "annotations" / f"person_keypoints_{name}.json"
+            write_json(file, coco_file(groups), indent=None)
+        else:
+            _write_mpii(folder / "annot", name, groups)
+
+
+def _write_mpii(annot: Path, name: str, groups: list[tuple[str, list[Label]]]) -> None:
+    annot.mkdir(exist_ok=True)
+    rows = [(picture, label) for picture, group in groups for label in group]
+    records = [_record(image, label) for image, label in rows]
+    path = annot / f"{name}.json"
+    path.write_text(json.dumps(records, separators=(",", ":")), encoding="utf-8")
+    if name == "valid":
+        mat = _evaluation_mat([label for _, label in rows])
+        (annot / "gt_valid.mat").write_bytes(mat)
 
 
 def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
@@ -197,7 +252,7 @@ def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
     return counts
 
 
-def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Label], None, None]:
+def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Any], None, None]:
     """The labels of each picture, in order, once it is on disk."""
     workers = min(workers, max(1, len(pictures) // 8))
     if workers == 1:
@@ -216,10 +271,14 @@ def _start() -> None:
     ending.ignore(but=signal.SIGTERM)
 
 
-def _draw(picture: _Picture) -> list[Label]:
+def _draw(picture: _Picture) -> list[Label] | list[PairLabel]:
     rng = np.random.default_rng([picture.seed, picture.split, picture.index])
-    need_head = _SPLITS[picture.split] == "valid"
-    image, labels = draw_scene(rng, picture.people, need_head=need_head)
+    labels: list[Label] | list[PairLabel]
+    if picture.overlap is None:
+        need_head = _SPLITS[picture.split] == "valid"
+        image, labels = draw_scene(rng, picture.people, need_head=need_head)
+    else:
+        image, labels = draw_pair(rng, picture.overlap)
     path = str(picture.images / picture.name)
     if not cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
         raise UserError(f"{path}: cannot be written; is the disk full?")
@@ -264,6 +323,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
     parser.add_argument("--val", type=int, default=VAL_PEOPLE, help="people to validate on")
+    parser.add_argument("--layout", choices=LAYOUTS, default="mpii", help="crowd: pairs, COCO form")
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="crowd: IoU of the boxes of each pair, all of this range equally often (0.3 0.9)",
+    )
     values = parser.parse_args(arguments)
-    write_dataset(values.output, seed=values.seed, train_people=values.train, val_people=values.val)
+    if values.overlap is not None and values.layout != "crowd":
+        parser.error("--overlap: is for --layout crowd")
+    write_dataset(
+        values.output,
+        seed=values.seed,
+        train_people=values.train,
+        val_people=values.val,
+        layout=values.layout,
+        overlaps=tuple(values.overlap or OVERLAPS),
+    )
     print(f"=> {values.output}: {values.train} + {values.val} drawn people")

@@ -16,7 +16,7 @@ from paddle_pose.synthetic.pose import Figure, sample_figure
 
 MIN_VISIBLE_JOINTS = 6
 
-_SIZES_WH = ((320, 240), (360, 270), (400, 300), (427, 320), (480, 360), (300, 360), (270, 360))
+SIZES_WH = ((320, 240), (360, 270), (400, 300), (427, 320), (480, 360), (300, 360), (270, 360))
 _HEAD_SIZE_PER_LENGTH = 0.75
 """MPII: 0.6 × head-box diagonal over the distance from upper neck to head top."""
 _HEAD_SIZES_PER_PERSON = 8.0
@@ -49,13 +49,16 @@ class Label:
 
 
 @dataclass(frozen=True)
-class _Placement:
+class Placement:
+    """A figure in a picture: where its pelvis is, pixels a head length, and how far the camera."""
+
     figure: Figure
     origin_px: np.ndarray
     unit_px: float
     camera_distance: float
 
     def project(self, points: np.ndarray) -> np.ndarray:
+        """(N, 2) pixels of camera-frame points (N, 3)."""
         return project(points, self.origin_px, self.unit_px, self.camera_distance)
 
 
@@ -67,7 +70,7 @@ def draw_scene(
     Every person has at least six joints inside the picture; with ``need_head`` also upper neck
     and head top, because PCKh needs a head box.
     """
-    size_wh = _SIZES_WH[rng.integers(len(_SIZES_WH))]
+    size_wh = SIZES_WH[rng.integers(len(SIZES_WH))]
     while True:
         placements = _place_people(rng, people, size_wh)
         labels = [_label(rng, placement, size_wh) for placement in placements]
@@ -76,14 +79,19 @@ def draw_scene(
     image = background(rng, size_wh)
     # The lower in the picture, the nearer: drawn last.
     nearness = [placement.project(placement.figure.joints)[:, 1].max() for placement in placements]
-    angle = np.deg2rad(rng.uniform(-65, 65))
-    light = np.array([np.sin(angle), 0.9, 1.1 * np.cos(angle)])
-    light /= np.linalg.norm(light)
+    light = light_from(rng)
     for index in np.argsort(nearness, kind="stable"):
         _draw_person(rng, image, placements[index], light)
     if rng.random() < 0.06:
         foreground(rng, image)
-    return _photograph(rng, image), labels
+    return photograph(rng, image), labels
+
+
+def light_from(rng: np.random.Generator) -> np.ndarray:
+    """(3,) a direction above and before the people."""
+    angle = np.deg2rad(rng.uniform(-65, 65))
+    light = np.array([np.sin(angle), 0.9, 1.1 * np.cos(angle)])
+    return light / np.linalg.norm(light)
 
 
 def _usable(label: Label, need_head: bool) -> bool:
@@ -109,7 +117,7 @@ def _crowded(labels: list[Label]) -> bool:
 
 def _place_people(
     rng: np.random.Generator, people: int, size_wh: tuple[int, int]
-) -> list[_Placement]:
+) -> list[Placement]:
     size = np.array(size_wh, np.float64)
     placements = []
     for slot in rng.permutation(people):
@@ -130,11 +138,11 @@ def _place_people(
             where[1] = rng.beta(3, 1.2)
             where[0] = rng.uniform(-0.15, 1.15)
         corner = np.minimum(free, 0) + np.abs(free) * where if cut else free * where
-        placements.append(_Placement(figure, corner - unit_px * low, unit_px, camera_distance))
+        placements.append(Placement(figure, corner - unit_px * low, unit_px, camera_distance))
     return placements
 
 
-def _label(rng: np.random.Generator, placement: _Placement, size_wh: tuple[int, int]) -> Label:
+def _label(rng: np.random.Generator, placement: Placement, size_wh: tuple[int, int]) -> Label:
     joints_xy = placement.project(placement.figure.joints)
     inside = np.asarray(((joints_xy >= 0) & (joints_xy <= np.array(size_wh) - 1)).all(1))
     neck, top = joints_xy[MPII16.index("upper_neck")], joints_xy[MPII16.index("head_top")]
@@ -160,7 +168,7 @@ def _label(rng: np.random.Generator, placement: _Placement, size_wh: tuple[int, 
 
 
 def _draw_person(
-    rng: np.random.Generator, image: np.ndarray, placement: _Placement, light: np.ndarray
+    rng: np.random.Generator, image: np.ndarray, placement: Placement, light: np.ndarray
 ) -> None:
     """Paint one person over ``image`` in place, with a shadow on the ground."""
     height, width = image.shape[:2]
@@ -171,22 +179,20 @@ def _draw_person(
     region = image[low[1] : high[1], low[0] : high[0]]
     facets = build(placement.figure, Look.sample(rng, region.mean((0, 1))))
     if placement.figure.pose == "sitting":
-        _add_seat(rng, facets, placement.figure)
+        add_seat(rng, facets, placement.figure)
     size_wh = (int(high[0] - low[0]), int(high[1] - low[1]))
     colour, cover = paint(
         facets, placement.origin_px - low, placement.unit_px, placement.camera_distance, light,
         size_wh,
     )  # fmt: skip
     if rng.random() < 0.6:
-        _shadow(rng, image, points, placement.unit_px)
+        shadow(rng, image, points, placement.unit_px)
         region = image[low[1] : high[1], low[0] : high[0]]
     region *= 1 - cover[..., None]
     region += colour
 
 
-def _shadow(
-    rng: np.random.Generator, image: np.ndarray, points: np.ndarray, unit_px: float
-) -> None:
+def shadow(rng: np.random.Generator, image: np.ndarray, points: np.ndarray, unit_px: float) -> None:
     """A soft dark ellipse under the lowest part of the body."""
     height, width = image.shape[:2]
     low = points[points[:, 1] > points[:, 1].max() - 1.2 * unit_px]
@@ -199,7 +205,7 @@ def _shadow(
     image *= 1 - cv2.resize(shade, None, fx=4, fy=4)[:height, :width, None]
 
 
-def _add_seat(rng: np.random.Generator, facets: Facets, figure: Figure) -> None:
+def add_seat(rng: np.random.Generator, facets: Facets, figure: Figure) -> None:
     """A stool or block under a sitting person, sometimes with a back."""
     colour = rng.uniform(30, 210, 3)
     top = -0.3 * figure.body.girth
@@ -240,7 +246,7 @@ def _add_box(
     facets.add(rings @ frame.T, colour, bias)
 
 
-def _photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Exposure, a colour cast, a little blur and sensor noise; uint8."""
     image *= (rng.uniform(0.85, 1.12) * rng.uniform(0.95, 1.05, 3)).astype(np.float32)
     if rng.random() < 0.3:

@@ -1,0 +1,80 @@
+"""Rendered pairs, one person behind the other: a small HRNet, and the same network as MIPNet.
+
+Both learn the same crops in the same order for the same number of steps, from the same weights: of
+one seed, what both have begins alike. ``python -m reproduce.crowd_run`` runs and compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.pairs import PairCodec
+from paddle_pose.models.architectures import HRNet, MIPNet
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import (
+    AugmentSettings,
+    Benchmark,
+    DataSettings,
+    EvalSettings,
+    OksProtocol,
+    TrainSettings,
+)
+
+
+def hrnet_w8_pairs_96x64() -> Recipe:
+    """HRNet at a quarter of W32's width (8), 96×64, on rendered pairs; no published row.
+
+    Protocol: the boxes of both people, COCO's AP over CrowdPose's fourteen joints.
+    Source: none; the pictures are drawn by ``paddle_pose/synthetic/crowd.py``.
+    """
+    return Recipe(
+        name="hrnet_w8_pairs_96x64",
+        model=HRNet(joints=14, width=8),
+        data=DataSettings(
+            dataset="coco",
+            skeleton="crowdpose14",
+            image_size_wh=(64, 96),
+            train_split="train",
+            val_split="valid",
+        ),
+        augment=AugmentSettings(scale_factor=0.15, rotation_deg=20.0),
+        codec=HeatmapCodec(sigma_px=1.0),
+        train=TrainSettings(
+            epochs=12,
+            batch_size=16,
+            learning_rate=2e-3,
+            loss="joints_mse",
+            schedule="cosine",
+            warmup_steps=50,
+            warmup_factor=0.01,
+            select_metric="AP",
+            validate_every=12,
+            log_every=50,
+            save_every=1,
+        ),
+        eval=EvalSettings(batch_size=50),
+        benchmarks=(
+            Benchmark(
+                name="pairs_ground_truth",
+                metric=OksProtocol(oks_nms=0.9, rescore=True),
+                source="none: no published number",
+            ),
+        ),
+    )
+
+
+def mipnet_w8_pairs_96x64() -> Recipe:
+    """hrnet_w8_pairs_96x64 as MIPNet, which is asked for both people of a box; no published row.
+
+    Protocol: as there, both poses of every box, the second's score halved.
+    Source: none; see there.
+    """
+    base = hrnet_w8_pairs_96x64()
+    return replace(
+        base,
+        name="mipnet_w8_pairs_96x64",
+        model=MIPNet(joints=14, width=8),
+        codec=PairCodec(sigma_px=1.0),
+        train=replace(base.train, loss="two_people_mse"),
+    )
