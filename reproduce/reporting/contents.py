@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reproduce.reporting import (
+    crowd,
     errors,
     evidence,
     networks,
@@ -35,6 +36,7 @@ def sections(gallery: str = photos.FOLDER) -> Sequence[Section]:
         errors.section(),
         networks.alignment_section(),
         twins.section(),
+        *crowd.sections(),
         *networks.sections(),
         evidence.open_section(),
         speed.section(),
