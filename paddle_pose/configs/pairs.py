@@ -51,7 +51,7 @@ def hrnet_w8_pairs_96x64() -> Recipe:
             select_metric="AP",
             validate_every=12,
             log_every=50,
-            save_every=1,
+            save_every=100,
         ),
         eval=EvalSettings(batch_size=50),
         benchmarks=(

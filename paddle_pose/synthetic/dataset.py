@@ -197,7 +197,8 @@ def _pictures(images: Path, stamp: dict[str, Any]) -> list[_Picture]:
     seed, pictures = stamp["seed"], []
     for split, total in enumerate((stamp["train_people"], stamp["val_people"])):
         if overlaps := stamp.get("overlaps"):
-            shares = np.random.default_rng([seed, split]).uniform(*overlaps, total // 2)
+            low, high = overlaps
+            shares = np.random.default_rng([seed, split]).uniform(low, high, total // 2)
             pictures += [
                 _Picture(images, seed, split, index, 2, overlap)
                 for index, overlap in enumerate(shares.tolist())
