@@ -181,7 +181,7 @@ class TrainSettings:
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
-            ``two_people_mse`` (MIPNet: both people of a box).
+            ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``.
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.

@@ -102,7 +102,13 @@ CHOICES = {
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine"),
     "train.pretrained": ("none", "ImageNet", "COCO"),
-    "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy", "two_people_mse"),
+    "train.loss": (
+        "joints_mse",
+        "heatmap_mse",
+        "cell_cross_entropy",
+        "two_people_mse",
+        "two_people_cross_entropy",
+    ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
@@ -112,8 +118,8 @@ CHOICES = {
 }
 """Keys that take one of a few words."""
 
-TWO_PEOPLE = "two_people_mse"
-"""The loss of two people in a box."""
+TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
+"""Losses of two people in a box, and the loss that each of them has."""
 
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor")
 """What a stage may change of ``train``; and all of ``augment``."""
@@ -172,8 +178,8 @@ def _require_people_alike(recipe: Recipe) -> None:
     if type(codec) is other:
         needed = (PairCodec if for_two else HeatmapCodec).__name__
         raise UserError(f"codec.kind={other.__name__}: model {kind} needs codec.kind={needed}")
-    if for_two != (recipe.train.loss == TWO_PEOPLE):
-        needed = TWO_PEOPLE if for_two else "joints_mse"
+    if for_two != (recipe.train.loss in TWO_PEOPLE):
+        needed = "two_people_mse" if for_two else "joints_mse"
         raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
 
 
@@ -233,7 +239,8 @@ def require_sound(recipe: Recipe) -> None:
     _require_stages(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(recipe.codec, HeatmapCodec):  # another one checks itself when it encodes
-        recipe.codec.require_sound(recipe.data.image_size_wh, recipe.train.loss)
+        loss = TWO_PEOPLE.get(recipe.train.loss, recipe.train.loss)
+        recipe.codec.require_sound(recipe.data.image_size_wh, loss)
     names = [benchmark.name for benchmark in recipe.benchmarks]
     for name in names:
         if names.count(name) > 1:

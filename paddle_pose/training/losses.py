@@ -96,9 +96,21 @@ def two_people_mse(outputs: Sequence[TwoPeople], targets: Targets) -> dict[str, 
     return parts
 
 
+def two_people_cross_entropy(
+    outputs: Sequence[TwoPeople], targets: Targets
+) -> dict[str, paddle.Tensor]:
+    """As ``two_people_mse`` with half of ``cell_cross_entropy`` of either person; unpublished."""
+    parts = {}
+    for name, maps_BJHW in named(outputs[-1]).items():
+        given = {"heatmaps": targets[f"target_{name}"], "weights": targets[f"weight_{name}"]}
+        parts[name] = 0.5 * cell_cross_entropy([StageOutput(maps_BJHW)], given)["heatmaps"]
+    return parts
+
+
 LOSSES: dict[str, Loss] = {
     "joints_mse": joints_mse,
     "two_people_mse": two_people_mse,
+    "two_people_cross_entropy": two_people_cross_entropy,
     "heatmap_mse": heatmap_mse,
     "cell_cross_entropy": cell_cross_entropy,
 }

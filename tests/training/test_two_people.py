@@ -12,9 +12,12 @@ from paddle_pose import configs
 from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import MIPNet, NewellHourglass
+from paddle_pose.models.blocks import StageOutput
 from paddle_pose.models.build import build
+from paddle_pose.models.instances import TwoPeople
 from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.training import loop, precision, progress
+from paddle_pose.training.losses import LOSSES
 from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import two_people
 
@@ -54,6 +57,17 @@ def test_a_step_gives_parts_and_outputs_of_both_by_name():
     still = {n for n in before if np.array_equal(before[n], after[n].numpy())}
     # A bias before a batch norm of two values, and a code's weight where its step is rounded away.
     assert all(".fc_lambda.0." in name for name in still)
+
+
+def test_cross_entropy_of_two_people_is_half_of_each():
+    rng = np.random.default_rng(2)
+    maps = [paddle.to_tensor(rng.normal(size=(2, 3, 16, 16)).astype("float32")) for _ in range(2)]
+    targets = both(2).targets
+    parts = LOSSES["two_people_cross_entropy"]([TwoPeople(*maps)], targets)
+    for name, one in zip(("primary", "secondary"), maps, strict=True):
+        given = {"heatmaps": targets[f"target_{name}"], "weights": targets[f"weight_{name}"]}
+        alone = LOSSES["cell_cross_entropy"]([StageOutput(one)], given)["heatmaps"]
+        assert float(parts[name]) == pytest.approx(0.5 * float(alone), rel=1e-6)
 
 
 def test_mixed_precision_of_it_is_refused_on_a_cpu():
