@@ -29,12 +29,14 @@ from paddle_pose.commands.record import RunFolder
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.names import require_apart
 from paddle_pose.synthetic import dataset as synthetic
-from paddle_pose.system import launching, runtime
+from paddle_pose.system import runtime
 from reproduce import crowd_judge
 
 ROOT = Path(__file__).parents[1]
 RECIPES = tuple(f"{name}_w8_pairs_96x64" for name in crowd_judge.NETWORKS)
 TRAIN_PEOPLE, VAL_PEOPLE = 6400, 1200
+RUNNING: list[subprocess.Popen] = []
+"""Commands that run now, in threads of their own."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "FLAGS_paddle_num_threads": "1"}
 
 
@@ -57,12 +59,15 @@ def call(script: str, recipe: str, words: Sequence[str | Path], log: Path) -> No
     command = [sys.executable, str(ROOT / script), "--config", recipe, *map(str, words)]
     command += ["--device", "cpu", "--num_workers", "0"]
     with log.open("a", encoding="utf-8") as said:
-        done = subprocess.run(  # noqa: S603
-            command, stdout=said, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, check=False
+        process = subprocess.Popen(  # noqa: S603
+            command, stdout=said, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD
         )
-    if done.returncode:
+        RUNNING.append(process)
+        code = process.wait()
+        RUNNING.remove(process)
+    if code:
         lines = log.read_text(encoding="utf-8").splitlines() or [""]
-        raise UserError(f"{script} ended with exit code {done.returncode} ({log}): {lines[-1]}")
+        raise UserError(f"{script} ended with exit code {code} ({log}): {lines[-1]}")
 
 
 def run(recipe: str, seed: int, options: argparse.Namespace) -> None:
@@ -95,7 +100,8 @@ def run_all(options: argparse.Namespace) -> None:
         except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             if not isinstance(error, UserError):
-                launching.stop_children(os.getpid())  # each saves a state
+                for process in list(RUNNING):
+                    process.terminate()  # it saves a state
             raise
 
 
