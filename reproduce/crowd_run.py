@@ -82,6 +82,7 @@ def run(recipe: str, seed: int, options: argparse.Namespace) -> None:
         call("train.py", f"pairs:{recipe}", words, log)
     if not quickstart.evaluated(scores, folder.best_weights):
         words = [*data, "--pretrained_model", folder.best_weights, "--output_dir", scores]
+        words += ["--engine", "eager"]  # of both networks alike
         call("val.py", str(folder.recipe_file), words, log)
     print(f"=> {folder.root}: {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
 
