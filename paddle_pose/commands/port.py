@@ -84,7 +84,7 @@ def _check_use(options: argparse.Namespace) -> None:
         raise UserError(f"--list takes no --{sorted(given)[0]}")
     for name in ("backbone", "half"):
         if options.to_torch and getattr(options, name):
-            raise UserError(f"--to_torch writes the network as it is; --{name} is for reading")
+            raise UserError(f"--to_torch writes the whole network; --{name} is for reading")
     if options.download and given and not options.output:
         raise UserError(f"--download with --{sorted(given)[0]} needs --output FILE to convert to")
 
