@@ -102,17 +102,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def lock_folder(folder: Path) -> int:
+def lock_folder(folder: Path, *, wait: bool = False) -> int:
     """Hold a folder for this process until the descriptor is closed, or the process ends.
 
     Where the file system has no locks, nothing is held.
+
+    Args:
+        folder: need not be writable.
+        wait: for another process that holds it, instead of an error.
 
     Raises:
         UserError: another process holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError as error:
         os.close(descriptor)
         raise UserError(
