@@ -102,28 +102,40 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def lock_folder(folder: Path, *, wait: bool = False) -> int:
+def lock_folder(folder: Path) -> int:
     """Hold a folder for this process until the descriptor is closed, or the process ends.
 
     Where the file system has no locks, nothing is held.
 
-    Args:
-        folder: need not be writable.
-        wait: for another process that holds it, instead of an error.
-
     Raises:
         UserError: another process holds it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        return _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(descriptor)
         raise UserError(
             f"{folder}: another process writes there; wait for it, or choose another --output_dir"
         ) from error
-    except OSError:
-        pass
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a folder as ``lock_folder`` does, once no other process holds it."""
+    lock = _locked(folder, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(folder: Path, how: int) -> int:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException as error:  # also a signal while it waits
+        if isinstance(error, BlockingIOError) or not isinstance(error, OSError):
+            os.close(descriptor)
+            raise
     return descriptor
 
 

@@ -17,11 +17,12 @@ _AREA_OF_BOX = 0.53
 """What CrowdPose takes for a person's area."""
 
 
-def annotations(
+def content(
     names: Sequence[str], sizes_wh: Sequence[tuple[int, int]], people: Sequence[Sequence[Label]]
 ) -> dict[str, Any]:
     """A file's content: pictures, their sizes and the people on each, in order."""
-    images, records = [], []
+    images: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for number, (name, (width, height), labels) in enumerate(
         zip(names, sizes_wh, people, strict=True), start=1
     ):

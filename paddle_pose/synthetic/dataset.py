@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ from tqdm import tqdm
 
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
-from paddle_pose.files import lock_folder, read_json, write_json
+from paddle_pose.files import holding, read_json, write_json
 from paddle_pose.limits import LIMITS
 from paddle_pose.synthetic import coco_layout
 from paddle_pose.synthetic.scene import Label, draw_scene
@@ -88,7 +89,8 @@ def write_dataset(
     Args:
         root: the folder.
         seed: of all that is drawn.
-        train_people, val_people: of the whole set.
+        train_people: of the whole set.
+        val_people: likewise.
         layout: ``mpii`` or ``coco``, of the same pictures.
         first: only the pictures of each split's first so many people, as the whole set has them.
         workers: processes that draw.
@@ -107,7 +109,7 @@ def write_dataset(
     if seed < 0:
         raise UserError(f"synthetic data: seed {seed} is negative; use 0 or more")
     root = Path(root).absolute()
-    stamp = {
+    stamp: dict[str, Any] = {
         "renderer_version": RENDERER_VERSION,
         "seed": seed,
         "train_people": train_people,
@@ -117,11 +119,10 @@ def write_dataset(
     stamp |= {"first": first} if first is not None else {}
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        lock = lock_folder(root.parent, wait=True)
     except OSError as error:
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
-    try:
-        plan = _plan(root, seed, (train_people, val_people), layout, first)
+    plan = _plan(root, seed, (train_people, val_people), layout, first)
+    with holding(root.parent):
         if _read_stamp(root) == stamp and _is_whole(root, layout, plan):
             return
         if root.exists() and (foreign := _foreign(root)):
@@ -129,8 +130,6 @@ def write_dataset(
                 f"{root}: holds other files ({foreign}); name a new folder for the synthetic data"
             )
         _draw_into(root, layout, plan, stamp, workers, progress)
-    finally:
-        os.close(lock)
 
 
 def _draw_into(
@@ -145,6 +144,8 @@ def _draw_into(
         partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.partial-", dir=root.parent))
     except OSError as error:
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
+    if progress:
+        print(f"=> {root}: drawing {len(plan)} pictures of people", flush=True)
     try:
         moved = [replace(picture, root=partial) for picture in plan]
         _write_into(partial, layout, moved, workers, progress)
@@ -238,7 +239,7 @@ def _write_into(
         done = list(zip(pictures, shown, strict=True))
     for split, name in enumerate(_annotation_files(layout)[: len(_SPLITS)]):
         of_split = [(picture.name, *found) for picture, found in done if picture.split == split]
-        content = (coco_layout.annotations if layout == "coco" else _records)(
+        content = (coco_layout.content if layout == "coco" else _records)(
             *map(list, zip(*of_split, strict=True))
         )
         text = json.dumps(content, separators=(",", ":"))
@@ -331,11 +332,26 @@ def _evaluation_mat(labels: list[Label]) -> bytes:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = CommandLine(prog="python -m paddle_pose render", description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
-    parser.add_argument("--val", type=int, default=VAL_PEOPLE, help="people to validate on")
+    parser = CommandLine(
+        prog="python -m paddle_pose render",
+        description=__doc__.splitlines()[0],
+        examples=(
+            "python -m paddle_pose render --output output/people",
+            "python -m paddle_pose render --output output/people --layout coco --train 99 --val 9",
+        ),
+    )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--layout", choices=LAYOUTS, default=LAYOUTS[0], help="whose files (mpii)")
+    add("--seed", metavar="N", type=int, default=0, help="of all that is drawn (0)")
+    add("--train", metavar="N", type=int, default=TRAIN_PEOPLE, help="people to train on (800)")
+    add("--val", metavar="N", type=int, default=VAL_PEOPLE, help="people to validate on (250)")
     values = parser.parse_args(arguments)
-    write_dataset(values.output, seed=values.seed, train_people=values.train, val_people=values.val)
+    write_dataset(
+        values.output,
+        seed=values.seed,
+        train_people=values.train,
+        val_people=values.val,
+        layout=values.layout,
+    )
     print(f"=> {values.output}: {values.train} + {values.val} drawn people")
