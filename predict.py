@@ -1,11 +1,4 @@
-"""Draw poses on photos and videos; write them as COCO results and as a table.
-
-python predict.py photo.jpg folder/ video.mp4
-python predict.py photos/ --detector picodet --output drawn
-python predict.py photo.jpg --box 40,20,200,460 --heatmaps
-python predict.py video.mp4 --config hrnet:w32_coco_256x192 --weights w32.pth --smooth
-python predict.py 0 --exported served/onnx --limit 300          (camera 0)
-"""
+"""Draw poses on photos and videos; write them as COCO results and as a table."""
 
 from __future__ import annotations
 
@@ -18,18 +11,22 @@ from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
 from paddle_pose.system import runtime
 
+EXAMPLES = (
+    "python predict.py photo.jpg folder/ video.mp4",
+    "python predict.py photos/ --detector picodet --output drawn",
+    "python predict.py photo.jpg --box 40,20,200,460 --heatmaps --weights w32.pth --config RECIPE",
+    "python predict.py 0 --exported served/onnx --limit 300 --smooth    (camera 0)",
+)
+
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = CommandLine(
-        description=__doc__,
-        epilog=EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="python predict.py PATH [PATH ...] [options]",
+        "python predict.py", description=__doc__, epilog=EXIT_CODES, examples=EXAMPLES
     )
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="photo, folder, video, or a camera's index")
-    add("--weights", type=Path, metavar="FILE", help="any format (default: the packaged ones)")
+    add("--weights", metavar="FILE", help="any format, or a published name (packaged ones)")
     add("--config", metavar="RECIPE", help="family:name or .yaml (default: the weights' own)")
     add("--exported", type=Path, metavar="DIR", help="what export.py wrote, instead of weights")
     add(
@@ -100,14 +97,17 @@ def main() -> None:
         check(given)
         runtime.configure(quiet=True)
         runtime.import_paddle()
+        from paddle_pose.commands.defaults import weights_named
         from paddle_pose.commands.predict import Drawing, Network, Where, predict
         from paddle_pose.inference.video import OneEuro
 
+        weights = weights_named(given.weights, "--weights")
+        weights.understood.tell()
         predict(
             given.paths,
             Network(
-                given.weights,
-                given.config,
+                weights.file,
+                given.config or weights.recipe,
                 given.exported,
                 device=given.device,
                 engine=given.engine,

@@ -110,16 +110,32 @@ def lock_folder(folder: Path) -> int:
     Raises:
         UserError: another process holds it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(descriptor)
         raise UserError(
             f"{folder}: another process writes there; wait for it, or choose another --output_dir"
         ) from error
-    except OSError:
-        pass
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a folder as ``lock_folder`` does, once no other process holds it."""
+    lock = _locked(folder, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(folder: Path, how: int) -> int:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException as error:  # also a signal while it waits
+        if isinstance(error, BlockingIOError) or not isinstance(error, OSError):
+            os.close(descriptor)
+            raise
     return descriptor
 
 

@@ -51,3 +51,6 @@ class Understood:
     def plain(self) -> Mapping[str, Any]:
         """``{what: {"value": …, "source": …}}`` for record.json and scores.json."""
         return {fact.what: {"value": fact.value, "source": fact.source} for fact in self.facts}
+
+
+NOTHING = Understood()

@@ -170,18 +170,30 @@ def report(table: PersonTable, found: Sequence[Suspicion], pictures: Pictures) -
         print("=> nothing looks wrong")
 
 
+EXAMPLES = (
+    "python -m paddle_pose browse --dataset_root data/mpii --limit 1000",
+    "python -m paddle_pose browse --dataset_root photos --annotations people.json --people 60",
+)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Statistics, suspicions, and a picture of annotated and augmented samples."""
-    parser = CommandLine("python -m paddle_pose browse", description=main.__doc__)
+    parser = CommandLine("python -m paddle_pose browse", description=main.__doc__,
+        examples=EXAMPLES)  # fmt: skip
     add = parser.add_argument
-    add("--dataset_root", type=Path, required=True)
-    add("--config", help="family:recipe or recipe.yaml: its crops and augmentation")
-    add("--annotations", type=Path, help="COCO: file instead of the layout's")
+    add("--dataset_root", metavar="DIR", type=Path, required=True, help="of either layout")
+    add(
+        "--config",
+        metavar="RECIPE",
+        help="family:recipe or recipe.yaml: its crops and augmentation",
+    )
+    add("--annotations", metavar="FILE", type=Path, help="COCO: file instead of the layout's")
     add("--split", help="which one (the recipe's training split)")
     add("--output", type=Path, default=Path("browse.png"), help="picture; all findings: its .json")
-    add("--people", type=int, default=24, help="people to draw (24)")
-    add("--limit", type=int, help="look at the first N people only")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
+    add("--people", metavar="N", type=int, default=24, help="people to draw (24)")
+    add("--limit", metavar="N", type=int, help="look at the first N people only")
+    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments",
+        help="change the recipe")  # fmt: skip
     given = parser.parse_args(words)
     if not 1 <= given.people <= MOST_PEOPLE:
         raise UserError(f"--people {given.people}: must be from 1 to {MOST_PEOPLE}")

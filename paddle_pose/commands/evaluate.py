@@ -21,6 +21,7 @@ from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import ending, parallel, runtime
+from paddle_pose.understood import NOTHING, Understood
 
 if TYPE_CHECKING:
     from paddle_pose.inference.exported import Exported
@@ -44,6 +45,7 @@ def evaluate(
     precision: str | None = None,
     network: PoseNetwork | Exported | None = None,
     analyse: bool = False,
+    understood: Understood = NOTHING,
 ) -> Scores | None:
     """Predict to disk, read from disk, score, and print the table and the [EVAL] line.
 
@@ -66,6 +68,7 @@ def evaluate(
         precision: ``float32`` (default) or ``bfloat16``.
         network: one that is built already, or an exported one; by default the recipe's.
         analyse: say what kinds of errors there are, too, in a table and files.
+        understood: how the arguments were chosen, to be said and kept with the scores.
 
     Returns:
         The scores; None where the split has no published truth, and on all ranks but the first.
@@ -83,6 +86,8 @@ def evaluate(
     if batch_size is not None and batch_size < 1:
         raise UserError(f"batch_size {batch_size}: must be at least 1")
     protocol = recipe.benchmark(benchmark)
+    parallel.quiet_unless_first()
+    understood.tell()
     if isinstance(data, Evaluator):
         if benchmark is not None:
             raise UserError("benchmark: an evaluator of one's own has its own; leave this out")
@@ -112,7 +117,8 @@ def evaluate(
             predictions = _predicted(recipe, weights, evaluator, network, folder, *how)
             if predictions is None:
                 return None
-        return _scored(recipe, evaluator, predictions, folder, asked, pixel_origin, analyse)
+        how_read = (asked, pixel_origin, analyse, understood)
+        return _scored(recipe, evaluator, predictions, folder, *how_read)
 
 
 def _scored(
@@ -123,6 +129,7 @@ def _scored(
     asked: Asked,
     pixel_origin: int | None,
     analyse: bool,
+    understood: Understood,
 ) -> Scores | None:
     found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
     written = None if folder is None else evaluator.write_files(folder.replacing(), found)
@@ -134,7 +141,9 @@ def _scored(
     print(evaluator.report(scores, found), flush=True)
     if folder is not None:
         path = folder.replacing() / "scores.json"
-        write_json(path, {**asdict(scores), **evaluator.facts(found, file)})
+        facts = evaluator.facts(found, file)
+        facts["understood"] = {**understood.plain(), **facts["understood"]}
+        write_json(path, {**asdict(scores), **facts})
         print(f"=> {path}")
     if analyse:
         show(evaluator, found, folder.replacing() if folder else None)

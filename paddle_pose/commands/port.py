@@ -1,10 +1,4 @@
-"""``python -m paddle_pose port``: published weights in, our weights out.
-
-python -m paddle_pose port FILE.pth --recipe hrnet:w32_mpii_256x256 --output model.pdparams
-python -m paddle_pose port --list
-python -m paddle_pose port --download mmpose_hrnet_w32_mpii_256x256 --output model.pdparams
-python -m paddle_pose port --to_torch model.pdparams --recipe … --output x.safetensors
-"""
+"""``python -m paddle_pose port``: published weights in, our weights out."""
 
 from __future__ import annotations
 
@@ -22,12 +16,21 @@ from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import SKELETONS
 from paddle_pose.weights.facts import WeightFacts, facts_of
 
+EXAMPLES = (
+    "python -m paddle_pose port --list",
+    "python -m paddle_pose port --download mmpose_hrnet_w32_mpii_256x256 --output w32.pdparams",
+    "python -m paddle_pose port w32.pth --recipe hrnet:w32_mpii_256x256 --output w32.pdparams",
+    "python -m paddle_pose port --to_torch w.pdparams --recipe recipe.yaml --output w.safetensors",
+)
+
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = CommandLine(
         prog="python -m paddle_pose port",
         description="Convert published weights to .pdparams and back; PyTorch is not needed.",
+        usage="%(prog)s (FILE | --list | --download NAME | --to_torch FILE) [options]",
+        examples=EXAMPLES,
     )
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument(

@@ -34,6 +34,7 @@ from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
 from paddle_pose.training.schedules import highest_rate, rate_by_step
+from paddle_pose.understood import NOTHING, Understood
 
 
 def _started(
@@ -101,6 +102,7 @@ def train(
     num_workers: int | None = None,
     network: PoseNetwork | None = None,
     loss: Loss | None = None,
+    understood: Understood = NOTHING,
 ) -> Path | None:
     """Run a recipe to its end and keep the best weights.
 
@@ -116,6 +118,7 @@ def train(
         num_workers: loader processes; one per core by default.
         network: to train; by default the recipe's.
         loss: ``(outputs, targets) -> {name: part}``; by default the recipe's.
+        understood: how the arguments were chosen, to be said and recorded.
 
     Returns:
         The file of the best weights; None where a finished run was resumed: it stays as it is.
@@ -129,6 +132,7 @@ def train(
     require_sound(recipe)
     _require_apart(Path(output), data, validation)
     parallel.quiet_unless_first()
+    understood.tell()
     folder = record.RunFolder(Path(output))
     pretrained_model = None if pretrained_model is None else Path(pretrained_model)
     resuming = bool(resume) and _has_run(folder)
@@ -166,7 +170,7 @@ def train(
         "num_workers": workers,
         "processes": parallel.ranks(),
         "parameters": count_parameters(network),
-        "data": task.facts,
+        "data": _with_choice(task.facts, understood),
         "pretrained_model": resuming_rules.pretrained_facts(pretrained_model),
         "skeleton": _plain_skeleton(task.evaluator),
     }
@@ -271,6 +275,13 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator
             f"multiples of {network.size_multiple}"
         )
     evaluator.require_score(recipe.train.select_metric)
+
+
+def _with_choice(facts: dict[str, Any], understood: Understood) -> dict[str, Any]:
+    """Facts about the data, and how data and weights were chosen where that was assumed."""
+    if not understood.facts:
+        return facts
+    return facts | {"understood": {**facts.get("understood", {}), "chosen": understood.plain()}}
 
 
 def _plain_skeleton(evaluator: Evaluator) -> dict[str, Any] | None:

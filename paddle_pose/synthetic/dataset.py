@@ -1,8 +1,9 @@
-"""Draws a labelled data set of articulated people in MPII layout: something to train on anywhere.
+"""Draws a labelled data set of articulated people: something to train on anywhere.
 
 ``python -m paddle_pose render --output DIR`` writes ``annot/train.json``,
-``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them.
-A score on it says that the whole chain works; it is not a score on MPII.
+``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them;
+with ``--layout coco`` the same pictures with COCO's files. A score on them says that the whole
+chain works; it is not a score on MPII or COCO.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,8 +29,9 @@ from tqdm import tqdm
 
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
-from paddle_pose.files import read_json, write_json
+from paddle_pose.files import holding, read_json, write_json
 from paddle_pose.limits import LIMITS
+from paddle_pose.synthetic import coco_layout
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system import ending
 from paddle_pose.system.runtime import cpu_facts
@@ -37,7 +40,9 @@ RENDERER_VERSION = 4
 """Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
 
 TRAIN_PEOPLE, VAL_PEOPLE = 800, 250
+LAYOUTS = ("mpii", "coco")
 _SPLITS = ("train", "valid")
+_COCO_SPLITS = ("train2017", "val2017")
 _STAMP = "synthetic.json"
 _JPEG_QUALITY = 92
 
@@ -50,7 +55,8 @@ _MAT_JOINTS = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "
 class _Picture:
     """What to draw: everything a worker needs, so that no picture depends on another."""
 
-    images: Path
+    root: Path
+    folder: str
     seed: int
     split: int
     index: int
@@ -60,6 +66,9 @@ class _Picture:
     def name(self) -> str:
         return f"{_SPLITS[self.split]}_{self.index:06d}.jpg"
 
+    def at(self, root: Path) -> Path:
+        return root / self.folder / self.name
+
 
 def write_dataset(
     root: Path,
@@ -67,13 +76,25 @@ def write_dataset(
     seed: int = 0,
     train_people: int = TRAIN_PEOPLE,
     val_people: int = VAL_PEOPLE,
+    layout: str = "mpii",
+    first: int | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
     """Write the data set to ``root``, unless the same one is already there.
 
     The bytes depend on the seed and the numbers of people alone, not on ``workers`` (default: one
-    per core). The folder appears complete or not at all.
+    per core). The folder appears complete or not at all; of several processes one draws.
+
+    Args:
+        root: the folder.
+        seed: of all that is drawn.
+        train_people: of the whole set.
+        val_people: likewise.
+        layout: ``mpii`` or ``coco``, of the same pictures.
+        first: only the pictures of each split's first so many people, as the whole set has them.
+        workers: processes that draw.
+        progress: show a bar.
 
     Raises:
         UserError: ``root`` holds something else, or cannot be written.
@@ -88,25 +109,46 @@ def write_dataset(
     if seed < 0:
         raise UserError(f"synthetic data: seed {seed} is negative; use 0 or more")
     root = Path(root).absolute()
-    stamp = {
+    stamp: dict[str, Any] = {
         "renderer_version": RENDERER_VERSION,
         "seed": seed,
         "train_people": train_people,
         "val_people": val_people,
     }
-    if _read_stamp(root) == stamp:
-        return
-    if root.exists() and (foreign := _foreign(root)):
-        raise UserError(
-            f"{root}: holds other files ({foreign}); name a new folder for the synthetic data"
-        )
+    stamp |= {"layout": layout} if layout != "mpii" else {}
+    stamp |= {"first": first} if first is not None else {}
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{root}: cannot write there ({error.strerror})") from error
+    plan = _plan(root, seed, (train_people, val_people), layout, first)
+    with holding(root.parent):
+        if _read_stamp(root) == stamp and _is_whole(root, layout, plan):
+            return
+        if root.exists() and (foreign := _foreign(root)):
+            raise UserError(
+                f"{root}: holds other files ({foreign}); name a new folder for the synthetic data"
+            )
+        _draw_into(root, layout, plan, stamp, workers, progress)
+
+
+def _draw_into(
+    root: Path,
+    layout: str,
+    plan: Sequence[_Picture],
+    stamp: dict,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    try:
         partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.partial-", dir=root.parent))
     except OSError as error:
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
+    if progress:
+        print(f"=> {root}: drawing {len(plan)} pictures of people", flush=True)
     try:
-        _write_into(partial, seed, (train_people, val_people), workers, progress)
+        moved = [replace(picture, root=partial) for picture in plan]
+        _write_into(partial, layout, moved, workers, progress)
         write_json(partial / _STAMP, stamp)
         partial.chmod(0o755)  # mkdtemp's folders are closed to others
         _put_in_place(partial, root, stamp)
@@ -114,8 +156,35 @@ def write_dataset(
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _plan(
+    root: Path, seed: int, people: tuple[int, int], layout: str, first: int | None
+) -> list[_Picture]:
+    pictures = []
+    for split, total in enumerate(people):
+        folder, before = f"images/{_COCO_SPLITS[split]}" if layout == "coco" else "images", 0
+        for index, count in enumerate(_people_per_picture(seed, split, total)):
+            if first is None or before < first:
+                pictures.append(_Picture(root, folder, seed, split, index, count))
+            before += count
+    return pictures
+
+
+def _annotation_files(layout: str) -> list[str]:
+    if layout == "coco":
+        return [f"annotations/person_keypoints_{split}.json" for split in _COCO_SPLITS]
+    return [*(f"annot/{split}.json" for split in _SPLITS), "annot/gt_valid.mat"]
+
+
+def _is_whole(root: Path, layout: str, plan: Sequence[_Picture]) -> bool:
+    """Whether nothing of a set was removed."""
+    files = [root / name for name in _annotation_files(layout)]
+    return all(file.is_file() for file in (*files, *(picture.at(root) for picture in plan)))
+
+
 _OWN = re.compile(
     rf"{_STAMP}|annot(/train\.json|/valid\.json|/gt_valid\.mat)?|images(/(train|valid)_\d+\.jpg)?"
+    r"|annotations(/person_keypoints_(train|val)2017\.json)?"
+    r"|images/(train|val)2017(/(train|valid)_\d+\.jpg)?"
 )
 
 
@@ -158,47 +227,45 @@ def _put_in_place(partial: Path, root: Path, stamp: dict) -> None:
 
 
 def _write_into(
-    folder: Path, seed: int, people: tuple[int, int], workers: int | None, progress: bool
+    folder: Path, layout: str, pictures: Sequence[_Picture], workers: int | None, progress: bool
 ) -> None:
-    images = folder / "images"
-    images.mkdir()
-    (folder / "annot").mkdir()
-    pictures = [
-        _Picture(images, seed, split, index, count)
-        for split, total in enumerate(people)
-        for index, count in enumerate(_people_per_picture(seed, split, total))
-    ]
+    for name in dict.fromkeys(picture.folder for picture in pictures):
+        (folder / name).mkdir(parents=True)
+    (folder / _annotation_files(layout)[0]).parent.mkdir()
     with contextlib.closing(_drawn(pictures, workers or cpu_facts()[2])) as drawn:
         shown = tqdm(
             drawn, "drawing people", len(pictures), disable=None if progress else True, unit="image"
         )
-        labels = list(shown)
-    for split, name in enumerate(_SPLITS):
-        rows = [
-            (picture.name, label)
-            for picture, group in zip(pictures, labels, strict=True)
-            if picture.split == split
-            for label in group
-        ]
-        records = [_record(image, label) for image, label in rows]
-        path = folder / "annot" / f"{name}.json"
-        path.write_text(json.dumps(records, separators=(",", ":")), encoding="utf-8")
-        if name == "valid":
-            mat = _evaluation_mat([label for _, label in rows])
-            (folder / "annot" / "gt_valid.mat").write_bytes(mat)
+        done = list(zip(pictures, shown, strict=True))
+    for split, name in enumerate(_annotation_files(layout)[: len(_SPLITS)]):
+        of_split = [(picture.name, *found) for picture, found in done if picture.split == split]
+        content = (coco_layout.content if layout == "coco" else _records)(
+            *map(list, zip(*of_split, strict=True))
+        )
+        text = json.dumps(content, separators=(",", ":"))
+        (folder / name).write_text(text, encoding="utf-8")
+    if layout == "mpii":
+        labels = [one for picture, (_, people) in done if picture.split for one in people]
+        (folder / "annot" / "gt_valid.mat").write_bytes(_evaluation_mat(labels))
 
 
 def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
     """One to three people per picture, ``total`` together."""
     rng = np.random.default_rng([seed, split])
     counts: list[int] = []
-    while (left := total - sum(counts)) > 0:
+    left = total
+    while left > 0:
         counts.append(min(left, int(rng.choice((1, 2, 3), p=(0.74, 0.2, 0.06)))))
+        left -= counts[-1]
     return counts
 
 
-def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Label], None, None]:
-    """The labels of each picture, in order, once it is on disk."""
+_Drawn = tuple[tuple[int, int], list[Label]]
+"""A picture's width and height, and its people."""
+
+
+def _drawn(pictures: Sequence[_Picture], workers: int) -> Generator[_Drawn, None, None]:
+    """Size and labels of each picture, in order, once it is on disk."""
     workers = min(workers, max(1, len(pictures) // 8))
     if workers == 1:
         yield from map(_draw, pictures)
@@ -216,14 +283,20 @@ def _start() -> None:
     ending.ignore(but=signal.SIGTERM)
 
 
-def _draw(picture: _Picture) -> list[Label]:
+def _draw(picture: _Picture) -> _Drawn:
     rng = np.random.default_rng([picture.seed, picture.split, picture.index])
     need_head = _SPLITS[picture.split] == "valid"
     image, labels = draw_scene(rng, picture.people, need_head=need_head)
-    path = str(picture.images / picture.name)
+    path = str(picture.at(picture.root))
     if not cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
         raise UserError(f"{path}: cannot be written; is the disk full?")
-    return labels
+    return (image.shape[1], image.shape[0]), labels
+
+
+def _records(names: list[str], _: list[tuple[int, int]], people: list[list[Label]]) -> list[dict]:
+    """HRNet's MPII JSON."""
+    both = zip(names, people, strict=True)
+    return [_record(name, label) for name, labels in both for label in labels]
 
 
 def _record(image: str, label: Label) -> dict:
@@ -259,11 +332,26 @@ def _evaluation_mat(labels: list[Label]) -> bytes:
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = CommandLine(prog="python -m paddle_pose render", description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
-    parser.add_argument("--val", type=int, default=VAL_PEOPLE, help="people to validate on")
+    parser = CommandLine(
+        prog="python -m paddle_pose render",
+        description=__doc__.splitlines()[0],
+        examples=(
+            "python -m paddle_pose render --output output/people",
+            "python -m paddle_pose render --output output/people --layout coco --train 99 --val 9",
+        ),
+    )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--layout", choices=LAYOUTS, default=LAYOUTS[0], help="whose files (mpii)")
+    add("--seed", metavar="N", type=int, default=0, help="of all that is drawn (0)")
+    add("--train", metavar="N", type=int, default=TRAIN_PEOPLE, help="people to train on (800)")
+    add("--val", metavar="N", type=int, default=VAL_PEOPLE, help="people to validate on (250)")
     values = parser.parse_args(arguments)
-    write_dataset(values.output, seed=values.seed, train_people=values.train, val_people=values.val)
+    write_dataset(
+        values.output,
+        seed=values.seed,
+        train_people=values.train,
+        val_people=values.val,
+        layout=values.layout,
+    )
     print(f"=> {values.output}: {values.train} + {values.val} drawn people")

@@ -156,7 +156,7 @@ def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, mo
 
 
 MISTAKES = {
-    "missing.pdparams: cannot be read": ("--weights", "missing.pdparams"),
+    "--weights missing.pdparams: no such file": ("--weights", "missing.pdparams"),
     "did you mean 'onnx'": ("--format", "onxn"),
     "name some of": ("--format", ","),
     "go together": ("--format", "int8"),
