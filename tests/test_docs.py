@@ -124,6 +124,8 @@ def check_options(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     elif words[:2] == ["pip", "install"]:
         assert all((ROOT / word).exists() for word in words[2:] if word.startswith("req"))
     else:
+        if words[0] in ("test", "ls"):
+            return
         assert words[0] == "python", "a command that this test cannot check"
         if words[1:3] == ["-m", "paddle.distributed.launch"]:
             del words[1 : next(n for n, word in enumerate(words) if word.endswith(".py"))]
