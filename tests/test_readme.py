@@ -27,16 +27,5 @@ def test_every_record_that_it_links_to_exists():
     assert not [link for link in links if not (ROOT / link).exists()]
 
 
-def test_it_stays_short_and_its_links_lead_somewhere():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text.count("\n") <= 250
-    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
-    assert not [link for link in links if not (ROOT / link).exists()]
-
-
-def test_its_python_is_python():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        compile(block, "README.md", "exec")
+def test_it_stays_short():
+    assert (ROOT / "README.md").read_text(encoding="utf-8").count("\n") <= 250
