@@ -19,9 +19,6 @@ from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
 
-_PANEL_PX = 160
-"""Smaller crops are drawn larger, by whole factors: a joint's name fits."""
-
 _SHOWN = 10
 """Poses that a printed table names."""
 
@@ -179,8 +176,6 @@ class FoundPoses(Poses):
 
 def draw_maps(crop_rgb: np.ndarray, maps_JHW: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """Each joint's map over the crop in a grid, named, from 0 (blue) to 1 (red)."""
-    factor = -(-_PANEL_PX // crop_rgb.shape[1])
-    crop_rgb = cv2.resize(crop_rgb, None, fx=factor, fy=factor)
     height, width = crop_rgb.shape[:2]
     panels = []
     for cells in maps_JHW:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from paddle_pose import skeletons
@@ -42,6 +43,9 @@ PACKAGED = Path(__file__).parents[1] / "weights_files" / "small_person.safetenso
 
 Boxes = Sequence[Sequence[float]] | Sequence[float] | np.ndarray
 """Left, top, width, height of people, or of one."""
+
+_PANEL_PX = 160
+"""Smaller crops are drawn larger under their heat maps, by whole factors: the names fit."""
 
 _NEAR = 2
 """How many folders up from weights their run folder is."""
@@ -201,7 +205,9 @@ class PosePredictor:
         if len(people) != 1:
             raise UserError(f"draw_heatmaps: expected one box, got {len(people)}")
         maps = self.found(people, maps=True)[1]
-        return draw_maps(people.crops[0][0], np.asarray(maps)[0], self.skeleton)
+        factor = -(-_PANEL_PX // self.recipe.data.image_size_wh[0])
+        crop = cv2.resize(people.crops[0][0], None, fx=factor, fy=factor)
+        return draw_maps(crop, np.asarray(maps)[0], self.skeleton)
 
     def people(
         self,
