@@ -57,12 +57,12 @@ def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
     try:
         given = np.array(boxes, np.float64)
     except (TypeError, ValueError) as error:  # of different lengths, or no numbers
-        raise UserError(f"{where}: {wanted}, got {boxes!r}") from error
+        raise UserError(f"{where}: {wanted}, got {boxes!r:.80}") from error
     if not given.size and len(given.shape) and len(given) == 0:
         return np.empty((0, 4))
     given = given[None] if given.shape == (4,) else given
     if given.ndim != 2 or given.shape[1] != 4:
-        raise UserError(f"{where}: {wanted}, got {boxes!r}")
+        raise UserError(f"{where}: {wanted}, got {boxes!r:.80}")
     for row in np.flatnonzero(~(np.isfinite(given).all(1) & (given[:, 2:] > 0).all(1)))[:1]:
         box = ", ".join(f"{value:g}" for value in given[row])
         raise UserError(f"{where}[{row}] ({box}): {wanted} in pixels, the last two above 0")
