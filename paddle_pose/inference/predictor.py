@@ -226,7 +226,11 @@ class PosePredictor:
         return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
 
     def found(self, people: People, *, maps: bool = False) -> tuple[Poses, np.ndarray | None]:
-        """Poses of one batch, and (B, J, h, w) heat maps if they are asked for."""
+        """Poses of one batch, and (B, J, h, w) heat maps if they are asked for.
+
+        Raises:
+            UserError: the network gives what are no numbers, or has no heat maps.
+        """
         scales = self.benchmark.test_scales
         views = [View(*self._forward(c), s) for c, s in zip(people.crops, scales, strict=True)]
         codec, order = self.recipe.codec, self.skeleton.flip_order

@@ -150,6 +150,20 @@ def test_they_say_what_they_are(run_folder):
         predictor.draw_heatmaps(np.zeros((50, 60, 3), np.uint8), [[0, 0, 9, 9]] * 2)
 
 
+def test_what_are_no_numbers_is_said(run_folder, monkeypatch):
+    predictor = PosePredictor(run_folder[2], run_folder[1])
+    forward = predictor._forward
+
+    def damaged(crops):
+        return tuple(
+            {name: np.nan * maps for name, maps in half.items()} for half in forward(crops)
+        )
+
+    monkeypatch.setattr(predictor, "_forward", damaged)
+    with pytest.raises(UserError, match="are its weights damaged"):
+        predictor(np.zeros((50, 60, 3), np.uint8))
+
+
 def test_packaged_weights(run_folder, monkeypatch, tmp_path):
     monkeypatch.setattr(predictor_file, "PACKAGED", tmp_path / "none.safetensors")
     with pytest.raises(UserError, match="no weights given"):
