@@ -31,22 +31,11 @@ from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
 from paddle_pose.system import ending, runtime
 
-PACKAGED = Path(__file__).parents[1] / "weights_files" / "small_person.safetensors"
 RESULTS = ("results.json", "results.csv")
 GPU_BATCH = 32
 
 AHEAD = 8
 """Pictures that are read, and that are drawn, while the network computes."""
-
-
-def packaged_weights() -> Path:
-    """Weights that are part of the repository; Raises UserError where they are not."""
-    if not PACKAGED.is_file():
-        raise UserError(
-            f"no weights given, and {PACKAGED} is not there; give --weights FILE "
-            "(with --config RECIPE) or --exported DIR"
-        )
-    return PACKAGED
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,7 @@ class Network:
         precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
         return PosePredictor.from_weights(
-            packaged_weights() if self.weights is None else self.weights,
+            self.weights,
             self.recipe,
             engine=engines.choose(self.engine or "auto", precision, people=many),
             precision=precision,

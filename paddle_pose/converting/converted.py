@@ -62,6 +62,7 @@ class Converted:
                 write_bytes(path, content)
             else:
                 write_json(path, content, indent=None)
+        for path in self.files:  # when all are written: nobody may listen any more
             print(f"=> {path}", flush=True)
 
 

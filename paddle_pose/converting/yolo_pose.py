@@ -20,7 +20,7 @@ from paddle_pose.data.images import stored_size
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.names import require_inside
 from paddle_pose.recipes import plain_yaml
-from paddle_pose.skeletons import COCO17, Skeleton
+from paddle_pose.skeletons import COCO17, MPII16, Skeleton
 from paddle_pose.understood import Fact, Understood
 
 MOST_JOINTS = 1000
@@ -55,9 +55,7 @@ def convert(
     root = _root(settings, data_yaml)
     files: dict[Path, CocoFile] = {}
     inputs = [data_yaml]
-    for split in SPLITS:
-        if not settings.get(split):
-            continue
+    for split in _splits(settings, root, left):
         coco = CocoFile(known)
         for image in tqdm(_images(settings[split], root, data_yaml), split, disable=None):
             name = require_inside(_below(image, root, data_yaml), f"{data_yaml}: {split}")
@@ -127,10 +125,10 @@ def _joints(
     names, source = tuple(given) or tuple(map(str, listed or ())), "recipe" if given else "file"
     if not names:
         source = "assumed"
-        if count == len(COCO17) and flip in (None, COCO17.flip_order.tolist()):
-            names = COCO17.joints
-        else:
-            names = _numbered(flip or list(range(count)))
+        alike = [k for k in (COCO17, MPII16) if len(k) == count and flip == k.flip_order.tolist()]
+        if not alike and flip is None and count == len(COCO17):
+            alike = [COCO17]
+        names = alike[0].joints if alike else _numbered(flip or list(range(count)))
     if len(names) != count or len(set(names)) != count:
         raise UserError(f"{file}: {len(set(names))} joint names for kpt_shape of {count} joints")
     order = Skeleton("", names, (), ()).flip_order.tolist()
@@ -181,17 +179,34 @@ def _root(settings: dict[str, Any], file: Path) -> Path:
     return next(folder for folder in candidates if folder.is_dir())
 
 
+def _splits(settings: dict[str, Any], root: Path, left: LeftOut) -> list[str]:
+    """Those that the file names; a test set that is not there is left out: exports name it."""
+    found = [split for split in SPLITS if settings.get(split)]
+    if "test" in found and not any(path.exists() for path in _parts(settings["test"], root)):
+        left.add("splits whose images are not there", "test")
+        found.remove("test")
+    return found
+
+
+def _parts(entry: Any, root: Path) -> list[Path]:
+    """Where a split's images are; Roboflow's files say ``../train/images`` for train/images."""
+    found = []
+    for part in map(str, entry if isinstance(entry, list) else [entry]):
+        path = root / part
+        found.append(path if path.exists() else root / part.removeprefix("../"))
+    return found
+
+
 def _images(entry: Any, root: Path, file: Path) -> list[Path]:
     """Images of a folder, of a list in a .txt, or of several of these."""
     found: list[Path] = []
-    for part in entry if isinstance(entry, list) else [entry]:
-        path = root / str(part)
+    for path in _parts(entry, root):
         if path.is_dir():
             found += [p for p in sorted(path.rglob("*")) if p.suffix.lower() in ENDINGS]
         elif path.suffix == ".txt" and path.is_file():
             found += [root / line.strip() for line in _text(path).splitlines() if line.strip()]
         else:
-            raise UserError(f"{file}: {part} is neither a folder nor a .txt in {root}")
+            raise UserError(f"{file}: {path} is neither a folder nor a .txt")
     if not found:
         raise UserError(f"{file}: no images in {entry}")
     return found

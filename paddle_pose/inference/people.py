@@ -13,10 +13,14 @@ from paddle_pose import drawing
 from paddle_pose.data.augment import crop_image
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.limits import LIMITS
 from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
+
+_SHOWN = 10
+"""Poses that a printed table names."""
 
 
 class People(NamedTuple):
@@ -47,23 +51,21 @@ class People(NamedTuple):
         return cls(place, [np.concatenate(crops) for crops in scales])
 
 
-def require_pixels(pixels: np.ndarray) -> None:
-    """Raises UserError for what is no RGB picture."""
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise UserError(f"image: expected (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}")
-
-
 def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
-    """(N, 4) float64 left, top, width, height; Raises UserError."""
+    """(N, 4) float64 left, top, width, height; one box may stand alone; Raises UserError."""
+    wanted = "expected rows of left, top, width, height"
     try:
         given = np.array(boxes, np.float64)
-    except (TypeError, ValueError):  # of different lengths, or no numbers
-        given = np.zeros((1, 0))
-    if not given.size and len(given) == 0:
+    except (TypeError, ValueError) as error:  # of different lengths, or no numbers
+        raise UserError(f"{where}: {wanted}, got {boxes!r:.80}") from error
+    if not given.size and len(given.shape) and len(given) == 0:
         return np.empty((0, 4))
-    usable = given.ndim == 2 and given.shape[1] == 4 and np.isfinite(given).all()
-    if not usable or (given[:, 2:] <= 0).any():
-        raise UserError(f"{where}: expected rows of left, top, width, height, got {boxes!r}")
+    given = given[None] if given.shape == (4,) else given
+    if given.ndim != 2 or given.shape[1] != 4:
+        raise UserError(f"{where}: {wanted}, got {boxes!r:.80}")
+    for row in np.flatnonzero(~(np.isfinite(given).all(1) & (given[:, 2:] > 0).all(1)))[:1]:
+        box = ", ".join(f"{value:g}" for value in given[row])
+        raise UserError(f"{where}[{row}] ({box}): {wanted} in pixels, the last two above 0")
     LIMITS["far_px"].require(float(np.abs(given).max()), where)
     return given
 
@@ -113,6 +115,22 @@ class FoundPoses(Poses):
         """The same poses with their joints' names."""
         return cls(**{f.name: getattr(poses, f.name) for f in fields(Poses)}, skeleton=skeleton)
 
+    def __repr__(self) -> str:
+        images, (count, joints) = len(np.unique(self.image_ids)), self.keypoints.shape[:2]
+        lines = [f"{count} poses on {images} images, {joints} joints ({self.skeleton.name})"]
+        for i in range(min(count, _SHOWN)):
+            x, y, width, height = self.boxes_xywh[i]
+            lines.append(
+                f"  {i}: image {self.image_ids[i]}, score {self.scores[i]:.2f}, crop "
+                f"{width:.0f} × {height:.0f} px at ({x:.0f}, {y:.0f})"
+            )
+        return "\n".join(lines if count <= _SHOWN else [*lines, "  …"])
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """The joints, in the order of ``keypoints``."""
+        return self.skeleton.joints
+
     def plain(self) -> Poses:
         """The same as others have them."""
         return Poses(**{f.name: getattr(self, f.name) for f in fields(Poses)})
@@ -121,18 +139,39 @@ class FoundPoses(Poses):
         """The poses named by an index array or a mask, in that order."""
         return FoundPoses.of(self.plain().select(keep), self.skeleton)
 
-    def draw(self, image_rgb: np.ndarray, *, min_score: float = 0.2) -> np.ndarray:
-        """A copy of the (H, W, 3) uint8 RGB image with the poses on it, the best on top."""
-        for row in np.argsort(self.scores, kind="stable"):
-            image_rgb = drawing.draw_pose(
-                image_rgb, self.keypoints[row], self.skeleton, min_score=min_score
-            )
-        return image_rgb
+    def of_image(self, image_id: int) -> FoundPoses:
+        """Those of one image, of a list its position."""
+        return self.select(self.image_ids == image_id)
 
-    def to_coco(self) -> list[dict[str, Any]]:
-        """Records of COCO's results format: image_id, category_id, keypoints, score."""
+    def draw(self, image: Picture, *, min_score: float = 0.2) -> np.ndarray:
+        """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
+
+        Raises:
+            UserError: no picture, or the poses are of several; ``of_image`` chooses.
+        """
+        ids = np.unique(self.image_ids)
+        if len(ids) > 1:
+            raise UserError(f"draw: poses of {len(ids)} images; choose by of_image(0)")
+        drawn = rgb_of(image).copy()
+        for row in np.argsort(self.scores, kind="stable"):
+            drawn = drawing.draw_pose(
+                drawn, self.keypoints[row], self.skeleton, min_score=min_score
+            )
+        return drawn
+
+    def to_coco(self, image_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """Records of COCO's results format: image_id, category_id, keypoints, score.
+
+        Args:
+            image_ids: the data set's, of a list of images in its order; else their positions.
+        """
+        ids = self.image_ids
+        if image_ids is not None:
+            if len(ids) and ids.max() >= len(image_ids):
+                raise UserError(f"to_coco: {len(image_ids)} image_ids for {ids.max() + 1} images")
+            ids = np.asarray(image_ids, np.int64)[ids]
         areas = self.boxes_xywh[:, 2] * self.boxes_xywh[:, 3]
-        return CocoResults(self.image_ids, self.keypoints, self.scores, areas).rows()
+        return CocoResults(ids, self.keypoints, self.scores, areas).rows()
 
 
 def draw_maps(crop_rgb: np.ndarray, maps_JHW: np.ndarray, skeleton: Skeleton) -> np.ndarray:

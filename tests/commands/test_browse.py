@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from paddle_pose.commands import browse
+from paddle_pose.converting.coco_file import CocoFile
 from paddle_pose.errors import UserError
 from paddle_pose.skeletons import SKELETONS
 
@@ -93,6 +94,23 @@ def test_a_coco_file_with_other_sizes(small_people: Path, tmp_path: Path, capsys
     with pytest.raises(UserError, match="written onto a file that is read"):
         browse.main([*words, "--output", str(root / "own.png")])
     assert json.loads(file.read_text()) == content
+
+
+def test_the_split_that_is_there(tmp_path: Path, capsys):
+    """A converted folder; its people, all in mirror writing, do not look well."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    coco = CocoFile(("left_hand", "right_hand", "tail"))
+    image = coco.add_image("a.png", (80, 60))
+    coco.add_person(image, np.array([[10, 10, 2], [50, 10, 2], [30, 40, 2]]), [5, 5, 50, 50])
+    for split in ("train", "val"):
+        file = tmp_path / f"annotations/person_keypoints_{split}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(coco.content({})))
+    browse.main(["--dataset_root", str(tmp_path), "--output", str(tmp_path / "b.png")])
+    said = capsys.readouterr().out
+    assert "=> split: train, of train, val; --split names another" in said
+    assert "\nsuspicious: left and right may be swapped throughout" in said
+    assert "nothing looks wrong" not in said
 
 
 def test_mistakes_are_one_line(small_people: Path, tmp_path: Path):

@@ -21,6 +21,7 @@ from paddle_pose.commands import predict as command
 from paddle_pose.commands.predict import Drawing, Network, Where, outputs, predict
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
+from paddle_pose.inference import predictor
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.inference.video import OneEuro
 from paddle_pose.models.build import build
@@ -172,9 +173,9 @@ def test_no_two_pictures_have_one_name(tmp_path):
 
 
 def test_without_weights(monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "PACKAGED", tmp_path / "small.safetensors")
+    monkeypatch.setattr(predictor, "PACKAGED", tmp_path / "small.safetensors")
     with pytest.raises(UserError, match=r"no weights given, and .*small\.safetensors is not there"):
-        command.packaged_weights()
+        predictor.packaged_weights()
 
 
 def test_a_signal_keeps_what_is_found(photos, tmp_path, network, monkeypatch):
