@@ -44,10 +44,11 @@ class Networks:
         return self._load(choices[chosen])
 
     def _choices(self) -> dict[str, Choice]:
-        found = {}
+        found: dict[str, Choice] = {}
         for name, network, file in self._found():
-            if file.exists():
-                found.setdefault(name, Choice(network, file.stat().st_mtime_ns))
+            stamp = _stamp(file)
+            if stamp or network is self._given:  # what was asked for is tried, there or not
+                found.setdefault(name, Choice(network, stamp))
         if not found:
             packaged_weights()
         return found
@@ -69,3 +70,11 @@ class Networks:
         for depth in ("*", "*/*"):
             for card in sorted(self._output.glob(f"{depth}/{CARD}")):
                 yield str(card.parent), replace(plain, exported=card.parent), card
+
+
+def _stamp(file: Path) -> int:
+    """When it was last written; 0 where it is not there."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

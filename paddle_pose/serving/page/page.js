@@ -197,9 +197,9 @@ const spanned = ([x, y], [u, v]) => [Math.min(x, u), Math.min(y, v), Math.abs(x 
 
 stage.addEventListener("pointerdown", (event) => {
   const index = event.target.closest("[data-box]")?.dataset.box;
-  const armed = $("draw").getAttribute("aria-pressed") === "true";
-  if (event.button || (index === undefined && event.pointerType === "touch" && !armed)) return;
+  if (event.button || (index === undefined && event.pointerType === "touch" && !armed())) return;
   event.preventDefault();
+  if (index !== undefined) stage.setPointerCapture(event.pointerId); // boxes are drawn anew in each move
   const from = place(event), before = boxes.map((box) => [...box]);
   const corner = event.target.dataset.corner;
   const [x, y, width, height] = before[index] ?? [];
@@ -237,10 +237,14 @@ stage.addEventListener("pointerdown", (event) => {
 
 function arm(on) {
   $("draw").setAttribute("aria-pressed", String(on));
-  stage.classList.toggle("drawing", on);
 }
+const armed = () => $("draw").getAttribute("aria-pressed") === "true";
 
-$("draw").addEventListener("click", () => arm($("draw").getAttribute("aria-pressed") !== "true"));
+// A finger elsewhere scrolls the page. (touch-action does not hold for shapes inside an svg.)
+stage.addEventListener("touchstart", (event) => {
+  if (armed() || event.target.closest("[data-box]")) event.preventDefault();
+}, { passive: false });
+$("draw").addEventListener("click", () => arm(!armed()));
 $("add").addEventListener("click", () => {
   const { width, height } = photo;
   boxes.push([Math.floor(width / 4), Math.floor(height / 4), Math.ceil(width / 2), Math.ceil(height / 2)]);
