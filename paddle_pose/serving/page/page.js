@@ -44,6 +44,7 @@ async function attempt(work) {
     document.body.removeAttribute("aria-busy");
     $("said").textContent = photo ? "" : "No photo yet.";
     $("error").textContent = error.message;
+    $("error").scrollIntoView({ block: "nearest" });
   }
 }
 
