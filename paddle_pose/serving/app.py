@@ -163,7 +163,7 @@ def inside(boxes: Any, pixels: np.ndarray) -> np.ndarray:
 
 
 def _look(networks: Networks, asked: Asked) -> Seen:
-    predictor = networks.open(asked.network or None)
+    predictor = networks.get(asked.network or None)
     people = predictor.people(asked.pixels, asked.boxes, asked.image_id)
     maps = isinstance(predictor.recipe.codec, HeatmapCodec)
     frame = Frame(asked.pixels, people, 0)

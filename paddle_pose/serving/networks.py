@@ -29,13 +29,13 @@ class Networks:
 
     def __init__(self, given: Network, output: Path) -> None:
         self._given, self._output = given, output
-        self._load = lru_cache(_LOADED)(lambda choice: choice.network.open(1))
+        self._load = lru_cache(_LOADED)(_loaded)
 
     def names(self) -> list[str]:
         """The default first; Raises UserError where there is none at all."""
         return list(self._choices())
 
-    def open(self, name: str | None = None) -> PosePredictor:
+    def get(self, name: str | None = None) -> PosePredictor:
         """Loaded, by its name, or the default one; Raises UserError."""
         choices = self._choices()
         chosen = next(iter(choices)) if name is None else name
@@ -70,6 +70,10 @@ class Networks:
         for depth in ("*", "*/*"):
             for card in sorted(self._output.glob(f"{depth}/{CARD}")):
                 yield str(card.parent), replace(plain, exported=card.parent), card
+
+
+def _loaded(choice: Choice) -> PosePredictor:
+    return choice.network.open(1)
 
 
 def _stamp(file: Path) -> int:

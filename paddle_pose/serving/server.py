@@ -50,7 +50,7 @@ def serve(given: Network, host: str, port: int, output: Path = Path("output")) -
         raise UserError(f"--host {host} --port {port}: {error.strerror or error}") from error
     except ValueError as error:
         raise UserError(f"--host {host}: no address of this machine") from error
-    worker.submit(networks.open).result()
+    worker.submit(networks.get).result()
     if not _is_own(host):
         print(
             f"warning: --host {host}: whoever reaches this machine can use the page; it has no "

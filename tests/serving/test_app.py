@@ -147,6 +147,17 @@ def test_networks_are_those_that_are_there(client, given, output, photo):
     assert by_name[str(output / "second")] != by_name[""]
 
 
+def test_exported_networks_are_offered_and_a_broken_one_is_said(given, output, tmp_path):
+    for folder in ("served", "more/onnx"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "model.yaml").write_text("format: none\n")
+    networks = Networks(given, tmp_path)
+    names = [str(tmp_path / "served"), str(tmp_path / "more" / "onnx")]
+    assert [name for name in networks.names() if name.startswith(str(tmp_path))] == names
+    with pytest.raises(UserError, match=r"model\.yaml"):
+        networks.get(names[0])
+
+
 def test_a_network_that_was_trained_on_is_read_again(given, output, tmp_path):
     file = tmp_path / "run" / "best_model" / "model.pdparams"
     file.parent.mkdir(parents=True)
@@ -154,13 +165,13 @@ def test_a_network_that_was_trained_on_is_read_again(given, output, tmp_path):
     networks = Networks(replace(given, weights=None), tmp_path)
     file.write_bytes((output / "first/best_model/model.pdparams").read_bytes())
     os.utime(file, (1, 1))
-    first = networks.open(str(tmp_path / "run"))
-    assert networks.open(str(tmp_path / "run")) is first
+    first = networks.get(str(tmp_path / "run"))
+    assert networks.get(str(tmp_path / "run")) is first
     os.utime(file, (2, 2))
-    assert networks.open(str(tmp_path / "run")) is not first
+    assert networks.get(str(tmp_path / "run")) is not first
     file.unlink()
     with pytest.raises(UserError, match=r"not offered any more|no weights given"):
-        networks.open(str(tmp_path / "run"))
+        networks.get(str(tmp_path / "run"))
 
 
 def test_other_sites_may_not_ask_and_the_page_fetches_nothing_from_them(client, photo):
