@@ -27,6 +27,7 @@ from paddle_pose.inference.people import require_boxes
 from paddle_pose.limits import LIMITS
 from paddle_pose.plain import all_numbers
 from paddle_pose.serving.networks import Networks
+from paddle_pose.system import ending
 
 SHOWN_PX = 1600
 """The longer side of the photo as the page shows it; poses are found in the whole one."""
@@ -163,6 +164,8 @@ def inside(boxes: Any, pixels: np.ndarray) -> np.ndarray:
 
 
 def _look(networks: Networks, asked: Asked) -> Seen:
+    if ending.asked():
+        raise UserError("the server is being stopped")
     predictor = networks.get(asked.network or None)
     people = predictor.people(asked.pixels, asked.boxes, asked.image_id)
     maps = isinstance(predictor.recipe.codec, HeatmapCodec)

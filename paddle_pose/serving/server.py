@@ -62,6 +62,9 @@ def serve(given: Network, host: str, port: int, output: Path = Path("output")) -
         f"=> http://{shown}:{getattr(server, 'effective_port', port)} (Ctrl-C ends it)", flush=True
     )
     server.run()  # until Stopped, which it takes for Ctrl-C and keeps
+    # Paddle and OpenCV abort where Python ends below them: what is computed comes to its end.
+    worker.shutdown()
+    server.task_dispatcher.shutdown(timeout=60)
     raise ending.Stopped(ending.asked())
 
 

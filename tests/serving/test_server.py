@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -52,12 +54,24 @@ def test_it_serves_keeps_nothing_and_ends_by_ctrl_c(served, given, tmp_path):
         with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
             assert len(json.load(reply)["people"]) == 1
         assert [*tmp_path.rglob("*")] == [temporary]
-        process.send_signal(signal.SIGINT)
+        with ThreadPoolExecutor(12) as visitors:  # the signal comes while many wait
+            asked = [visitors.submit(answered, request) for _ in range(24)]
+            asked[0].result()
+            process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     finally:
         process.kill()
     assert (process.returncode, errors.strip()) == (130, "stopped by Ctrl-C")
     assert [*tmp_path.rglob("*")] == [temporary]
+
+
+def answered(request: urllib.request.Request) -> bool:
+    """Whether the server still did."""
+    try:
+        with urllib.request.urlopen(request, timeout=60) as reply:  # noqa: S310
+            return bool(reply.read())
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def test_a_taken_port_and_no_such_address(served, given, tmp_path):
