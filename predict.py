@@ -16,7 +16,11 @@ EXAMPLES = (
     "python predict.py photos/ --detector picodet --output drawn",
     "python predict.py photo.jpg --box 40,20,200,460 --heatmaps --weights w32.pth --config RECIPE",
     "python predict.py 0 --exported served/onnx --limit 300 --smooth    (camera 0)",
+    "python predict.py --serve                                 (a page to drop photos on)",
 )
+SERVED = ("serve", "port", "host", "weights", "config", "exported", "device", "engine", "precision",
+          "batch_size")  # fmt: skip
+"""Options that ``--serve`` takes."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -25,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
         "python predict.py", description=__doc__, epilog=EXIT_CODES, examples=EXAMPLES
     )
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help="photo, folder, video, or a camera's index")
+    add("paths", nargs="*", metavar="PATH", help="photo, folder, video, or a camera's index")
     add("--weights", metavar="FILE", help="any format, or a published name (packaged ones)")
     add("--config", metavar="RECIPE", help="family:name or .yaml (default: the weights' own)")
     add("--exported", type=Path, metavar="DIR", help="what export.py wrote, instead of weights")
@@ -56,7 +60,26 @@ def parse_arguments() -> argparse.Namespace:
     add("--device", help="auto (default), cpu, gpu or gpu:N")
     add("--engine", choices=ENGINES, help="auto (default): onednn for 200 pictures or a video")
     add("--precision", choices=PRECISIONS, help="float32 (default); bfloat16 rounds")
-    return parser.parse_args()
+    add("--serve", action="store_true", help="a page to drop photos on, instead of paths")
+    add("--port", type=int, metavar="N", help="of --serve (8000); 0 takes a free one")
+    add("--host", metavar="ADDRESS", help="of --serve (127.0.0.1: only this machine reaches it)")
+    given = parser.parse_args()
+    if given.serve:
+        _require_served(given, parser)
+    elif (given.port, given.host) != (None, None):
+        parser.error("--port, --host: have a meaning only with --serve")
+    elif not given.paths:
+        parser.error("the following arguments are required: PATH (or --serve)")
+    return given
+
+
+def _require_served(given: argparse.Namespace, parser: CommandLine) -> None:
+    """Ends where an option is given that the page has no use for."""
+    for name, value in vars(given).items():
+        if name not in SERVED and value not in (parser.get_default(name), []):
+            parser.error(f"{name if name == 'paths' else f'--{name}'}: no meaning with --serve")
+    if given.port is not None and not 0 <= given.port < 1 << 16:
+        parser.error(f"--port {given.port}: must be from 0 to 65535")
 
 
 def _box(text: str) -> list[float]:
@@ -103,17 +126,22 @@ def main() -> None:
 
         weights = weights_named(given.weights, "--weights")
         weights.understood.tell()
+        network = Network(
+            weights.file,
+            given.config or weights.recipe,
+            given.exported,
+            device=given.device,
+            engine=given.engine,
+            precision=given.precision,
+            batch_size=given.batch_size,
+        )
+        if given.serve:
+            from paddle_pose.serving.server import serve
+
+            serve(network, given.host or "127.0.0.1", 8000 if given.port is None else given.port)
         predict(
             given.paths,
-            Network(
-                weights.file,
-                given.config or weights.recipe,
-                given.exported,
-                device=given.device,
-                engine=given.engine,
-                precision=given.precision,
-                batch_size=given.batch_size,
-            ),
+            network,
             Where(given.box, given.boxes, given.detector, given.threshold, given.nms),
             Drawing(
                 given.output,

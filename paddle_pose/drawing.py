@@ -67,7 +67,7 @@ def draw_pose(
     for first, second in skeleton.limbs:
         a, b = skeleton.index(first), skeleton.index(second)
         if shown[a] and shown[b]:
-            color = SIDE_RGB[_limb_side(first, second)]
+            color = SIDE_RGB[limb_side(first, second)]
             _line(canvas, fixed[a], fixed[b], color, thickness)
     for joint in np.flatnonzero(shown):
         _dot(canvas, fixed[joint], SIDE_RGB[side_of(skeleton.joints[joint])], thickness + 1)
@@ -78,7 +78,8 @@ def draw_pose(
     return canvas
 
 
-def _limb_side(first: str, second: str) -> str:
+def limb_side(first: str, second: str) -> str:
+    """That of the joint that has one; ``centre`` where both have, and others."""
     sides = {side_of(first), side_of(second)} - {"centre"}
     return sides.pop() if len(sides) == 1 else "centre"
 
