@@ -56,7 +56,7 @@ def examples_in(text: str) -> list[str]:
     """What stands behind ``examples:``, which is the end."""
     assert text.count("\nexamples:\n") == 1
     lines = text.partition("\nexamples:\n")[2].splitlines()
-    assert 2 <= len(lines) <= 4
+    assert 2 <= len(lines) <= 5
     assert all(line.startswith("  python ") for line in lines)
     return [re.sub(r" +\(.*\)$", "", line.strip()) for line in lines]
 
