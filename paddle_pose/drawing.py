@@ -151,7 +151,7 @@ def write_image(path: Path, image_rgb: np.ndarray) -> None:
         UserError: another ending, or the file cannot be written.
     """
     try:
-        _, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image_rgb[..., ::-1]))
+        _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
         raise UserError(
             f"{path}: cannot write an image of that ending; use .png or .jpg"
