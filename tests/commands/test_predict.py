@@ -138,6 +138,27 @@ def test_a_video(video, tmp_path, network):
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_what_cannot_be_played_is_one_line(tmp_path, network):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(UserError, match=r"bad\.mp4: cannot be played; is it a video\?"):
+        run(bad, tmp_path, network)
+    with pytest.raises(UserError, match="camera 99: cannot be played; is one connected"):
+        run(["99"], tmp_path, network)
+    # Neither OpenCV nor FFmpeg adds lines of its own.
+    opening = "from paddle_pose.inference.sources import Video; import sys, pathlib; " \
+        "Video(pathlib.Path(sys.argv[1]), 'x').open()"  # fmt: skip
+    line = [sys.executable, "-c", opening, str(bad)]
+    said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False).stderr
+    assert "moov" not in said
+    assert said.splitlines()[-1].endswith("is it a video?")
+
+
+def test_what_is_assumed_of_people_is_said(photos, tmp_path, network, capsys):
+    run(photos / "im_10.png", tmp_path, network)
+    assert "assumed: one person, who fills each picture" in capsys.readouterr().out
+
+
 def test_what_is_refused(photos, video, tmp_path, network):
     with pytest.raises(UserError, match="no such file or folder"):
         run(photos / "none.jpg", tmp_path, network)
