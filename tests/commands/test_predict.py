@@ -21,13 +21,15 @@ from paddle_pose.commands import predict as command
 from paddle_pose.commands.predict import Drawing, Network, Where, outputs, predict
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.predictor import PosePredictor, trained
 from paddle_pose.inference.video import OneEuro
 from paddle_pose.models.build import build
 from paddle_pose.poses.coco_results import read_results
-from paddle_pose.recipes.recipe import dump_yaml, override
+from paddle_pose.recipes.recipe import dump_yaml, override, to_dict
+from paddle_pose.skeletons import MPII16
 from paddle_pose.system import ending
-from paddle_pose.weights import checkpoint
+from paddle_pose.weights import checkpoint, tensors
+from paddle_pose.weights.facts import facts_of
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +192,18 @@ def test_no_two_pictures_have_one_name(tmp_path):
     names = ["a.jpg", "a.png", "A.jpg", "b/a.jpg"]
     found = [str(f.relative_to(tmp_path)) for f in outputs(tmp_path, names, ".jpg")]
     assert found == ["a.jpg", "a_2.jpg", "A_3.jpg", "b/a.jpg"]
+
+
+def test_packaged_weights_say_their_recipe(photos, tmp_path, network, monkeypatch, capsys):
+    """Half the numbers' bits, and what they are of in the file itself."""
+    loaded = trained(network.weights)
+    arrays = {n: v.numpy().astype(np.float16) for n, v in loaded.network.state_dict().items()}
+    facts = facts_of(to_dict(loaded.recipe), loaded.recipe.data, MPII16)
+    file = tmp_path / "small.safetensors"
+    tensors.write_safetensors(file, arrays, {tensors.OURS: facts.text(arrays)})
+    monkeypatch.setattr(command, "PACKAGED", file)
+    assert run(photos / "im_10.png", tmp_path, Network(engine="eager", device="cpu")) == 1
+    assert "small.safetensors" in capsys.readouterr().out
 
 
 def test_without_weights(monkeypatch, tmp_path):
