@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import atomic, parse_json, read_bytes, write_bytes
+from paddle_pose.files import atomic, parse_json, read_bytes
 from paddle_pose.plain import all_numbers
 from paddle_pose.skeletons import Skeleton
 
@@ -156,7 +156,8 @@ def write_image(path: Path, image_rgb: np.ndarray) -> None:
         raise UserError(
             f"{path}: cannot write an image of that ending; use .png or .jpg"
         ) from error
-    write_bytes(path, encoded.tobytes())
+    with atomic(path, lasting=False) as file:  # it can be drawn again
+        file.write(encoded.tobytes())
 
 
 def curves(metrics_jsonl: Path, output: Path) -> None:
