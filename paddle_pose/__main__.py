@@ -10,6 +10,7 @@ from paddle_pose.system import runtime
 TOOLS = {
     "recipes": "every recipe with its published values",
     "port": "published PyTorch weights to ours and back",
+    "predict": "poses drawn on photos and videos: predict.py",
     "draw": "saved predictions on their photos",
     "gallery": "image, truth and prediction side by side, best person to worst",
     "count": "parameters and MACs of recipes",
@@ -52,6 +53,10 @@ def _run(tool: str, words: list[str]) -> None:
         from paddle_pose.commands import port
 
         port.main(words)
+    elif tool == "predict":
+        from paddle_pose.serving import predict_line
+
+        predict_line.main(words, "python -m paddle_pose predict")
     elif tool == "draw":
         from paddle_pose.commands import draw
 

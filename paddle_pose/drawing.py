@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import atomic, parse_json, read_bytes, write_bytes
+from paddle_pose.files import atomic, parse_json, read_bytes
 from paddle_pose.plain import all_numbers
 from paddle_pose.skeletons import Skeleton
 
@@ -152,12 +152,13 @@ def write_image(path: Path, image_rgb: np.ndarray) -> None:
         UserError: another ending, or the file cannot be written.
     """
     try:
-        _, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image_rgb[..., ::-1]))
+        _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
         raise UserError(
             f"{path}: cannot write an image of that ending; use .png or .jpg"
         ) from error
-    write_bytes(path, encoded.tobytes())
+    with atomic(path, lasting=False) as file:  # it can be drawn again
+        file.write(encoded.tobytes())
 
 
 def curves(metrics_jsonl: Path, output: Path) -> None:

@@ -43,11 +43,12 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     """A binary file that stands under its name only when it is complete and on disk.
 
     Its folder is made. Until then the content lies in ``temporary_name(path)``, which is removed if
-    the writing fails, and stays (see ``leftovers``) if the process is killed.
+    the writing fails, and stays (see ``leftovers``) if the process is killed. Not ``lasting``: it
+    need not outlive a power cut, and nobody waits for the disk.
 
     Raises:
         UserError: the file cannot be written; the line has the path and the reason.
@@ -59,7 +60,8 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise CannotWrite(f"{path}: cannot write this file ({error.strerror or error})") from error

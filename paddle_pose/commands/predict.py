@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -160,6 +161,7 @@ def predict(
     _make_folder(how.output)
     say_replaced(planned)
     written, began = _Written(), time.perf_counter()
+    cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
             job = _Job(predictor, boxes, how, written)

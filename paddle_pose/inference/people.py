@@ -175,13 +175,15 @@ class FoundPoses(Poses):
 
 
 def draw_maps(crop_rgb: np.ndarray, maps_JHW: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Each joint's map over the crop in a grid, named, from 0 (blue) to 1 (red)."""
+    """Each joint's map over the crop in a grid, from its 0 (clear) to its largest value (red)."""
     height, width = crop_rgb.shape[:2]
     panels = []
     for cells in maps_JHW:
-        levels = np.clip(cv2.resize(cells, (width, height)) * 255, 0, 255).astype(np.uint8)
-        colors = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
-        panels.append(cv2.addWeighted(crop_rgb, 0.5, np.ascontiguousarray(colors), 0.5, 0))
+        # A map that is about 0 everywhere stays clear.
+        part = np.clip(cv2.resize(cells, (width, height)) / max(float(cells.max()), 0.05), 0, 1)
+        colors = cv2.applyColorMap((part * 255).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
+        cover = 0.7 * part[..., None]
+        panels.append((crop_rgb * (1 - cover) + colors * cover).astype(np.uint8))
     names = [
         f"{name} {cells.max():.2f}" for name, cells in zip(skeleton.joints, maps_JHW, strict=True)
     ]

@@ -60,6 +60,8 @@ class Frames:
 
     def __init__(self, video: Video) -> None:
         where = f"camera {video.camera}" if video.path is None else str(video.path)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the error below says enough
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         if video.path is None:
             self._capture = cv2.VideoCapture(video.camera)
         else:

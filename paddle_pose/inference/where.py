@@ -48,6 +48,10 @@ class Where:
             least = DETECTOR_THRESHOLD if self.threshold is None else self.threshold
             detector = open_detector(self.detector, threshold=least, most_overlap=self.nms)
             return lambda pixels, image_id: detector(pixels)[0]
+        print(
+            "assumed: one person, who fills each picture (--box, --boxes and --detector say other)",
+            flush=True,
+        )
         return whole_image
 
 

@@ -22,13 +22,15 @@ from paddle_pose.commands.predict import Drawing, Network, Where, outputs, predi
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.inference import predictor
-from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.predictor import PosePredictor, trained
 from paddle_pose.inference.video import OneEuro
 from paddle_pose.models.build import build
 from paddle_pose.poses.coco_results import read_results
-from paddle_pose.recipes.recipe import dump_yaml, override
+from paddle_pose.recipes.recipe import dump_yaml, override, to_dict
+from paddle_pose.skeletons import MPII16
 from paddle_pose.system import ending
-from paddle_pose.weights import checkpoint
+from paddle_pose.weights import checkpoint, tensors
+from paddle_pose.weights.facts import facts_of
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +141,27 @@ def test_a_video(video, tmp_path, network):
     assert not list((tmp_path / "out").glob(".*"))
 
 
+def test_what_cannot_be_played_is_one_line(tmp_path, network):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(UserError, match=r"bad\.mp4: cannot be played; is it a video\?"):
+        run(bad, tmp_path, network)
+    with pytest.raises(UserError, match="camera 99: cannot be played; is one connected"):
+        run(["99"], tmp_path, network)
+    # Neither OpenCV nor FFmpeg adds lines of its own.
+    opening = "from paddle_pose.inference.sources import Video; import sys, pathlib; " \
+        "Video(pathlib.Path(sys.argv[1]), 'x').open()"  # fmt: skip
+    line = [sys.executable, "-c", opening, str(bad)]
+    said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False).stderr
+    assert "moov" not in said
+    assert said.splitlines()[-1].endswith("is it a video?")
+
+
+def test_what_is_assumed_of_people_is_said(photos, tmp_path, network, capsys):
+    run(photos / "im_10.png", tmp_path, network)
+    assert "assumed: one person, who fills each picture" in capsys.readouterr().out
+
+
 def test_what_is_refused(photos, video, tmp_path, network):
     with pytest.raises(UserError, match="no such file or folder"):
         run(photos / "none.jpg", tmp_path, network)
@@ -170,6 +193,18 @@ def test_no_two_pictures_have_one_name(tmp_path):
     names = ["a.jpg", "a.png", "A.jpg", "b/a.jpg"]
     found = [str(f.relative_to(tmp_path)) for f in outputs(tmp_path, names, ".jpg")]
     assert found == ["a.jpg", "a_2.jpg", "A_3.jpg", "b/a.jpg"]
+
+
+def test_packaged_weights_say_their_recipe(photos, tmp_path, network, monkeypatch, capsys):
+    """Half the numbers' bits, and what they are of in the file itself."""
+    loaded = trained(network.weights)
+    arrays = {n: v.numpy().astype(np.float16) for n, v in loaded.network.state_dict().items()}
+    facts = facts_of(to_dict(loaded.recipe), loaded.recipe.data, MPII16)
+    file = tmp_path / "small.safetensors"
+    tensors.write_safetensors(file, arrays, {tensors.OURS: facts.text(arrays)})
+    monkeypatch.setattr(predictor, "PACKAGED", file)
+    assert run(photos / "im_10.png", tmp_path, Network(engine="eager", device="cpu")) == 1
+    assert "small.safetensors" in capsys.readouterr().out
 
 
 def test_without_weights(monkeypatch, tmp_path):

@@ -21,6 +21,7 @@ import pytest
 from places import ROOT
 
 from paddle_pose.errors import UserError
+from paddle_pose.serving import predict_line
 from paddle_pose.serving.server import _is_own, serve
 
 PREDICT = [sys.executable, str(ROOT / "predict.py"), "--serve"]
@@ -118,12 +119,9 @@ def test_without_the_library(library, given, tmp_path, monkeypatch):
         ([], "the following arguments are required: PATH (or --serve)"),
     ],
 )
-def test_options_without_meaning(arguments, line, monkeypatch, capsys):
-    import predict
-
-    monkeypatch.setattr(sys, "argv", ["predict.py", *arguments])
+def test_options_without_meaning(arguments, line, capsys):
     with pytest.raises(SystemExit) as ended:
-        predict.parse_arguments()
+        predict_line.parse_arguments(arguments)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {line}")
 
