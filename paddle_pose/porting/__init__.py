@@ -77,10 +77,11 @@ def convert_file(
 
 def _halved(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
     """Weights in float16; batch norm's statistics, which span many powers of ten, as they are."""
-    half = {
-        name: array if name.endswith(("._mean", "._variance")) else array.astype(np.float16)
-        for name, array in arrays.items()
-    }
+    with np.errstate(over="ignore"):  # looked for below
+        half = {
+            name: array if name.endswith(("._mean", "._variance")) else array.astype(np.float16)
+            for name, array in arrays.items()
+        }
     for name, array in half.items():
         if not np.isfinite(array).all():
             raise UserError(f"{path}: {name} has numbers beyond float16's 65,504; leave out --half")

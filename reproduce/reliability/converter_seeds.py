@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 
 from paddle_pose.commands import browse, convert
-from paddle_pose.inference.paddle_detector import read_settings
 from reproduce.reliability.seeds import Reading, people
 
 _PLACES = ((20.0, 15.0), (12.0, 40.0), (31.5, 42.0), (22.0, 50.0))
@@ -103,11 +102,14 @@ _DETECTOR = {
 
 def detector(folder: Path) -> None:
     """The settings of an exported PaddleDetection model."""
+    folder.mkdir(parents=True)
     (folder / "infer_cfg.yml").write_text(yaml.safe_dump(_DETECTOR), encoding="utf-8")
 
 
 def read_detector(folder: Path) -> Reading:
     """What a picture becomes by them, the class of people and the strides."""
+    from paddle_pose.inference.paddle_detector import read_settings  # late: it imports Paddle
+
     prepare, person, strides = read_settings(folder / "infer_cfg.yml")
     pixels, factors = prepare(np.full((24, 36, 3), 200, np.uint8))
     return {"pixels": pixels, "factors": factors, "others": np.array([person, *strides])}
