@@ -1,6 +1,6 @@
 """The reproduction report from committed records: ``python -m reproduce.report`` (``make report``).
 
-Writes REPORT.md, REPORT_cn.md, RELIABILITY.md and report.html here and the README's result tables;
+Writes REPORT.md, REPORT_cn.md, RELIABILITY.md and report.html here and both READMEs' result tables;
 ``--check`` writes nothing and fails when one of them is stale. ``--gallery DATASET_ROOT`` writes
 the page with pictures of other people's photos somewhere else, for the reader's eyes alone.
 """
@@ -48,7 +48,8 @@ def texts() -> Iterator[tuple[str, str]]:
     yield REPORT, report()
     yield CHINESE, chinese.report(NOTE)
     yield reliability.DOCUMENT, reliability.document(NOTE, PAGE)
-    yield "README.md", readme.with_results((ROOT / "README.md").read_text(encoding="utf-8"))
+    for name, block in (("README.md", readme.block), ("README_cn.md", readme.chinese_block)):
+        yield name, readme.with_results((ROOT / name).read_text(encoding="utf-8"), block())
 
 
 def page_is_stale() -> bool:
