@@ -8,7 +8,8 @@ interpreter of a PyTorch environment (requirements-torch.txt, tqdm and safetenso
 
 python -m reproduce.packaged_torch prepare --dataset_root DATA --output_dir OUT/photos
 TORCH -m reproduce.packaged_torch train --photos OUT/photos --reference CLONE --output_dir OUT/run
-python -m paddle_pose port --config quickstart:small_person OUT/run/model.pt OUT/model.pdparams
+python -m paddle_pose port OUT/run/model.pt --recipe quickstart:small_person \
+    --output OUT/model.pdparams
 python val.py --config quickstart:small_person --dataset_root DATA \
     --pretrained_model OUT/model.pdparams --output_dir OUT/ours
 TORCH -m reproduce.packaged_torch score --weights OUT/run/model.pt --dataset_root DATA \

@@ -32,7 +32,7 @@ PADDING = 1.25
 AROUND_JOINTS = 1.15
 """LSPET's annotated square is so many times as large as the labelled joints' box."""
 
-DEFAULT = "whole picture, as predict.py has it"
+DEFAULT, BARE = "whole picture, padded by 1.25", "whole picture, not padded"
 BY_SIZE = {
     "person's square under half of the longer side": lambda share: share < 0.5,
     "half to three quarters": lambda share: (share >= 0.5) & (share < 0.75),
@@ -78,11 +78,12 @@ def measure(predictor: PosePredictor, dataset_root: Path) -> dict[str, Any]:
     boxes = {
         "annotated box": squares.tolist(),
         DEFAULT: [whole(size) for size in sizes],
-        "whole picture without padding": [whole(size, 1 / PADDING) for size in sizes],
+        BARE: [whole(size, 1 / PADDING) for size in sizes],
     }
     found = {name: look(predictor, table, given) for name, given in boxes.items()}
-    second = [around(joints) for joints in found[DEFAULT]]
-    found["a second look, around the joints of the first"] = look(predictor, table, second)
+    for first in (DEFAULT, BARE):
+        second = [around(joints) for joints in found[first]]
+        found[f"{first}; a second look, around its joints"] = look(predictor, table, second)
     share = sides[:, 0] / sizes.max(1)
     groups = {"all": share > 0, **{name: chosen(share) for name, chosen in BY_SIZE.items()}}
     record: dict[str, Any] = {}
