@@ -247,6 +247,6 @@ def trained_section() -> Section:
     table = trained.result_table()
     if table is None:
         return Section("trained", "本项目的训练", [Text(NOT_YET)])
-    caption = "真实照片（LSPET）上的 CPU 训练；不是 MPII，与任何已发表数字不可比："
+    caption = "真实照片（LSPET）上的训练；不是 MPII，与任何已发表数字不可比："
     chinese = Table(caption, ["训练", *table.header[1:]], table.rows, table.numeric)
     return Section("trained", "本项目的训练", [chinese])
