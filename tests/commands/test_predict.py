@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import resource
 import signal
 import subprocess
 import sys
@@ -155,6 +157,46 @@ def test_what_cannot_be_played_is_one_line(tmp_path, network):
     said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False).stderr
     assert "moov" not in said
     assert said.splitlines()[-1].endswith("is it a video?")
+
+
+def test_all_that_cannot_be_played_is_named(video, tmp_path, network, capsys):
+    bad = [tmp_path / f"bad{number}.mp4" for number in range(2)]
+    for file in bad:
+        file.write_bytes(bytes(range(256)) * 9)
+    with pytest.raises(UserError, match="left out 2 of 3; the rest is written"):
+        run([*bad, video], tmp_path, network)
+    said = capsys.readouterr().out
+    assert [f"left out: {file}" in said for file in bad] == [True, True]
+
+
+def test_a_box_outside_of_a_video_is_said_once(video, tmp_path, network, capsys):
+    with pytest.raises(UserError, match=r"left out 1 of 1: v\.mp4: frame 0: --box 500,0,5,5 lies"):
+        run(video, tmp_path, network, Where(box=[[500, 0, 5, 5]]))
+    assert capsys.readouterr().out.count("left out") == 1
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
+def test_names_that_are_no_text_or_not_plain(photos, tmp_path, network):
+    names = [os.fsdecode(b"caf\xe9.png"), 'com,ma "q"\nx.png']
+    for name in names:
+        (photos / name).write_bytes((photos / "im_10.png").read_bytes())
+    run([photos / name for name in names], tmp_path, network)
+    found = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [record["file_name"] for record in found] == names
+    with (tmp_path / "out" / "results.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == [r"caf\udce9.png", names[1]]
+
+
+def test_results_that_do_not_fit_on_the_disk_leave_nothing(photos, tmp_path, network):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, before[1]))
+    try:
+        with pytest.raises(UserError, match=r"out/results\.(csv|json): cannot write this file"):
+            run(photos / "im_10.png", tmp_path, network, Where(box=[[0, 0, 50, 50]] * 60))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list((tmp_path / "out").glob("*results*"))
 
 
 def test_what_is_assumed_of_people_is_said(photos, tmp_path, network, capsys):
