@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -42,13 +44,18 @@ _HEADERS = {
 }
 
 
-def make_app(networks: Networks, worker: ThreadPoolExecutor) -> Flask:
+def make_app(
+    networks: Networks, worker: ThreadPoolExecutor, hosts: Collection[str] = ()
+) -> Flask:
     """The page and what it asks for; mistakes are answered as ``{"error": line}``.
 
-    ``worker``: the one thread in which networks are loaded and run, as Paddle wants it.
+    Args:
+        networks: what visitors can choose from.
+        worker: the one thread in which networks are loaded and run, as Paddle wants it.
+        hosts: names that the page is reached by; any where there are none.
     """
     app = Flask(__name__, static_folder="page", static_url_path="")
-    app.before_request(_refuse_other_sites)
+    app.before_request(lambda: _refuse_other_sites(hosts))
     app.after_request(_add_headers)
     app.register_error_handler(Exception, _say)
 
@@ -87,8 +94,13 @@ def make_app(networks: Networks, worker: ThreadPoolExecutor) -> Flask:
     return app
 
 
-def _refuse_other_sites() -> None:
-    if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.method != "GET":
+def _refuse_other_sites(hosts: Collection[str]) -> None:
+    """Also one whose name leads to this machine, which browsers take for the page itself."""
+    asker = request.headers.get("Sec-Fetch-Site", "none")
+    name = urlsplit(f"//{request.host}").hostname
+    if (asker not in ("same-origin", "none") and request.method != "GET") or (
+        hosts and name not in hosts
+    ):
         raise UserError("another web site asked; open this page itself")
 
 
