@@ -120,6 +120,8 @@ def _person(content: Mapping[str, Any], path: Path) -> int:
     numbers = [n for n, label in enumerate(labels) if str(label).lower() in PERSON]
     if labels and not numbers:
         raise UserError(f"{path}: finds no people, but {', '.join(map(str, labels))[:80]}")
+    if not labels:
+        print(f"assumed: {path}: people are its class 0, as it has no label_list", flush=True)
     return numbers[0] if numbers else 0
 
 
@@ -325,7 +327,10 @@ def fetched(name: str, folder: Path | None = None, pause_s: float = 1.0) -> Path
     known = noted.read_text().strip() if noted.is_file() else ""
     if known and known != digest:
         archive.unlink()
-        raise UserError(f"{archive}: was changed since it was fetched; removed, try again")
+        raise UserError(
+            f"{archive}: is not what was fetched first; removed, try again (where its makers "
+            f"changed it, remove {noted}, too)"
+        )
     write_text(noted, digest + "\n")
     target = archive.with_name(digest[:16])
     if not target.is_dir():

@@ -6,7 +6,6 @@ The browser keeps the photo and its boxes and sends both each time: visitors sha
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ from paddle_pose.codecs.heatmap import HeatmapCodec, to_image
 from paddle_pose.data.images import decode_rgb
 from paddle_pose.errors import UserError, is_memory
 from paddle_pose.files import json_text, parse_json
+from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.frames import Frame, Seen, look
 from paddle_pose.inference.people import require_boxes
+from paddle_pose.inference.sources import end_number
 from paddle_pose.limits import LIMITS
 from paddle_pose.plain import all_numbers
 from paddle_pose.serving.networks import Networks
@@ -44,9 +45,7 @@ _HEADERS = {
 }
 
 
-def make_app(
-    networks: Networks, worker: ThreadPoolExecutor, hosts: Collection[str] = ()
-) -> Flask:
+def make_app(networks: Networks, worker: ThreadPoolExecutor, hosts: Collection[str] = ()) -> Flask:
     """The page and what it asks for; mistakes are answered as ``{"error": line}``.
 
     Args:
@@ -146,12 +145,12 @@ class Asked:
         """Raises UserError."""
         pixels = _photo()
         boxes = parse_json(request.args.get("boxes", "[]").encode(), "boxes")
-        number = re.search(r"(\d{1,18})$", PurePosixPath(_name()).stem)  # as predict.py has it
+        number = end_number(_name())
         return cls(
             request.args.get("network", ""),
             pixels,
             inside(boxes, pixels) if boxes else None,
-            int(number[1]) if number else 1,
+            1 if number is None else number,
         )
 
 
@@ -164,13 +163,10 @@ def inside(boxes: Any, pixels: np.ndarray) -> np.ndarray:
         if not usable or min(box[2:]) <= 0:
             raise UserError(f"box {number}: width and height must be above 0; change or remove it")
     given = require_boxes(boxes)
-    size = np.array(pixels.shape[1::-1])
-    outside = ((given[:, :2] >= size) | (given[:, :2] + given[:, 2:] <= 0)).any(1)
-    if outside.any():
-        number, box = int(outside.argmax()), given[outside][0]
+    for row in np.flatnonzero(outside(given, pixels))[:1]:
         raise UserError(
-            f"box {number + 1} ({', '.join(f'{v:g}' for v in box)}) lies outside of the photo's "
-            f"{size[0]}×{size[1]} pixels; move or remove it"
+            f"box {row + 1} ({', '.join(f'{v:g}' for v in given[row])}) lies outside of the "
+            f"photo's {pixels.shape[1]}×{pixels.shape[0]} pixels; move or remove it"
         )
     return given
 

@@ -44,8 +44,9 @@ def serve(given: Network, host: str, port: int, output: Path = Path("output")) -
     try:
         # A larger body than 64 MiB is kept in a file that has no name and ends with its request.
         server = waitress.create_server(
-            make_app(networks, worker, (host, *OWN) if _is_own(host) else ()), host=host, port=port, threads=8, ident=None,
-            inbuf_overflow=64 * MIB, max_request_body_size=LIMITS["image_file_bytes"].most + 1,
+            make_app(networks, worker, (host, *OWN) if _is_own(host) else ()),
+            host=host, port=port, threads=8, ident=None, inbuf_overflow=64 * MIB,
+            max_request_body_size=LIMITS["image_file_bytes"].most + 1,
         )  # fmt: skip
     except OSError as error:
         if error.errno == errno.EADDRINUSE:

@@ -25,6 +25,7 @@ from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.inference import predictor
 from paddle_pose.inference.predictor import PosePredictor, trained
+from paddle_pose.inference.sources import Video
 from paddle_pose.inference.video import OneEuro
 from paddle_pose.models.build import build
 from paddle_pose.poses.coco_results import read_results
@@ -120,10 +121,24 @@ def test_boxes_of_a_file(photos, tmp_path, network, capsys):
     file.write_text(json.dumps(records))
     run(photos, tmp_path, network, Where(boxes=file, threshold=0.5))
     assert read_results(tmp_path / "out" / "results.json").image_ids.tolist() == [12, 13]
-    assert "4 of 6 photos have no box" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert ("4 of 6 photos have no box" in said, "assumed: image ids" in said) == (True, False)
     file.write_text(json.dumps([box | {"image_id": 99, "score": 1}]))
     with pytest.raises(UserError, match="no box for any of these photos, whose ids are 10, 11"):
         run(photos, tmp_path, network, Where(boxes=file))
+
+
+def test_what_is_assumed_of_boxes_of_a_file_is_said(photos, tmp_path, network, capsys):
+    """Ids by place, where a name has no number; boxes outside of a photo."""
+    (photos / "im_10.png").rename(photos / "first.png")
+    file, box = tmp_path / "boxes.json", {"category_id": 1, "score": 1, "image_id": 1}
+    corners = ([5, 5, 40, 60], [500, 5, 40, 60], [5, -50, 9, 9])
+    file.write_text(json.dumps([box | {"bbox": corner} for corner in corners]))
+    run(photos, tmp_path, network, Where(boxes=file))
+    said = capsys.readouterr().out
+    assert "assumed: image ids are the photos' places in the list" in said
+    assert "=> image 1: left out 2 boxes outside of its 120×9" in said
+    assert len(read_results(tmp_path / "out" / "results.json")) == 1
 
 
 def test_a_video(video, tmp_path, network):
@@ -141,6 +156,14 @@ def test_a_video(video, tmp_path, network):
     assert {record["track"] for record in records} >= {1}
     assert len({record["image_id"] for record in records}) == 7
     assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_rate_that_is_not_said_is_assumed(video, monkeypatch, capsys):
+    assert Video(video, "v.mp4").open().rate == 10
+    assert not capsys.readouterr().out
+    monkeypatch.setattr(cv2, "CAP_PROP_FPS", -1)  # of which nothing is known
+    assert Video(video, "v.mp4").open().rate == 25
+    assert "v.mp4: 25 frames a second, as it says" in capsys.readouterr().out
 
 
 def test_what_cannot_be_played_is_one_line(tmp_path, network):
