@@ -26,7 +26,7 @@ import yaml
 from paddle import inference as paddle_inference
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import atomic_folder, read_bytes, sha256, write_text
+from paddle_pose.files import atomic_folder, holding, read_bytes, sha256, write_text
 from paddle_pose.inference import engine
 from paddle_pose.inference.boxes import PERSON
 from paddle_pose.limits import LIMITS
@@ -323,8 +323,13 @@ def fetched(name: str, folder: Path | None = None, pause_s: float = 1.0) -> Path
     )
     folder = download.cache_folder() if folder is None else folder
     archive = download.fetch(row, folder, pause_s)
-    digest, noted = sha256(archive), archive.with_name(f"{file}.sha256")
-    known = noted.read_text().strip() if noted.is_file() else ""
+    with holding(archive.parent):
+        return _unpacked(name, archive)
+
+
+def _unpacked(name: str, archive: Path) -> Path:
+    digest, noted = sha256(archive), archive.with_name(f"{archive.name}.sha256")
+    known = noted.read_text(errors="replace").strip() if noted.is_file() else ""
     if known and known != digest:
         archive.unlink()
         raise UserError(
@@ -334,7 +339,12 @@ def fetched(name: str, folder: Path | None = None, pause_s: float = 1.0) -> Path
     write_text(noted, digest + "\n")
     target = archive.with_name(digest[:16])
     if not target.is_dir():
-        _unpack(archive, target)
+        try:
+            _unpack(archive, target)
+        except UserError as error:
+            for file in (archive, noted):
+                file.unlink()
+            raise UserError(f"{error}; it was removed, try again") from error
         print(f"=> {name}: fetched to {target} (SHA-256 {digest[:16]}…)", flush=True)
     return target
 

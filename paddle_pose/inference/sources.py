@@ -111,6 +111,8 @@ def sources_of(words: Sequence[str], output: Path) -> tuple[list[Photo], list[Vi
     place = os.path.realpath(output) + os.sep
     for word in words:
         path = Path(word)
+        if not word:
+            raise UserError("PATH: is empty; is a variable of the shell not set?")
         if re.fullmatch(r"\d{1,3}", word) and not path.exists():
             videos[f"camera {int(word)}"] = Video(None, f"camera{int(word)}", int(word))
             continue

@@ -230,6 +230,8 @@ def test_what_is_assumed_of_people_is_said(photos, tmp_path, network, capsys):
 def test_what_is_refused(photos, video, tmp_path, network):
     with pytest.raises(UserError, match="no such file or folder"):
         run(photos / "none.jpg", tmp_path, network)
+    with pytest.raises(UserError, match="PATH: is empty"):  # not all of the folder it runs in
+        run([""], tmp_path, network)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no photos and no videos in this folder"):
         run(tmp_path / "empty", tmp_path, network)

@@ -212,6 +212,15 @@ def test_the_official_file_is_resumed_checked_and_fetched_once(server, tmp_path)
     assert fetched("picodet", tmp_path, pause_s=0.0) == place
 
 
+def test_an_archive_that_is_damaged_is_fetched_again(server, tmp_path):
+    archive = tmp_path / "picodet" / "picodet.tar"
+    archive.parent.mkdir()
+    archive.write_bytes(b"no tar" * 999)
+    with pytest.raises(UserError, match=r"picodet\.tar: cannot be unpacked.*removed, try again"):
+        fetched("picodet", tmp_path)
+    assert (fetched("picodet", tmp_path, pause_s=0.0) / "infer_cfg.yml").is_file()
+
+
 def test_a_hash_that_is_known_is_checked(server, tmp_path, monkeypatch):
     url = paddle_detector.OFFICIAL["picodet"].url
     known = paddle_detector._Official(url, "0" * 64)
