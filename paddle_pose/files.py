@@ -99,9 +99,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def as_utf8(text: str) -> bytes:
+    r"""UTF-8; bytes of a file's name that are no text stay as ``\udce9``, which JSON reads back."""
+    return text.encode(errors="backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file whole or not at all; Raises UserError, as ``atomic``."""
-    write_bytes(path, text.encode())
+    write_bytes(path, as_utf8(text))
 
 
 def lock_folder(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -10,9 +11,9 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -21,7 +22,7 @@ from tqdm import tqdm
 from paddle_pose import drawing
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.files import json_text, write_text
+from paddle_pose.files import as_utf8, atomic, json_text
 from paddle_pose.inference import engine as engines
 from paddle_pose.inference.frames import Frame, Seen, ahead, look
 from paddle_pose.inference.people import FoundPoses, draw_maps
@@ -94,40 +95,54 @@ class Drawing:
     smooth: OneEuro | None = None
 
 
-@dataclass
 class _Written:
-    """What was found so far, as the files have it."""
+    """What was found so far, in files that get their names at the end: a camera has none."""
 
-    records: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[list[Any]] = field(default_factory=list)
-    pictures: int = 0
-    failures: list[str] = field(default_factory=list)
+    def __init__(self, output: Path, joints: Sequence[str]) -> None:
+        self.pictures = self.poses = 0
+        self.failures: list[str] = []
+        self._output, self._stack = output, contextlib.ExitStack()
+        self._files: list[BinaryIO] = []
+        sides = ("crop_left", "crop_top", "crop_width", "crop_height")
+        columns = [f"{joint}_{what}" for joint in joints for what in ("x", "y", "score")]
+        self._head = ["file", "frame", "image_id", "person", "track", "score", *sides, *columns]
 
     def add(
         self, poses: FoundPoses, name: str, frame: int | None, tracks: np.ndarray | None
     ) -> None:
-        self.pictures += 1
+        """The poses of one picture; Raises UserError, and then there will be no files."""
+        records: list[dict[str, Any]] = []
+        rows: list[list[Any]] = [] if self.pictures else [[*self._head]]
         for person, record in enumerate(poses.to_coco()):
             track = None if tracks is None else int(tracks[person])
             more = {} if frame is None else {"frame": frame, "track": track}
-            self.records.append({**record, "file_name": name, **more})
+            records.append({**record, "file_name": name, **more})
             box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
             joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
             score = round(record["score"], 4)
-            self.rows.append(
-                [name, frame, record["image_id"], person + 1, track, score, *box, *joints]
-            )
-
-    def write(self, output: Path, joints: Sequence[str]) -> None:
-        """Both files, whole or not at all."""
-        write_text(output / RESULTS[0], json_text(self.records) + "\n")
+            rows.append([name, frame, record["image_id"], person + 1, track, score, *box, *joints])
+        start = ("" if self.pictures else "[") + (", " if self.poses and records else "")
         text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        sides = ("crop_left", "crop_top", "crop_width", "crop_height")
-        columns = [f"{joint}_{what}" for joint in joints for what in ("x", "y", "score")]
-        table.writerow(["file", "frame", "image_id", "person", "track", "score", *sides, *columns])
-        table.writerows(self.rows)
-        write_text(output / RESULTS[1], text.getvalue())
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        if not self._files:
+            opened = [atomic(self._output / name) for name in RESULTS]
+            self._files = [self._stack.enter_context(file) for file in opened]
+        self._put(start + json_text(records)[1:-1], text.getvalue())
+        self.pictures, self.poses = self.pictures + 1, self.poses + len(records)
+
+    def close(self) -> None:
+        """Both files, whole or not at all; none without a picture."""
+        if self._files:
+            self._put("]\n", "")
+            self._stack.close()
+
+    def _put(self, *texts: str) -> None:
+        try:
+            for file, text in zip(self._files, texts, strict=True):
+                file.write(as_utf8(text))
+        except OSError as error:
+            self._files = []
+            self._stack.__exit__(type(error), error, error.__traceback__)  # removes both, raises
 
 
 def predict(
@@ -160,7 +175,8 @@ def predict(
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
     say_replaced(planned)
-    written, began = _Written(), time.perf_counter()
+    written = _Written(how.output, predictor.skeleton.joints)
+    began = time.perf_counter()
     cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
@@ -171,12 +187,11 @@ def predict(
                 if not ending.asked():
                     job.video(video, film, limit)
         finally:
-            if written.pictures:
-                written.write(how.output, predictor.skeleton.joints)
+            written.close()
         number = ending.asked()
     seconds = time.perf_counter() - began
     said = (
-        f"{written.pictures} pictures, {len(written.records)} poses in {how.output} "
+        f"{written.pictures} pictures, {written.poses} poses in {how.output} "
         f"({written.pictures / max(seconds, 1e-9):.1f} a second)"
     )
     if number:
@@ -267,7 +282,7 @@ class _Job:
         try:
             frames = video.open()
         except UserError as error:
-            self._written.failures.append(str(error))
+            self._left_out(error)
             return
         first_id = self._next_id
         source = itertools.islice(frames, limit)
@@ -278,7 +293,10 @@ class _Job:
             if pixels is None:
                 return None
             image_id = first_id + number
-            people = self._predictor.people(pixels, self._boxes(pixels, image_id), image_id)
+            try:
+                people = self._predictor.people(pixels, self._boxes(pixels, image_id), image_id)
+            except UserError as error:
+                raise UserError(f"{video.name}: frame {number}: {error}") from error
             return Frame(pixels, people, number)
 
         def draw(seen: Seen, poses: FoundPoses) -> np.ndarray:
@@ -301,7 +319,8 @@ class _Job:
                 live = video.path is None
                 coming = ahead(reading, read, itertools.count(), 2 if live else AHEAD)
                 work: deque[Future[None]] = deque()
-                for seen in self._look(self._frames(coming, bar), 1 if live else self._batch_size):
+                found = self._frames(coming, bar, to_first_fault=True)
+                for seen in self._look(found, 1 if live else self._batch_size):
                     poses, numbers = tracker(seen.poses)
                     self._written.add(poses, video.name, seen.frame.number, numbers)
                     self._next_id = first_id + seen.frame.number + 1
@@ -310,9 +329,9 @@ class _Job:
                     _wait(work, AHEAD)
                     bar.update()
                 _wait(work, 0)
-            whole = True
             seen_frames = self._next_id - first_id
-            if seen_frames < (total or 0) and not ending.asked():
+            whole = seen_frames > 0
+            if 0 < seen_frames < (total or 0) and not ending.asked():
                 print(f"=> {video.name}: ended after {seen_frames} of {total} frames", flush=True)
         finally:
             target.close() if whole else target.drop()
@@ -320,7 +339,13 @@ class _Job:
     def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
         return look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps)
 
-    def _frames(self, coming: Iterator[Future[Any]], bar: tqdm) -> Iterator[Frame]:
+    def _left_out(self, error: UserError) -> None:
+        self._written.failures.append(str(error))
+        tqdm.write(f"left out: {error}")
+
+    def _frames(
+        self, coming: Iterator[Future[Any]], bar: tqdm, *, to_first_fault: bool = False
+    ) -> Iterator[Frame]:
         """What could be read, until the end or a signal."""
         for future in coming:
             if ending.asked():
@@ -329,8 +354,9 @@ class _Job:
             try:
                 frame = future.result()
             except UserError as error:
-                self._written.failures.append(str(error))
-                bar.write(f"left out: {error}")
+                self._left_out(error)
+                if to_first_fault:
+                    return
                 bar.update()
                 continue
             if frame is None:

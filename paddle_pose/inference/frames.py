@@ -63,6 +63,8 @@ def look(
 ) -> Iterator[Seen]:
     """The poses of each frame, in order, computed in full batches.
 
+    Where few frames have people, no more than ``batch_size`` of them wait for a batch to fill.
+
     Raises:
         UserError: the network gives what are no numbers.
     """
@@ -75,9 +77,11 @@ def look(
         if len(frame.people):
             cut.append(frame.people)
             left += len(frame.people)
-        while left >= batch_size:
+        while left >= batch_size or (left > 0 and len(waiting) > batch_size):
             done.extend(_computed(predictor, _batch(cut, batch_size), maps))
             left -= batch_size
+            yield from _finished(waiting, done, predictor)
+        left = max(left, 0)
         yield from _finished(waiting, done, predictor)
     while left > 0:
         done.extend(_computed(predictor, _batch(cut, batch_size), maps))

@@ -56,7 +56,7 @@ def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
     wanted = "expected rows of left, top, width, height"
     try:
         given = np.array(boxes, np.float64)
-    except (TypeError, ValueError) as error:  # of different lengths, or no numbers
+    except (TypeError, ValueError, OverflowError) as error:  # of other lengths, or no numbers
         raise UserError(f"{where}: {wanted}, got {boxes!r:.80}") from error
     if not given.size and len(given.shape) and len(given) == 0:
         return np.empty((0, 4))

@@ -19,6 +19,7 @@ from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.people import (
     FoundPoses,
@@ -218,8 +219,7 @@ class PosePredictor:
         """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it."""
         height, width = pixels.shape[:2]
         given = require_boxes([[0, 0, width, height]] if boxes is None else boxes)
-        far = (given[:, :2] >= (width, height)) | (given[:, :2] + given[:, 2:] <= 0)
-        for row in np.flatnonzero(far.any(1))[:1]:
+        for row in np.flatnonzero(outside(given, pixels))[:1]:
             box = ", ".join(f"{value:g}" for value in given[row])
             raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh

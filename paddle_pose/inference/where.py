@@ -10,6 +10,7 @@ import numpy as np
 
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.errors import UserError
+from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.detector import open_detector
 from paddle_pose.inference.people import require_boxes
 from paddle_pose.inference.sources import Photo, Video
@@ -65,11 +66,9 @@ def fixed(boxes: Sequence[Sequence[float]]) -> Boxes:
     given = require_boxes(list(boxes), "--box")
 
     def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
-        size = np.array(pixels.shape[1::-1])
-        outside = (given[:, :2] >= size) | (given[:, :2] + given[:, 2:] <= 0)
-        if outside.any():
-            box = ",".join(f"{value:g}" for value in given[outside.any(1)][0])
-            raise UserError(f"--box {box} lies outside of its {size[0]}×{size[1]} pixels")
+        for one in given[outside(given, pixels)][:1]:
+            box = ",".join(f"{value:g}" for value in one)
+            raise UserError(f"--box {box} lies outside of its {_size(pixels)} pixels")
         return given
 
     return find
@@ -91,12 +90,25 @@ def from_file(
             f"{', '.join(map(str, sorted(ids)[:5]))}{' …' if len(ids) > 5 else ''} "
             "(the numbers that their names end in, or their order)"
         )
+    if not all(photo.by_name for photo in photos):
+        print(
+            "assumed: image ids are the photos' places in the list, as their names do not all end "
+            f"in numbers of their own: 1 is {photos[0].name}",
+            flush=True,
+        )
     if without:
         print(f"=> {without} of {len(ids)} photos have no box in {path.name}: drawn without poses")
 
     def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
         found = detected.boxes_xywh[detected.image_ids == image_id]
-        size = np.array(pixels.shape[1::-1])
-        return found[((found[:, :2] < size) & (found[:, :2] + found[:, 2:] > 0)).all(1)]
+        out = outside(found, pixels)
+        if out.any():
+            of = f"{_size(pixels)} pixels"
+            print(f"=> image {image_id}: left out {out.sum()} boxes outside of its {of}")
+        return found[~out]
 
     return find
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]}×{pixels.shape[0]}"
