@@ -14,7 +14,6 @@ import numpy as np
 from tqdm import tqdm
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.commands.predict import packaged_weights
 from paddle_pose.data import mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.top_down import read_photo
@@ -23,7 +22,7 @@ from paddle_pose.evaluation.mpii import score_mpii
 from paddle_pose.files import sha256, write_json
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.inference.people import People
-from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.predictor import PosePredictor, packaged_weights
 from paddle_pose.names import require_not_read
 
 PADDING = 1.25

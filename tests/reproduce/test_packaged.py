@@ -8,10 +8,10 @@ from places import ROOT
 
 from paddle_pose import configs
 from paddle_pose.commands.evaluate import evaluate
-from paddle_pose.commands.predict import packaged_weights
 from paddle_pose.data import mpii
 from paddle_pose.files import read_json, sha256
 from paddle_pose.geometry import UNIT_PX
+from paddle_pose.inference.predictor import packaged_weights
 from paddle_pose.porting.reader import read_file
 from paddle_pose.recipes.recipe import override, read_yaml
 from reproduce import packaged_torch, whole_image
