@@ -1,4 +1,4 @@
-"""What ``predict.py`` loses where nobody says where the person is: the box is the whole picture.
+"""What ``predict.py`` loses where nobody says where the person is, and why it looks twice.
 
 ``python -m reproduce.whole_image --dataset_root DATA --output FILE`` scores the packaged weights
 on LSPET's validation photos with annotated boxes and with boxes that need no annotation.
@@ -20,16 +20,10 @@ from paddle_pose.data.top_down import read_photo
 from paddle_pose.errors import one_line_errors
 from paddle_pose.evaluation.mpii import score_mpii
 from paddle_pose.files import sha256, write_json
-from paddle_pose.geometry import UNIT_PX
-from paddle_pose.inference.people import People
+from paddle_pose.geometry import PADDING, UNIT_PX
+from paddle_pose.inference.people import People, around, whole
 from paddle_pose.inference.predictor import PosePredictor, packaged_weights
 from paddle_pose.names import require_not_read
-
-PADDING = 1.25
-"""A box grows by so much before it is cut out."""
-
-AROUND_JOINTS = 1.15
-"""LSPET's annotated square is so many times as large as the labelled joints' box."""
 
 DEFAULT, BARE = "whole picture, padded by 1.25", "whole picture, not padded"
 BY_SIZE = {
@@ -37,18 +31,6 @@ BY_SIZE = {
     "half to three quarters": lambda share: (share >= 0.5) & (share < 0.75),
     "three quarters or more": lambda share: share >= 0.75,
 }
-
-
-def whole(size_wh: np.ndarray, share: float = 1.0) -> list[float]:
-    """Left, top, width, height of the picture, or of so much of it around its centre."""
-    return [*(size_wh * (1 - share) / 2), *(size_wh * share)]
-
-
-def around(joints: np.ndarray) -> list[float]:
-    """The square around joints (J, 3) that LSPET's annotations would have around them."""
-    low, high = joints[:, :2].min(0), joints[:, :2].max(0)
-    side, center = AROUND_JOINTS * max(*(high - low), 20.0), (low + high) / 2
-    return [*(center - side / 2), side, side]
 
 
 def look(predictor: PosePredictor, table: PersonTable, boxes: list[list[float]]) -> np.ndarray:
@@ -76,12 +58,13 @@ def measure(predictor: PosePredictor, dataset_root: Path) -> dict[str, Any]:
     squares = np.hstack([table.center_xy - sides / 2, sides, sides])
     boxes = {
         "annotated box": squares.tolist(),
-        DEFAULT: [whole(size) for size in sizes],
-        BARE: [whole(size, 1 / PADDING) for size in sizes],
+        DEFAULT: [[0, 0, *size] for size in sizes.tolist()],
+        BARE: [whole(size)[0].tolist() for size in sizes.tolist()],
     }
     found = {name: look(predictor, table, given) for name, given in boxes.items()}
     for first in (DEFAULT, BARE):
-        second = [around(joints) for joints in found[first]]
+        both = zip(found[first], sizes.tolist(), strict=True)
+        second = [around(joints, size)[0].tolist() for joints, size in both]
         found[f"{first}; a second look, around its joints"] = look(predictor, table, second)
     share = sides[:, 0] / sizes.max(1)
     groups = {"all": share > 0, **{name: chosen(share) for name, chosen in BY_SIZE.items()}}

@@ -24,7 +24,7 @@ from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.files import as_utf8, atomic, json_text
 from paddle_pose.inference import engine as engines
-from paddle_pose.inference.frames import Frame, Seen, ahead, look
+from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import FoundPoses, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.inference.sources import Photo, Video, sources_of
@@ -180,7 +180,7 @@ def predict(
     cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
-            job = _Job(predictor, boxes, how, written)
+            job = _Job(predictor, boxes, how, written, sought=where.sought)
             if photos:
                 job.photos(photos, pictures)
             for video, film in zip(videos, films, strict=True):
@@ -231,10 +231,17 @@ class _Job:
     """One run: pictures come in, and are drawn and written while the next ones are computed."""
 
     def __init__(
-        self, predictor: PosePredictor, boxes: Boxes, how: Drawing, written: _Written
+        self,
+        predictor: PosePredictor,
+        boxes: Boxes,
+        how: Drawing,
+        written: _Written,
+        *,
+        sought: bool,
     ) -> None:
         self._predictor, self._boxes, self._how = predictor, boxes, how
         self._written, self._batch_size = written, predictor.batch_size
+        self._sought = sought
         self._threads = max(2, min(4, os.cpu_count() or 2))
         self._next_id = 1
 
@@ -337,6 +344,8 @@ class _Job:
             target.close() if whole else target.drop()
 
     def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
+        if self._sought:
+            frames = closer(self._predictor, frames, batch_size=batch_size)
         return look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps)
 
     def _left_out(self, error: UserError) -> None:

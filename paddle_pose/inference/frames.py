@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -56,6 +56,16 @@ def ahead(
             yield waiting.popleft()
     while waiting:
         yield waiting.popleft()
+
+
+def closer(
+    predictor: PosePredictor, frames: Iterable[Frame], *, batch_size: int
+) -> Iterator[Frame]:
+    """Frames of which nobody said where their one person is, cut out as a first look finds them."""
+    for seen in look(predictor, frames, batch_size=batch_size):
+        frame, joints = seen.frame, seen.poses.keypoints[0]
+        image_id = int(frame.people.place.image_id[0])
+        yield replace(frame, people=predictor.closer(frame.pixels, joints, image_id))
 
 
 def look(

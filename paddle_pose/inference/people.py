@@ -12,12 +12,20 @@ import numpy as np
 from paddle_pose import drawing
 from paddle_pose.data.augment import crop_image
 from paddle_pose.errors import UserError
-from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.geometry import PADDING, box_to_center_scale, crop_matrix
 from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.limits import LIMITS
 from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
+
+SEEN = 0.2
+"""Least score of a joint that a second look goes by, and that is drawn."""
+
+AROUND = 1.15
+"""A person's box is so many times as large as that of the joints; so LSPET has it."""
+
+_SMALLEST_PX = 20.0
 
 _SHOWN = 10
 """Poses that a printed table names."""
@@ -68,6 +76,22 @@ def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
         raise UserError(f"{where}[{row}] ({box}): {wanted} in pixels, the last two above 0")
     LIMITS["far_px"].require(float(np.abs(given).max()), where)
     return given
+
+
+def whole(size_wh: tuple[int, int]) -> np.ndarray:
+    """(1, 4) the box whose crop, padding included, is the whole image."""
+    size = np.array(size_wh, np.float64)
+    return np.concatenate([size * (1 - 1 / PADDING) / 2, size / PADDING])[None]
+
+
+def around(joints: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(1, 4) the square around the joints (J, 3) that were seen; the whole image if they are few."""
+    seen = joints[joints[:, 2] >= SEEN, :2]
+    if len(seen) < 2:
+        return whole(size_wh)
+    low, high = seen.min(0), seen.max(0)
+    side = AROUND * max(*(high - low).tolist(), _SMALLEST_PX)
+    return np.array([[*((low + high - side) / 2), side, side]], np.float64)
 
 
 def cut_out(
@@ -143,7 +167,7 @@ class FoundPoses(Poses):
         """Those of one image, of a list its position."""
         return self.select(self.image_ids == image_id)
 
-    def draw(self, image: Picture, *, min_score: float = 0.2) -> np.ndarray:
+    def draw(self, image: Picture, *, min_score: float = SEEN) -> np.ndarray:
         """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
         Raises:

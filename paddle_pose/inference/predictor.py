@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,9 +24,11 @@ from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.people import (
     FoundPoses,
     People,
+    around,
     cut_out,
     draw_maps,
     require_boxes,
+    whole,
 )
 from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.inference.predict import require_scales
@@ -165,7 +167,8 @@ class PosePredictor:
             image: a file, one of Pillow's images, (H, W, 3) uint8 pixels, or a list of these. Files
                 and Pillow's images are turned upright as their EXIF data says.
             boxes: left, top, width, height of each person in image pixels, or of one; by default
-                one person who fills the image. Of a list of images a list of such.
+                one person, whom a first look at the whole image finds and a second one looks at
+                closer. Of a list of images a list of such.
             channel_order: of arrays; ``bgr`` for those of ``cv2.imread``.
 
         Returns:
@@ -183,28 +186,44 @@ class PosePredictor:
             given = [None] * len(images)
         if len(given) != len(images):
             raise UserError(f"boxes: of {len(given)} images, for {len(images)}")
-        parts, waiting, size = [Poses.none(len(self.skeleton))], None, self.batch_size
-        for image_id, (one, where) in enumerate(zip(images, given, strict=True)):
+
+        def cut(image_id: int, nearer: np.ndarray | None = None) -> People:
             try:
-                people = self.people(rgb_of(one, channel_order), where, image_id)
+                pixels = rgb_of(images[image_id], channel_order)
+                if nearer is not None:
+                    return self.closer(pixels, nearer, image_id)
+                return self.people(pixels, given[image_id], image_id)
             except UserError as error:
                 raise UserError(f"images[{image_id}]: {error}" if several else str(error)) from None
+
+        sought = [image_id for image_id, where in enumerate(given) if where is None]
+        seen = dict(zip(sought, self._in_batches(map(cut, sought)).keypoints, strict=True))
+        people = (cut(image_id, seen.get(image_id)) for image_id in range(len(images)))
+        return FoundPoses.of(self._in_batches(people), self.skeleton)
+
+    def _in_batches(self, cut: Iterable[People]) -> Poses:
+        """Poses of the people of many images, in their order."""
+        parts, waiting, size = [Poses.none(len(self.skeleton))], None, self.batch_size
+        for people in cut:
             waiting = people if waiting is None else People.joined([waiting, people])
             while len(waiting) >= size:
                 parts.append(self.found(waiting.part(slice(size)))[0])
                 waiting = waiting.part(slice(size, None))
         if waiting is not None and len(waiting):
             parts.append(self.found(waiting)[0])
-        return FoundPoses.of(Poses.joined(parts), self.skeleton)
+        return Poses.joined(parts)
 
     def draw_heatmaps(self, image: Picture, box: Sequence[float] | None = None) -> np.ndarray:
         """A grid of the person's crop under each joint's heat map, (H, W, 3) uint8 RGB.
 
         ``image`` and ``box`` as of a call; of one person. Raises UserError.
         """
-        people = self.people(rgb_of(image), box)
+        pixels = rgb_of(image)
+        people = self.people(pixels, box)
         if len(people) != 1:
             raise UserError(f"draw_heatmaps: expected one box, got {len(people)}")
+        if box is None:
+            people = self.closer(pixels, self.found(people)[0].keypoints[0])
         maps = self.found(people, maps=True)[1]
         factor = -(-_PANEL_PX // self.recipe.data.image_size_wh[0])
         crop = cv2.resize(people.crops[0][0], None, fx=factor, fy=factor)
@@ -216,14 +235,23 @@ class PosePredictor:
         boxes: Boxes | None = None,
         image_id: int = 0,
     ) -> People:
-        """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it."""
+        """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it.
+
+        Without boxes it is the whole image, for a first look.
+        """
         height, width = pixels.shape[:2]
-        given = require_boxes([[0, 0, width, height]] if boxes is None else boxes)
+        given = whole((width, height)) if boxes is None else require_boxes(boxes)
         for row in np.flatnonzero(outside(given, pixels))[:1]:
             box = ", ".join(f"{value:g}" for value in given[row])
             raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh
         return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
+
+    def closer(self, pixels: np.ndarray, joints: np.ndarray, image_id: int = 0) -> People:
+        """The one person whose joints (J, 3) a first look found, cut out for a second one."""
+        box = around(joints, (pixels.shape[1], pixels.shape[0]))
+        size_wh = self.recipe.data.image_size_wh
+        return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id)
 
     def found(self, people: People, *, maps: bool = False) -> tuple[Poses, np.ndarray | None]:
         """Poses of one batch, and (B, J, h, w) heat maps if they are asked for.

@@ -15,15 +15,15 @@ from paddle_pose.inference.detector import open_detector
 from paddle_pose.inference.people import require_boxes
 from paddle_pose.inference.sources import Photo, Video
 
-Boxes = Callable[[np.ndarray, int], np.ndarray]
-"""A picture and its id -> (N, 4) boxes of people: left, top, width, height."""
+Boxes = Callable[[np.ndarray, int], np.ndarray | None]
+"""A picture and its id -> (N, 4) boxes of people: left, top, width, height; None: nobody knows."""
 
 DETECTOR_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class Where:
-    """How people are found; one of the first three at most, else one who fills the picture.
+    """How people are found; one of the first three at most, else one in each picture.
 
     Attributes:
         box: the same boxes in every picture.
@@ -39,6 +39,11 @@ class Where:
     threshold: float | None = None
     nms: float = 0.6
 
+    @property
+    def sought(self) -> bool:
+        """Nobody says where people are."""
+        return self.box is None and self.boxes is None and self.detector is None
+
     def open(self, photos: Sequence[Photo], videos: Sequence[Video]) -> Boxes:
         """Ready for these; Raises UserError."""
         if self.box is not None:
@@ -50,15 +55,11 @@ class Where:
             detector = open_detector(self.detector, threshold=least, most_overlap=self.nms)
             return lambda pixels, image_id: detector(pixels)[0]
         print(
-            "assumed: one person, who fills each picture (--box, --boxes and --detector say other)",
+            "assumed: one person in each picture, found by a first look at all of it "
+            "(--box, --boxes and --detector say other)",
             flush=True,
         )
-        return whole_image
-
-
-def whole_image(pixels: np.ndarray, image_id: int) -> np.ndarray:
-    """One person who fills the picture."""
-    return np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float64)
+        return lambda pixels, image_id: None
 
 
 def fixed(boxes: Sequence[Sequence[float]]) -> Boxes:

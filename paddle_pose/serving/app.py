@@ -24,7 +24,7 @@ from paddle_pose.data.images import decode_rgb
 from paddle_pose.errors import UserError, is_memory
 from paddle_pose.files import json_text, parse_json
 from paddle_pose.inference.boxes import outside
-from paddle_pose.inference.frames import Frame, Seen, look
+from paddle_pose.inference.frames import Frame, Seen, closer, look
 from paddle_pose.inference.people import require_boxes
 from paddle_pose.inference.sources import end_number
 from paddle_pose.limits import LIMITS
@@ -177,8 +177,10 @@ def _look(networks: Networks, asked: Asked) -> Seen:
     predictor = networks.get(asked.network or None)
     people = predictor.people(asked.pixels, asked.boxes, asked.image_id)
     maps = isinstance(predictor.recipe.codec, HeatmapCodec)
-    frame = Frame(asked.pixels, people, 0)
-    return next(look(predictor, [frame], batch_size=predictor.batch_size, maps=maps))
+    frames, size = iter([Frame(asked.pixels, people, 0)]), predictor.batch_size
+    if asked.boxes is None:
+        frames = closer(predictor, frames, batch_size=size)
+    return next(look(predictor, frames, batch_size=size, maps=maps))
 
 
 def _answer(seen: Seen) -> dict[str, Any]:
