@@ -111,7 +111,9 @@ def main() -> None:
             resume=Path(given.resume) if given.resume else given.resume is not None,
             device=device,
             num_workers=given.num_workers,
-            understood=weights.understood + data.understood,
+            understood=weights.understood
+            + defaults.recipe_named(recipe, config, given.image_size)
+            + data.understood,
         )
 
 

@@ -30,8 +30,14 @@ _JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def temporary_name(path: Path) -> Path:
-    """``.NAME.PID.tmp`` beside a file: its name while this process writes it."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """``.NAME.PID.tmp`` beside a file: its name while this process writes it.
+
+    Of a name that leaves no room for this, the beginning and a checksum.
+    """
+    name, whole = path.name, os.fsencode(path.name)
+    if len(whole) > LIMITS["file_name_bytes"].most - 20:
+        name = f"{name[:50]}.{zlib.crc32(whole):08x}"
+    return path.with_name(f".{name}.{os.getpid()}.tmp")
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -34,6 +34,7 @@ from paddle_pose.names import require_apart, require_not_read, say_replaced
 from paddle_pose.system import ending, runtime
 
 RESULTS = ("results.json", "results.csv")
+MAPS = "heatmaps"
 GPU_BATCH = 32
 
 AHEAD = 8
@@ -170,7 +171,7 @@ def predict(
     planned = [*(how.output / name for name in RESULTS), *pictures, *films]
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, limit, videos)
+    _require_meaning(how, limit, photos, videos)
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
@@ -206,10 +207,18 @@ def predict(
     return written.pictures
 
 
-def _require_meaning(how: Drawing, limit: int | None, videos: list[Video]) -> None:
+def _require_meaning(
+    how: Drawing, limit: int | None, photos: list[Photo], videos: list[Video]
+) -> None:
     """Raises UserError for what is asked of photos and is for videos, and the other way round."""
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
+    same = [photo for photo in photos if photo.name.lower().startswith(f"{MAPS}{os.sep}")]
+    if how.heatmaps and same:
+        raise UserError(
+            f"--heatmaps: {same[0].path} would be drawn among the maps, which lie in {MAPS}/ too; "
+            "give that folder alone"
+        )
     for option, given in (("--smooth", how.smooth), ("--limit", limit)):
         if given is not None and not videos:
             raise UserError(f"{option}: is for videos and cameras, and there are only photos")
@@ -265,7 +274,7 @@ class _Job:
             drawing.write_image(picture, drawn)
             for person, maps in enumerate(seen.maps if seen.maps is not None else ()):
                 name = picture.relative_to(self._how.output).with_suffix("")
-                path = self._how.output / "heatmaps" / f"{name}_person{person + 1}.jpg"
+                path = self._how.output / MAPS / f"{name}_person{person + 1}.jpg"
                 crop = seen.frame.people.crops[0][person]
                 drawing.write_image(path, draw_maps(crop, maps, self._predictor.skeleton))
 

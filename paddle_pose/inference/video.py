@@ -6,7 +6,6 @@ People are followed greedily by their overlap with the last frames; no network i
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import temporary_name
 from paddle_pose.inference.boxes import overlaps
 from paddle_pose.inference.people import FoundPoses
 
@@ -154,7 +154,8 @@ class VideoFile:
     def __init__(self, path: Path, size_wh: tuple[int, int], rate: float) -> None:
         """Raises UserError where it cannot be written."""
         self._path = path
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+        # OpenCV goes by the ending.
+        self._temporary = temporary_name(path.with_suffix("")).with_suffix(f".tmp{path.suffix}")
         self._size_wh, self._frames = size_wh, 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

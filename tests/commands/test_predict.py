@@ -237,6 +237,10 @@ def test_what_is_refused(photos, video, tmp_path, network):
         run(tmp_path / "empty", tmp_path, network)
     with pytest.raises(UserError, match="--heatmaps: is for photos"):
         run(video, tmp_path, network, heatmaps=True)
+    (photos / "heatmaps").mkdir()
+    (photos / "heatmaps" / "im_10_person1.png").write_bytes((photos / "im_10.png").read_bytes())
+    with pytest.raises(UserError, match=r"im_10_person1\.png would be drawn among the maps"):
+        run(photos, tmp_path, network, heatmaps=True)
     with pytest.raises(UserError, match="--smooth: is for videos"):
         run(photos, tmp_path, network, smooth=OneEuro())
     with pytest.raises(UserError, match="which is read, lies there"):
