@@ -265,11 +265,19 @@ class PosePredictor:
         poses = codec.decode(views, people.place, self.benchmark, order)
         if not np.isfinite(poses.keypoints).all():
             raise UserError("the network gives what are no numbers: are its weights damaged?")
+        # Where a map is flat, a decoder's step below a cell (DARK's) may end anywhere.
+        poses.keypoints[..., :2] = _into(poses.keypoints[..., :2], people.place.boxes_xywh())
         if not maps:
             return poses, None
         if not isinstance(codec, HeatmapCodec):
             raise UserError(f"--heatmaps: a {type(codec).__name__} has none")
         return poses, codec.heatmaps(views, order, shift=self.benchmark.shift_heatmap)
+
+
+def _into(joints_xy: np.ndarray, boxes_xywh: np.ndarray) -> np.ndarray:
+    """Joints (B, J, 2) that lie outside of their crop moved to its border."""
+    corner, size = boxes_xywh[:, None, :2], boxes_xywh[:, None, 2:]
+    return np.clip(joints_xy, corner, corner + size)
 
 
 class Trained(NamedTuple):

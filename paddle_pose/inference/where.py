@@ -85,6 +85,7 @@ def from_file(
     print(f"=> {detected.summary}")
     ids = {photo.image_id for photo in photos}
     without = len(ids - {*detected.image_ids.tolist()})
+    others = int((~np.isin(detected.image_ids, [*ids])).sum())
     if without == len(ids):
         raise UserError(
             f"{path}: has no box for any of these photos, whose ids are "
@@ -97,6 +98,8 @@ def from_file(
             f"in numbers of their own: 1 is {photos[0].name}",
             flush=True,
         )
+    if others:
+        print(f"=> {others} of {len(detected.image_ids)} boxes are of none of these photos")
     if without:
         print(f"=> {without} of {len(ids)} photos have no box in {path.name}: drawn without poses")
 

@@ -224,7 +224,7 @@ def test_results_that_do_not_fit_on_the_disk_leave_nothing(photos, tmp_path, net
 
 def test_what_is_assumed_of_people_is_said(photos, tmp_path, network, capsys):
     run(photos / "im_10.png", tmp_path, network)
-    assert "assumed: one person, who fills each picture" in capsys.readouterr().out
+    assert "assumed: one person in each picture" in capsys.readouterr().out
 
 
 def test_what_is_refused(photos, video, tmp_path, network):
@@ -263,7 +263,26 @@ def test_its_own_pictures_are_not_looked_at(photos, tmp_path, network, capsys):
 def test_no_two_pictures_have_one_name(tmp_path):
     names = ["a.jpg", "a.png", "A.jpg", "b/a.jpg"]
     found = [str(f.relative_to(tmp_path)) for f in outputs(tmp_path, names, ".jpg")]
-    assert found == ["a.jpg", "a_2.jpg", "A_3.jpg", "b/a.jpg"]
+    assert found == ["a.jpg", "a.png.jpg", "A_2.jpg", "b/a.jpg"]
+
+
+def test_poses_of_which_nothing_is_drawn_are_said(photos, tmp_path, network, capsys):
+    run(photos, tmp_path, network, Where(box=[[10, 10, 50, 60]]), min_score=2.0)
+    assert "6 poses in" in (said := capsys.readouterr().out)
+    assert "of 6 poses nothing is drawn, as no joint scores 2 (--box or --detector" in said
+
+
+def test_a_second_look_goes_where_the_first_one_saw_joints(photos, network):
+    predictor = PosePredictor.from_weights(network.weights, engine="eager")
+    pixels = read_rgb(photos / "im_12.png")
+    first = predictor.found(predictor.people(pixels))[0]
+    joints = first.keypoints[0].copy()
+    joints[:, 2] = 1
+    joints[:, :2] = joints[:, :2] / 4 + 30
+    side = 1.15 * (joints[:, :2].max(0) - joints[:, :2].min(0)).max()
+    near = predictor.closer(pixels, joints)
+    assert near.place.boxes_xywh()[0, 2] == pytest.approx(1.25 * max(side, 23), rel=1e-6)
+    assert len(predictor([pixels, pixels])) == 2
 
 
 def test_packaged_weights_say_their_recipe(photos, tmp_path, network, monkeypatch, capsys):

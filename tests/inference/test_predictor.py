@@ -14,6 +14,7 @@ from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import DataFiles
+from paddle_pose.inference import people
 from paddle_pose.inference import predictor as predictor_file
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.models.build import build
@@ -235,3 +236,18 @@ def test_train_and_evaluate_take_a_recipes_name(tmp_path):
         paddle_pose.train("quickstart:newell_hg1_syntetic", tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="no MPII annotations here"):
         paddle_pose.evaluate("quickstart:newell_hg1_synthetic", tmp_path / "x", tmp_path)
+
+
+def test_a_first_look_takes_the_whole_image_and_a_second_one_the_joints():
+    # Padded by 1.25 it is the whole image.
+    assert people.whole((200, 100)).tolist() == [[20, 10, 160, 80]]
+    # A box of 60 × 100 around (50, 70): 1.15 × its longer side; the third joint was not seen.
+    joints = np.array([[20.0, 20, 1], [80, 120, 1], [400, 600, 0.1]])
+    assert people.around(joints, (500, 500))[0] == pytest.approx([-7.5, 12.5, 115, 115])
+    assert people.around(joints[1:], (200, 100)).tolist() == people.whole((200, 100)).tolist()
+
+
+def test_joints_stay_in_their_crop():
+    joints = np.array([[[-119054.0, 132105], [5, 6]]])
+    inside = predictor_file._into(joints, np.array([[0.0, 2, 20, 10]]))
+    assert inside.tolist() == [[[0, 12], [5, 6]]]

@@ -14,7 +14,7 @@ from paddle_pose.geometry import UNIT_PX
 from paddle_pose.inference.predictor import packaged_weights
 from paddle_pose.porting.reader import read_file
 from paddle_pose.recipes.recipe import override, read_yaml
-from reproduce import packaged_torch, whole_image
+from reproduce import packaged_torch
 
 RUN = ROOT / "reproduce" / "runs" / "small_person"
 LARGEST_BYTES = 4 << 20
@@ -99,10 +99,3 @@ def test_options_of_another_command_are_refused(words, said, capsys):
         packaged_torch.main([*words.split(), "--output_dir", "never_made"])
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
-
-
-def test_a_whole_photo_and_a_second_look():
-    assert whole_image.whole(np.array([200, 100]), 0.8) == pytest.approx([20, 10, 160, 80])
-    # A box of 60 × 100 around (50, 70): 1.15 × its longer side.
-    joints = np.array([[20.0, 20, 1], [80, 120, 1], [40, 60, 1]])
-    assert whole_image.around(joints) == pytest.approx([-7.5, 12.5, 115, 115])

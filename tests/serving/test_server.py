@@ -145,6 +145,11 @@ def test_options_without_meaning(arguments, line, capsys):
     assert capsys.readouterr().err.startswith(f"error: {line}")
 
 
+def test_a_box_may_begin_left_of_the_photo():
+    given = predict_line.parse_arguments(["a.jpg", "--box", "-5,0,9,8", "--box", "1,2,3,4"])
+    assert given.box == [[-5, 0, 9, 8], [1, 2, 3, 4]]
+
+
 def test_what_is_this_machine_alone():
     own = [host for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::") if _is_own(host)]  # noqa: S104
     assert own == ["127.0.0.1", "::1", "localhost"]
