@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import itertools
 import os
 import time
@@ -13,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,18 +19,17 @@ from tqdm import tqdm
 from paddle_pose import drawing
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.files import as_utf8, atomic, json_text
 from paddle_pose.inference import engine as engines
 from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import FoundPoses, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.results import RESULTS, Written
 from paddle_pose.inference.sources import Photo, Video, sources_of
 from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
 from paddle_pose.system import ending, runtime
 
-RESULTS = ("results.json", "results.csv")
 MAPS = "heatmaps"
 GPU_BATCH = 32
 
@@ -96,56 +92,6 @@ class Drawing:
     smooth: OneEuro | None = None
 
 
-class _Written:
-    """What was found so far, in files that get their names at the end: a camera has none."""
-
-    def __init__(self, output: Path, joints: Sequence[str]) -> None:
-        self.pictures = self.poses = 0
-        self.failures: list[str] = []
-        self._output, self._stack = output, contextlib.ExitStack()
-        self._files: list[BinaryIO] = []
-        sides = ("crop_left", "crop_top", "crop_width", "crop_height")
-        columns = [f"{joint}_{what}" for joint in joints for what in ("x", "y", "score")]
-        self._head = ["file", "frame", "image_id", "person", "track", "score", *sides, *columns]
-
-    def add(
-        self, poses: FoundPoses, name: str, frame: int | None, tracks: np.ndarray | None
-    ) -> None:
-        """The poses of one picture; Raises UserError, and then there will be no files."""
-        records: list[dict[str, Any]] = []
-        rows: list[list[Any]] = [] if self.pictures else [[*self._head]]
-        for person, record in enumerate(poses.to_coco()):
-            track = None if tracks is None else int(tracks[person])
-            more = {} if frame is None else {"frame": frame, "track": track}
-            records.append({**record, "file_name": name, **more})
-            box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
-            joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
-            score = round(record["score"], 4)
-            rows.append([name, frame, record["image_id"], person + 1, track, score, *box, *joints])
-        start = ("" if self.pictures else "[") + (", " if self.poses and records else "")
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        if not self._files:
-            opened = [atomic(self._output / name) for name in RESULTS]
-            self._files = [self._stack.enter_context(file) for file in opened]
-        self._put(start + json_text(records)[1:-1], text.getvalue())
-        self.pictures, self.poses = self.pictures + 1, self.poses + len(records)
-
-    def close(self) -> None:
-        """Both files, whole or not at all; none without a picture."""
-        if self._files:
-            self._put("]\n", "")
-            self._stack.close()
-
-    def _put(self, *texts: str) -> None:
-        try:
-            for file, text in zip(self._files, texts, strict=True):
-                file.write(as_utf8(text))
-        except OSError as error:
-            self._files = []
-            self._stack.__exit__(type(error), error, error.__traceback__)  # removes both, raises
-
-
 def predict(
     paths: Sequence[str], network: Network, where: Where, how: Drawing, *, limit: int | None = None
 ) -> int:
@@ -176,7 +122,7 @@ def predict(
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
     say_replaced(planned)
-    written = _Written(how.output, predictor.skeleton.joints)
+    written = Written(how.output, predictor.skeleton.joints)
     began = time.perf_counter()
     cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
@@ -244,7 +190,7 @@ class _Job:
         predictor: PosePredictor,
         boxes: Boxes,
         how: Drawing,
-        written: _Written,
+        written: Written,
         *,
         sought: bool,
     ) -> None:

@@ -85,7 +85,7 @@ def whole(size_wh: tuple[int, int]) -> np.ndarray:
 
 
 def around(joints: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """(1, 4) the square around the joints (J, 3) that were seen; the whole image if they are few."""
+    """(1, 4) the square around the joints (J, 3) that were seen; the whole image if few are."""
     seen = joints[joints[:, 2] >= SEEN, :2]
     if len(seen) < 2:
         return whole(size_wh)

@@ -224,7 +224,7 @@ def test_results_that_do_not_fit_on_the_disk_leave_nothing(photos, tmp_path, net
 
 def test_what_is_assumed_of_people_is_said(photos, tmp_path, network, capsys):
     run(photos / "im_10.png", tmp_path, network)
-    assert "assumed: one person, who fills each picture" in capsys.readouterr().out
+    assert "assumed: one person in each picture, found by a first look" in capsys.readouterr().out
 
 
 def test_what_is_refused(photos, video, tmp_path, network):
