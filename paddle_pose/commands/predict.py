@@ -17,13 +17,13 @@ import numpy as np
 from tqdm import tqdm
 
 from paddle_pose import drawing
-from paddle_pose.commands.predict_files import RESULTS, Written
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.inference import engine as engines
 from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import FoundPoses, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.results import RESULTS, Written
 from paddle_pose.inference.sources import Photo, Video, sources_of
 from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
 from paddle_pose.inference.where import Boxes, Where

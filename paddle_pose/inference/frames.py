@@ -63,7 +63,7 @@ def closer(
 ) -> Iterator[Frame]:
     """Frames of which nobody said where their one person is, cut out as a first look finds them."""
     for seen in look(predictor, frames, batch_size=batch_size):
-        frame, joints = seen.frame, seen.poses.keypoints[0]
+        frame, joints = seen.frame, seen.poses.keypoints
         image_id = int(frame.people.place.image_id[0])
         yield replace(frame, people=predictor.closer(frame.pixels, joints, image_id))
 

@@ -78,17 +78,28 @@ def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
     return given
 
 
-def whole(size_wh: tuple[int, int]) -> np.ndarray:
-    """(1, 4) the box whose crop, padding included, is the whole image."""
-    size = np.array(size_wh, np.float64)
-    return np.concatenate([size * (1 - 1 / PADDING) / 2, size / PADDING])[None]
+def windows(size_wh: tuple[int, int]) -> np.ndarray:
+    """(K, 4) boxes whose crops, padding included, are what a first look takes of an image.
+
+    All of it, and squares of its shorter side, half over one another, along the longer one.
+    """
+    width, height = size_wh
+    side = min(size_wh)
+    steps = int(np.ceil(2 * (max(size_wh) - side) / side)) + 1
+    corners = np.zeros((steps, 2))
+    corners[:, int(height > width)] = np.linspace(0, max(size_wh) - side, steps)
+    squares = np.concatenate([corners, np.full((steps, 2), side)], 1)
+    crops = np.concatenate([[[0.0, 0, width, height]], squares if steps > 1 else squares[1:]])
+    bare = (1 - 1 / PADDING) / 2
+    return np.concatenate([crops[:, :2] + bare * crops[:, 2:], crops[:, 2:] / PADDING], 1)
 
 
-def around(joints: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
-    """(1, 4) the square around the joints (J, 3) that were seen; the whole image if few were."""
+def around(joints_KJ3: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(1, 4) the square around the joints that the surest of K looks saw; else the whole image."""
+    joints = joints_KJ3[joints_KJ3[..., 2].mean(1).argmax()]
     seen = joints[joints[:, 2] >= SEEN, :2]
     if len(seen) < 2:
-        return whole(size_wh)
+        return windows(size_wh)[:1]
     low, high = seen.min(0), seen.max(0)
     side = AROUND * max(*(high - low).tolist(), _SMALLEST_PX)
     return np.array([[*((low + high - side) / 2), side, side]], np.float64)

@@ -28,7 +28,7 @@ from paddle_pose.inference.people import (
     cut_out,
     draw_maps,
     require_boxes,
-    whole,
+    windows,
 )
 from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.inference.predict import require_scales
@@ -197,7 +197,8 @@ class PosePredictor:
                 raise UserError(f"images[{image_id}]: {error}" if several else str(error)) from None
 
         sought = [image_id for image_id, where in enumerate(given) if where is None]
-        seen = dict(zip(sought, self._in_batches(map(cut, sought)).keypoints, strict=True))
+        first = self._in_batches(map(cut, sought))
+        seen = {i: first.keypoints[first.image_ids == i] for i in sought}
         people = (cut(image_id, seen.get(image_id)) for image_id in range(len(images)))
         return FoundPoses.of(self._in_batches(people), self.skeleton)
 
@@ -220,10 +221,10 @@ class PosePredictor:
         """
         pixels = rgb_of(image)
         people = self.people(pixels, box)
+        if box is None:
+            people = self.closer(pixels, self.found(people)[0].keypoints)
         if len(people) != 1:
             raise UserError(f"draw_heatmaps: expected one box, got {len(people)}")
-        if box is None:
-            people = self.closer(pixels, self.found(people)[0].keypoints[0])
         maps = self.found(people, maps=True)[1]
         factor = -(-_PANEL_PX // self.recipe.data.image_size_wh[0])
         crop = cv2.resize(people.crops[0][0], None, fx=factor, fy=factor)
@@ -237,19 +238,19 @@ class PosePredictor:
     ) -> People:
         """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it.
 
-        Without boxes it is the whole image, for a first look.
+        Without boxes they are what a first look takes: the whole image, and parts of it.
         """
         height, width = pixels.shape[:2]
-        given = whole((width, height)) if boxes is None else require_boxes(boxes)
+        given = windows((width, height)) if boxes is None else require_boxes(boxes)
         for row in np.flatnonzero(outside(given, pixels))[:1]:
             box = ", ".join(f"{value:g}" for value in given[row])
             raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh
         return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
 
-    def closer(self, pixels: np.ndarray, joints: np.ndarray, image_id: int = 0) -> People:
-        """The one person whose joints (J, 3) a first look found, cut out for a second one."""
-        box = around(joints, (pixels.shape[1], pixels.shape[0]))
+    def closer(self, pixels: np.ndarray, joints_KJ3: np.ndarray, image_id: int = 0) -> People:
+        """The one person whose joints a first look found, cut out for a second one."""
+        box = around(joints_KJ3, (pixels.shape[1], pixels.shape[0]))
         size_wh = self.recipe.data.image_size_wh
         return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id)
 

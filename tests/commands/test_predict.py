@@ -280,7 +280,7 @@ def test_a_second_look_goes_where_the_first_one_saw_joints(photos, network):
     joints[:, 2] = 1
     joints[:, :2] = joints[:, :2] / 4 + 30
     side = 1.15 * (joints[:, :2].max(0) - joints[:, :2].min(0)).max()
-    near = predictor.closer(pixels, joints)
+    near = predictor.closer(pixels, joints[None])
     assert near.place.boxes_xywh()[0, 2] == pytest.approx(1.25 * max(side, 23), rel=1e-6)
     assert len(predictor([pixels, pixels])) == 2
 

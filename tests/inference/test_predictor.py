@@ -238,13 +238,20 @@ def test_train_and_evaluate_take_a_recipes_name(tmp_path):
         paddle_pose.evaluate("quickstart:newell_hg1_synthetic", tmp_path / "x", tmp_path)
 
 
-def test_a_first_look_takes_the_whole_image_and_a_second_one_the_joints():
-    # Padded by 1.25 it is the whole image.
-    assert people.whole((200, 100)).tolist() == [[20, 10, 160, 80]]
+def test_a_first_look_takes_all_and_squares_and_a_second_one_the_joints():
+    crops = people.windows((200, 100))
+    crops = np.c_[crops[:, :2] - crops[:, 2:] / 8, crops[:, 2:] * 1.25]  # padded by 1.25
+    squares = [[0, 0, 100, 100], [50, 0, 100, 100], [100, 0, 100, 100]]
+    np.testing.assert_allclose(crops, [[0, 0, 200, 100], *squares], atol=1e-9)
+    assert len(people.windows((100, 100))) == 1
+    assert people.windows((100, 120))[-1, 1] == pytest.approx(30)  # 20 + a tenth of 100
     # A box of 60 × 100 around (50, 70): 1.15 × its longer side; the third joint was not seen.
     joints = np.array([[20.0, 20, 1], [80, 120, 1], [400, 600, 0.1]])
-    assert people.around(joints, (500, 500))[0] == pytest.approx([-7.5, 12.5, 115, 115])
-    assert people.around(joints[1:], (200, 100)).tolist() == people.whole((200, 100)).tolist()
+    worse = np.array([[0.0, 0, 0.6], [9, 9, 0.6], [5, 5, 0.6]])
+    found = people.around(np.stack([worse, joints]), (500, 500))
+    assert found[0] == pytest.approx([-7.5, 12.5, 115, 115])
+    few = people.around(joints[None, 1:], (200, 100))
+    assert few.tolist() == people.windows((200, 100))[:1].tolist()
 
 
 def test_joints_stay_in_their_crop():
