@@ -6,7 +6,7 @@ on LSPET's validation photos with annotated boxes and with boxes that need no an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,11 @@ from paddle_pose.errors import one_line_errors
 from paddle_pose.evaluation.mpii import score_mpii
 from paddle_pose.files import sha256, write_json
 from paddle_pose.geometry import PADDING, UNIT_PX
-from paddle_pose.inference.people import People, around, whole
+from paddle_pose.inference.people import People
 from paddle_pose.inference.predictor import PosePredictor, packaged_weights
 from paddle_pose.names import require_not_read
 
-DEFAULT, BARE = "whole picture, padded by 1.25", "whole picture, not padded"
+TWICE = "first looks and a second one, as predict.py does"
 BY_SIZE = {
     "person's square under half of the longer side": lambda share: share < 0.5,
     "half to three quarters": lambda share: (share >= 0.5) & (share < 0.75),
@@ -33,21 +33,26 @@ BY_SIZE = {
 }
 
 
-def look(predictor: PosePredictor, table: PersonTable, boxes: list[list[float]]) -> np.ndarray:
-    """(N, J, 3) key points of the table's people in those boxes."""
-    size, found = predictor.batch_size, []
-    for first in tqdm(range(0, len(boxes), size), unit="batch", disable=None):
-        parts = [
-            predictor.people(pixels_of(table, index), [boxes[index]], index)
-            for index in range(first, min(first + size, len(boxes)))
-        ]
-        found.append(predictor.found(People.joined(parts))[0].keypoints)
-    return np.concatenate(found)
-
-
 def pixels_of(table: PersonTable, index: int) -> np.ndarray:
     """A person's photo."""
     return read_photo(table.image_root, table[index].image).pixels_HWC
+
+
+def look(predictor: PosePredictor, people: Iterable[People], count: int) -> list[np.ndarray]:
+    """Of each of so many photos (K, J, 3) key points of the K people cut out of it."""
+    bar, found, waiting = tqdm(total=count, unit="photo", disable=None), [], []
+    for one in people:
+        waiting.append(one)
+        if len(waiting) == predictor.batch_size:
+            found += _found(predictor, waiting)
+            waiting = []
+        bar.update()
+    return found + (_found(predictor, waiting) if waiting else [])
+
+
+def _found(predictor: PosePredictor, parts: list[People]) -> list[np.ndarray]:
+    joints = predictor.found(People.joined(parts))[0].keypoints
+    return np.split(joints, np.cumsum([len(one) for one in parts])[:-1])
 
 
 def measure(predictor: PosePredictor, dataset_root: Path) -> dict[str, Any]:
@@ -56,22 +61,27 @@ def measure(predictor: PosePredictor, dataset_root: Path) -> dict[str, Any]:
     sizes = np.array([pixels_of(table, index).shape[1::-1] for index in range(len(table))])
     sides = table.scale_wh[:, :1] * UNIT_PX / PADDING
     squares = np.hstack([table.center_xy - sides / 2, sides, sides])
+    wholes = np.concatenate([np.zeros_like(sizes), sizes], axis=1)
     boxes = {
-        "annotated box": squares.tolist(),
-        DEFAULT: [[0, 0, *size] for size in sizes.tolist()],
-        BARE: [whole(size)[0].tolist() for size in sizes.tolist()],
+        "annotated box": squares,
+        "whole picture, padded by 1.25": wholes,
+        "whole picture, not padded": np.c_[wholes[:, 2:] * 0.1, wholes[:, 2:] * 0.8],
     }
-    found = {name: look(predictor, table, given) for name, given in boxes.items()}
-    for first in (DEFAULT, BARE):
-        both = zip(found[first], sizes.tolist(), strict=True)
-        second = [around(joints, size)[0].tolist() for joints, size in both]
-        found[f"{first}; a second look, around its joints"] = look(predictor, table, second)
+    rows = range(len(table))
+    found = {}
+    for name, given in boxes.items():
+        cut = (predictor.people(pixels_of(table, row), given[row], row) for row in rows)
+        found[name] = np.concatenate(look(predictor, cut, len(table)))
+    cut = (predictor.people(pixels_of(table, row), None, row) for row in rows)
+    first = look(predictor, cut, len(table))
+    cut = (predictor.closer(pixels_of(table, row), first[row], row) for row in rows)
+    found[TWICE] = np.concatenate(look(predictor, cut, len(table)))
     share = sides[:, 0] / sizes.max(1)
-    groups = {"all": share > 0, **{name: chosen(share) for name, chosen in BY_SIZE.items()}}
+    groups = {"all": share > 0, **{name: of(share) for name, of in BY_SIZE.items()}}
     record: dict[str, Any] = {}
-    for group, rows in groups.items():
-        part = truth.select(np.flatnonzero(rows))
-        scores = {name: score_mpii(joints[rows], part).values for name, joints in found.items()}
+    for group, chosen in groups.items():
+        part = truth.select(np.flatnonzero(chosen))
+        scores = {name: score_mpii(joints[chosen], part).values for name, joints in found.items()}
         record[group] = {"people": len(part), "scores": scores}
     return record
 

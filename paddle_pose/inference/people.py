@@ -19,8 +19,11 @@ from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
 
-SEEN = 0.2
-"""Least score of a joint that a second look goes by, and that is drawn."""
+DRAWN = 0.2
+"""Least score of a joint that is drawn."""
+
+SEEN = 0.1
+"""Least score of a joint that a second look goes by."""
 
 AROUND = 1.15
 """A person's box is so many times as large as that of the joints; so LSPET has it."""
@@ -178,7 +181,7 @@ class FoundPoses(Poses):
         """Those of one image, of a list its position."""
         return self.select(self.image_ids == image_id)
 
-    def draw(self, image: Picture, *, min_score: float = SEEN) -> np.ndarray:
+    def draw(self, image: Picture, *, min_score: float = DRAWN) -> np.ndarray:
         """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
         Raises:
