@@ -169,7 +169,12 @@ class TwoPersonNetwork(PoseNetwork):
         maps = self.heatmaps(images_BCHW, instance)
         if instance != BOTH:
             return [StageOutput(maps)]
-        primary, secondary = maps.chunk(2)
+        sizes = maps.shape[1:]
+        if -1 in sizes:  # a graph of open size, which ONNX cannot have
+            primary, secondary = maps.chunk(2)
+        else:
+            apart = maps.reshape([2, -1, *sizes])
+            primary, secondary = apart[0], apart[1]
         return [StageOutput(primary)], [StageOutput(secondary)]
 
 

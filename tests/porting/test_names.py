@@ -57,10 +57,10 @@ def seeded(record: dict) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _official(architecture: Architecture) -> dict[str, np.ndarray]:
-    state = {}
-    for key, shape in network_keys(architecture).shapes.items():
+    state, wanted = {}, network_keys(architecture)
+    for key, shape in wanted.shapes.items():
         name = name_seeded.official_name(key)
-        shape = shape[:: -1 if key in network_keys(architecture).linear else 1]
+        shape = shape[:: -1 if key in wanted.linear else 1]
         state[name] = name_seeded.tensor(name, shape, 1.0).astype(np.float32)
     return state
 
@@ -297,8 +297,8 @@ def test_mipnet_takes_the_latest_weights_and_starts_from_hrnets(tmp_path):
     assert len(arrays) == len(record["state_dict"])
     linear = network_keys(architecture).linear
     for key, array in arrays.items():
-        official = state[name_seeded.official_name(key)]
-        assert np.array_equal(array.T if key in linear else array, official), key
+        given = state[name_seeded.official_name(key)]
+        assert np.array_equal(array.T if key in linear else array, given), key
 
     torch_files.write(tmp_path / "hrnet.pth", official(SMALL["hrnet"]), False)
     network = build(TWO)
