@@ -9,7 +9,6 @@ from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.system import launching, parallel, runtime
 
-
 FINETUNED_EPOCHS = 5
 
 
