@@ -70,16 +70,20 @@ class Job:
 
 def network_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
     """What is compared for one network."""
-    from reproduce.aligning import forward, initialisation, rates, training, variance
+    from reproduce.aligning import forward, initialisation, rates, training, two_people, variance
     from reproduce.aligning.networks import NETWORKS
 
     steps = 2 if quick else 10
     jobs = [Job(f"{name} learning rate", 1, lambda tick: rates.rows(name))]
     if not quick:
         jobs.append(Job(f"{name} initialisation", 2, lambda tick: initialisation.rows(name)))
+    if not quick and name in variance.PER_DEVICE:
         jobs.append(Job(f"{name} running variance", 2, lambda tick: variance.rows(name)))
     for dtype in ("float32",) if quick else ("float64", "float32"):
         jobs.append(Job(f"{name} forward {dtype}", 2, lambda tick, d=dtype: forward.rows(name, d)))
+    if name == two_people.NAME:
+        made = two_people.jobs(shared, quick)
+        return jobs + [Job(f"{name} {what}", weight, run) for what, weight, run in made]
     for run in NETWORKS[name].training:
         for dtype in ("float64", "float32"):
             count = min(steps, training.FOLLOWABLE[run]) if dtype == "float64" else 1

@@ -21,6 +21,8 @@ from reproduce.aligning.networks import DATA_SETS, NETWORKS, ROOT
 from reproduce.aligning.rows import STEPS, read
 
 LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
+BOTH = "paddle_pose.models.instances.BothInstances"
+TWO_MSE = "paddle_pose.training.losses.two_people_mse"
 SAMPLES = (
     "paddle_pose.data.images.read_rgb",
     "paddle_pose.data.top_down.PersonCrops",
@@ -39,6 +41,8 @@ ROOTS = {
         "paddle_pose.codecs.heatmap.merge_flip",
         "paddle_pose.codecs.heatmap.to_image",
     ),
+    **{f"mipnet {step}": (BOTH,) for step in ("forward", "batch norm")},
+    **{f"mipnet {step}": (BOTH, TWO_MSE) for step in ("loss", "backward", "optimiser")},
     "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
     "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
     "mpii metric": (
