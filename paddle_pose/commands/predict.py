@@ -30,6 +30,7 @@ from paddle_pose.inference.sources import Photo, Video, sources_of
 from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
+from paddle_pose.settings import INSTANCES
 from paddle_pose.system import ending, runtime
 
 RESULTS = ("results.json", "results.csv")
@@ -49,6 +50,7 @@ class Network:
         exported: what ``export.py`` wrote, instead of both.
         device, engine, precision: as ``val.py`` has them; None with ``exported``.
         batch_size: people at a time; by default by the device.
+        instances: poses a box.
     """
 
     weights: Path | None = None
@@ -58,6 +60,7 @@ class Network:
     engine: str | None = None
     precision: str | None = None
     batch_size: int | None = None
+    instances: int = 1
 
     def open(self, pictures: int | None) -> PosePredictor:
         """Ready for so many pictures, None where nobody knows it; Raises UserError."""
@@ -65,7 +68,9 @@ class Network:
         on_gpu = runtime.choose_device(device) != "cpu"
         size = self.batch_size or (GPU_BATCH if on_gpu else engines.PEOPLE_AT_A_TIME)
         if self.exported is not None:
-            return PosePredictor.from_exported(self.exported, batch_size=size)
+            return PosePredictor.from_exported(
+                self.exported, batch_size=size, instances=self.instances
+            )
         precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
         return PosePredictor.from_weights(
@@ -74,6 +79,7 @@ class Network:
             engine=engines.choose(self.engine or "auto", precision, people=many),
             precision=precision,
             batch_size=size,
+            instances=self.instances,
         )
 
 
@@ -109,7 +115,10 @@ class _Written:
         self.pictures += 1
         for person, record in enumerate(poses.to_coco()):
             track = None if tracks is None else int(tracks[person])
-            more = {} if frame is None else {"frame": frame, "track": track}
+            more: dict[str, Any] = {} if frame is None else {"frame": frame, "track": track}
+            if poses.instances.any():
+                whose = INSTANCES[poses.instances[person]]
+                more |= {"box": int(poses.rows[person]) + 1, "instance": whose}
             self.records.append({**record, "file_name": name, **more})
             box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
             joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
@@ -155,7 +164,7 @@ def predict(
     planned = [*(how.output / name for name in RESULTS), *pictures, *films]
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, limit, videos)
+    _require_meaning(how, limit, videos, network.instances)
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
@@ -191,8 +200,10 @@ def predict(
     return written.pictures
 
 
-def _require_meaning(how: Drawing, limit: int | None, videos: list[Video]) -> None:
+def _require_meaning(how: Drawing, limit: int | None, videos: list[Video], instances: int) -> None:
     """Raises UserError for what is asked of photos and is for videos, and the other way round."""
+    if instances > 1 and videos:
+        raise UserError("--instances: is for photos; leave the videos and cameras out")
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
     for option, given in (("--smooth", how.smooth), ("--limit", limit)):

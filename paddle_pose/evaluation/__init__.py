@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.evaluation.evaluator import DataFiles, TableEvaluator
 from paddle_pose.recipes.recipe import Recipe
@@ -37,6 +38,11 @@ def evaluator_for(
     for key in ("flip_pairs", "sigmas", "limbs", "area"):
         if name == "mpii" and getattr(recipe.data, key) != getattr(DataSettings, key):
             raise UserError(f"data.{key}: is for COCO files; '{name}' has its own")
+    if name == "mpii" and isinstance(recipe.codec, PairCodec):
+        raise UserError(
+            "codec.kind=PairCodec: MPII is scored by one pose a person; two people in a box are "
+            "scored on coco, crowdpose and ochuman"
+        )
     if name == "mpii":
         from paddle_pose.evaluation.mpii import MpiiEvaluator
 

@@ -16,14 +16,13 @@ from paddle_pose.data.layouts import box_file, is_official
 from paddle_pose.data.mpii import require_images
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
-from paddle_pose.evaluation.coco_table import format_table
+from paddle_pose.evaluation.coco_table import eval_lines, format_table
 from paddle_pose.evaluation.evaluator import (
     ANYTHING,
     Asked,
     DataFiles,
     Scores,
     TableEvaluator,
-    eval_line,
 )
 from paddle_pose.evaluation.oks_results import (
     each_alone,
@@ -248,6 +247,11 @@ class CocoEvaluator(TableEvaluator):
         """As ``Evaluator``."""
         return f"no truth: {self.truth.file} annotates no joint"
 
+    def finish(self, poses: Poses) -> Poses:
+        """As TableEvaluator; second people's poses score less."""
+        poses = super().finish(poses)
+        return replace(poses, scores=poses.scores * second_factors(poses.instances, self.benchmark))
+
     def read(
         self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
     ) -> CocoFound:
@@ -330,7 +334,7 @@ class CocoEvaluator(TableEvaluator):
         )
 
     def report(self, scores: Scores, found: CocoFound) -> str:
-        """What a person reads: the table and the [EVAL] line."""
+        """What a person reads: the table and the [EVAL] lines."""
         known = is_official(self.recipe.data.dataset, self.split, self.truth.image_count)
         whole = found.image_ids is None and known and self._is_published()
         comparable = whole and found.recipe == self.recipe.name
@@ -342,7 +346,7 @@ class CocoEvaluator(TableEvaluator):
             names=self.score_names,
             title=self.title,
         )
-        return f"{table}\n{eval_line(scores.values)}"
+        return f"{table}\n{eval_lines(scores.values)}"
 
     def _is_published(self) -> bool:
         """Whether published values are of this split, which the protocol's name has in it."""

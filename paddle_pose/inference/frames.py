@@ -105,10 +105,11 @@ def _computed(
 ) -> list[tuple[Poses, np.ndarray | None]]:
     """Poses of each part, of one forward pass."""
     poses, cells = predictor.found(People.joined(parts), maps=maps)
-    found, start = [], 0
+    found, start, each = [], 0, predictor.instances
     for part in parts:
         own = slice(start, start := start + len(part))
-        found.append((poses.select(np.r_[own]), None if cells is None else cells[own]))
+        rows = np.arange(own.start * each, own.stop * each)
+        found.append((poses.select(rows), None if cells is None else cells[own]))
     return found
 
 
@@ -124,7 +125,7 @@ def _finished(
             if count >= len(frame.people):
                 break
             parts.append((poses, cells))
-            count += len(poses)
+            count += len(poses) // predictor.instances
         if count < len(frame.people):
             return
         waiting.popleft()

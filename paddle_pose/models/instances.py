@@ -26,8 +26,8 @@ from paddle_pose.models.blocks import (
     twice,
     uniform_by_fan_in,
 )
+from paddle_pose.settings import INSTANCES
 
-INSTANCES = ("primary", "secondary")
 BOTH = "both"
 REDUCTION = 4
 

@@ -9,8 +9,9 @@ import paddle
 
 from paddle_pose.models.architectures import MIPNet
 from paddle_pose.models.blocks import PoseNetwork
-from paddle_pose.models.instances import INSTANCES, all_instances
+from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
+from paddle_pose.settings import INSTANCES
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
     NETWORKS,

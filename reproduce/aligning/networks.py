@@ -63,7 +63,9 @@ NETWORKS = {
     "pose_resnet50": Network("simple_baseline:res50_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
-DATA_SETS = ("mpii", "coco")
+DATA_SETS = ("mpii", "coco", "crowds")
+TOGETHER = {"mipnet": ("crowds",)}
+"""Data sets that belong to one network."""
 
 
 def chosen(only: str | None) -> list[str]:
@@ -71,9 +73,10 @@ def chosen(only: str | None) -> list[str]:
     names = [*NETWORKS, *DATA_SETS]
     if only is None:
         return names
-    if only not in names:
+    wanted = (only, *TOGETHER.get(only, ()))
+    if not set(wanted) & set(names):
         raise UserError(f"--only {only}: no such network or data set{nearest(only, names)}")
-    return [only]
+    return [name for name in names if name in wanted]
 
 
 def reference_data() -> Path | None:

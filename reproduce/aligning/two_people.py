@@ -16,11 +16,11 @@ from paddle_pose.models.architectures import Architecture, MIPNet, MIPPoseResNet
 from paddle_pose.models.blocks import BatchNorm2D
 from paddle_pose.models.build import build
 from paddle_pose.models.instances import (
-    INSTANCES,
     BothInstances,
     TwoPeople,
     TwoPersonNetwork,
 )
+from paddle_pose.settings import INSTANCES
 from paddle_pose.training.losses import LOSSES, total
 from paddle_pose.training.optimizers import make_optimizer
 from reproduce.aligning import forward, gates, name_seeded, training

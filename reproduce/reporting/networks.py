@@ -13,7 +13,11 @@ ALIGNED = {
     "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
 }
-SHARED = {"mpii": "MPII: data, decoding, metric", "coco": "COCO: data, decoding, metric"}
+SHARED = {
+    "mpii": "MPII: data, decoding, metric",
+    "coco": "COCO: data, decoding, metric",
+    "crowds": "Two people in a box: data, merging, metric",
+}
 WHAT = {
     "Hourglass": (
         "Two different networks bear the name. Newell's stacked hourglass (25.1 M parameters in "

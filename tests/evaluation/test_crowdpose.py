@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,66 +10,49 @@ import numpy as np
 import pytest
 
 from paddle_pose import configs
-from paddle_pose.codecs.pairs import INSTANCES, PairCodec
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.views import View
 from paddle_pose.commands.evaluate import evaluate
-from paddle_pose.configs.crowds import CROWDPOSE, OCHUMAN
-from paddle_pose.data.records import PersonTable
+from paddle_pose.configs.crowds import CROWDPOSE, OCHUMAN, on_ochuman
+from paddle_pose.data import coco, layouts
+from paddle_pose.data.two_people import TwoPeopleCrops
+from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for
-from paddle_pose.evaluation.coco import CocoEvaluator, CocoFound
+from paddle_pose.evaluation.coco import CocoEvaluator
+from paddle_pose.evaluation.crowdpose import CrowdPoseEvaluator
 from paddle_pose.evaluation.evaluator import DataFiles
+from paddle_pose.evaluation.oks_results import each_alone, finished, second_factors
+from paddle_pose.evaluation.task import task_for
+from paddle_pose.metrics.crowdpose import crowdpose_ap
+from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
-from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark
-
-NAMES = {
-    "AP": "AP", "AP50": "AP .5", "AP75": "AP .75", "APM": "AP (M)", "APL": "AP (L)",
-    "AR": "AR", "AR50": "AR .5", "AR75": "AR .75", "ARM": "AR (M)", "ARL": "AR (L)",
-    "AP_easy": "AP (easy)", "AP_medium": "AP (medium)", "AP_hard": "AP (hard)",
-}  # fmt: skip
+from paddle_pose.recipes.recipe import Recipe, from_dict, to_dict
+from paddle_pose.settings import DataSettings
+from paddle_pose.skeletons import COCO17, CROWDPOSE14
+from reproduce.aligning import crowd_records, crowds
 
 
-def require_figures(values: dict[str, float], recorded: dict[str, float], ending: str = "") -> None:
-    """Equal counts in both, and quotients of them."""
-    spelled = {name.replace("Ap", "AP"): value for name, value in recorded.items()}
-    ours = {NAMES[n]: values[n + ending] for n in NAMES if n + ending in values}
-    assert ours == pytest.approx(spelled, abs=1e-9)
+@pytest.mark.parametrize("make", [crowds.merge_rows, crowds.list_rows, crowds.tool_rows])
+def test_recorded_lists_scores_and_figures(reference_data: Path, make: object):
+    rows = list(make(reference_data))
+    assert rows
+    assert all(row.ok for row in rows), rows
 
 
-def recipe_for(dataset: str, benchmark: Benchmark) -> Recipe:
-    recipe = configs.load("hrnet:w32_coco_256x192")
-    joints, skeleton = (14, "crowdpose14") if dataset == "crowdpose" else (17, "coco17")
-    return replace(
-        recipe,
-        name="two_people",
-        model=replace(recipe.model, joints=joints),
-        data=replace(recipe.data, dataset=dataset, skeleton=skeleton, val_split="val"),
-        codec=PairCodec(),
-        benchmarks=(benchmark,),
-        eval=replace(recipe.eval, bootstrap=0),
-    )
-
-
-def part_of_crowdpose(shared: Path, folder: Path, every: int) -> Path:
-    """The recorded part of the validation file."""
-    file = shared / "data/crowdpose/annotations/crowdpose_val.json.gz"
-    content = json.loads(gzip.decompress(file.read_bytes()))
-    kept = set(sorted(image["id"] for image in content["images"])[::every])
-    content["images"] = [i for i in content["images"] if i["id"] in kept]
-    content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
-    part = folder / "crowdpose_val.json"
-    part.write_text(json.dumps(content))
-    return part
+def crowdpose_recipe() -> Recipe:
+    recipe = configs.load("mipnet:w48_crowdpose_384x288")
+    return replace(recipe, eval=replace(recipe.eval, bootstrap=0))
 
 
 def test_a_results_file_has_the_recorded_nine_figures(
     reference_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
     recorded = json.loads((reference_data / "parity/metrics/crowdpose.json").read_text())
+    truth = crowd_records.every(reference_data / crowd_records.TRUTHS["crowdpose"], 4, tmp_path)
     scores = evaluate(
-        recipe_for("crowdpose", CROWDPOSE[0]),
+        crowdpose_recipe(),
         None,
-        DataFiles(tmp_path, part_of_crowdpose(reference_data, tmp_path, 4)),
+        DataFiles(tmp_path, truth),
         predictions=reference_data / "parity/metrics/crowdpose_results.json.gz",
     )
     # Equal counts in both; the last three are rounded by the tool.
@@ -78,141 +60,208 @@ def test_a_results_file_has_the_recorded_nine_figures(
     said = capsys.readouterr().out
     assert f"AP_hard {recorded['expected']['AP_hard']:>21.5f}" in said
     assert "0.53 × the box's, as CrowdPose's evaluation" in said
-    assert "AP_primary" not in said
+    assert "alone" not in said
 
 
-SETS = {
-    "coco": ("data/coco/annotations/person_keypoints_val2017_subset.json", "coco"),
-    "ochuman": ("data/ochuman/annotations/ochuman_3images.json", "ochuman"),
-    "crowdpose": ("", "crowdpose"),
-}
+def test_official_splits_have_their_counts(reference_data: Path):
+    found = 0
+    for dataset, layout in layouts.LAYOUTS.items():
+        for split, images in layout.images.items() if dataset != "coco" else ():
+            file = layouts.annotation_file(reference_data / "data" / dataset, split, dataset)
+            if file.is_file():
+                found += 1
+                name = crowd_records.skeleton_of(dataset)
+                source = coco.read_file(
+                    reference_data / "data" / dataset,
+                    split,
+                    name,
+                    stated=DataSettings(dataset=dataset),
+                )
+                assert source.image_count == images
+                assert "split" not in dict(source.understood.plain())
+    assert found
 
 
-@pytest.fixture(scope="module")
-def truths(reference_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("part")
-    files = {name: reference_data / file for name, (file, _) in SETS.items()}
-    return files | {"crowdpose": part_of_crowdpose(reference_data, folder, 8)}
+def small_crowd(folder: Path, indices: list[float | None]) -> Path:
+    """One person on each of some images."""
+    joints = [v for j in range(14) for v in (10.0 + 5 * j, 20.0 + 9 * j, 2)]
+    person = {
+        "category_id": 1, "iscrowd": 0, "num_keypoints": 12, "keypoints": joints,
+        "bbox": [5, 10, 80, 140],
+    }  # fmt: skip
+    images = [
+        {"id": n, "file_name": f"{n}.jpg", "width": 200, "height": 200}
+        | ({} if index is None else {"crowdIndex": index})
+        for n, index in enumerate(indices)
+    ]
+    category = {"id": 1, "name": "person", "keypoints": list(CROWDPOSE14.joints)}
+    people = [{**person, "id": n, "image_id": n} for n in range(len(indices))]
+    file = folder / "annotations/crowdpose_val.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = {"images": images, "annotations": people, "categories": [category]}
+    file.write_text(json.dumps(content))
+    return file
 
 
-def evaluator(name: str, benchmark: Benchmark, file: Path) -> CocoEvaluator:
-    recipe = recipe_for(name, benchmark)
-    return evaluator_for(recipe, benchmark, DataFiles(file.parent, file), with_images=False)
+def judge_of(folder: Path, indices: list[float | None]) -> CrowdPoseEvaluator:
+    small_crowd(folder, indices)
+    recipe = crowdpose_recipe()
+    return evaluator_for(recipe, CROWDPOSE[2], DataFiles(folder), with_images=False)
 
 
-def predicted(arrays: dict, judge: CocoEvaluator, file: Path) -> CocoFound:
-    """Recorded poses of both people of a detector's boxes, through a file."""
-    count = len(arrays["image"])
-    some = judge.table.select(np.zeros(count, int))
-    judge.__dict__["table"] = replace(
-        some,
-        rows=np.arange(count),
-        image_index=np.array([some.image_ids.tolist().index(i) for i in arrays["image"]]),
-        center_xy=arrays["center"].astype(float),
-        scale_wh=arrays["scale"],  # whose product is float32 in the reference, too
-        box_score=arrays["box_score"],
+def perfect(judge: CocoEvaluator, rows: list[int]) -> CocoResults:
+    people = judge.truth.people
+    some = np.array(rows)
+    return CocoResults(
+        people.image_ids[some], people.keypoints[some], np.ones(len(rows)), np.ones(len(rows))
     )
-    rows = np.repeat(np.arange(count), 2)
+
+
+def test_levels_by_hand(tmp_path: Path):
+    judge = judge_of(tmp_path, [0.0, 0.19, 0.2, 0.79, 0.8, 1.0])
+    assert judge.has_truth()
+    assert judge.truth.people.areas_px2.tolist() == pytest.approx([0.53 * 80 * 140] * 6)
+    values, _ = judge.figures(perfect(judge, [0, 1, 2, 4]), None, 0, 0)
+    assert (values["AP_easy"], values["AP_medium"], values["AP_hard"]) == (1.0, 0.505, 0.505)
+    assert values["AR"] == pytest.approx(4 / 6)
+    values, intervals = judge.figures(perfect(judge, [0, 1]), np.array([0, 1]), 5, 0)
+    assert (values["AP"], values["AP_medium"], values["AP_hard"]) == (pytest.approx(1.0), -1, -1)
+    assert sorted(intervals) == ["AP", "AP50", "AP75", "AP_easy", "AR", "AR50", "AR75"]
+
+
+def test_three_scores_stand_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture):
+    judge = judge_of(tmp_path, [0.1, 0.5])
+    table = judge.table
+    right = np.concatenate([table.joints_xy, np.ones((2, 14, 1))], 2)
+    aside = np.array([50, 50, 0])
     poses = Poses(
-        image_ids=arrays["image"][rows],
-        keypoints=arrays["poses"][:, ::-1].reshape(2 * count, -1, 3).astype(float),
-        scores=np.zeros(2 * count),
-        boxes_xywh=np.full((2 * count, 4), np.nan),
-        rows=rows,
-        instances=np.tile([0, 1], count),
+        image_ids=np.array([0, 0, 1, 1]),
+        keypoints=np.stack([right[0], right[0] + aside, right[1] + aside, right[1]]),
+        scores=np.ones(4),
+        boxes_xywh=np.full((4, 4), np.nan),
+        rows=np.repeat(table.rows, 2),
+        instances=np.array([0, 1, 0, 1]),
     )
-    judge.write(poses, file, recipe="two_people", weights_sha256="", engine="")
-    return judge.read(file)
+    file = tmp_path / "predictions.json"
+    finished_poses = judge.finish(poses)
+    assert finished_poses.scores.tolist() == [1, 0.5, 1, 0.5]
+    judge.write(finished_poses, file, recipe="w48_crowdpose_384x288", weights_sha256="", engine="")
+    scores = evaluate(
+        crowdpose_recipe(),
+        None,
+        DataFiles(tmp_path),
+        predictions=file,
+        benchmark="crowdpose_test_ground_truth",
+        output=tmp_path / "out",
+    )
+    # By score: of both people right, wrong, wrong, right, so 51 recalls at 1 and 50 at 1/2; of the
+    # owners right, wrong; of the second people wrong, right.
+    assert scores.values["AP"] == pytest.approx((51 + 50 / 2) / 101)
+    assert scores.values["AP_primary"] == pytest.approx(51 / 101)
+    assert scores.values["AP_secondary"] == pytest.approx(51 / 101 / 2)
+    lines = capsys.readouterr().out.splitlines()
+    header = next(line for line in lines if line.startswith("CrowdPose "))
+    assert header.split() == ["CrowdPose", "both", "primary", "alone", "secondary", "alone"]
+    assert next(line for line in lines if line.startswith("AR ")).split() == [
+        "AR", "1.00000", "0.50000", "0.50000",
+    ]  # fmt: skip
+    ours, owners, others = (line for line in lines if line.startswith("[EVAL]"))
+    assert "AR=1.0" in ours
+    assert "_primary" not in ours
+    assert owners.startswith("[EVAL] primary alone: AP=0.50")
+    assert others.startswith("[EVAL] secondary alone: AP=0.25")
+    assert len(json.loads((tmp_path / "out/keypoints_val_results.json").read_text())) == 4
 
 
-UNION, NMS = CROWDPOSE[:2]
-CASES = {
-    "coco": ("coco", NMS),
-    "ochuman": ("ochuman", OCHUMAN[1]),
-    "crowdpose": ("crowdpose", UNION),
-    "crowdpose nms": ("crowdpose", NMS),
-}
-LISTS = {"l1": "primary", "l0": "secondary"}
+def test_training_takes_crops_of_two_people(reference_data: Path):
+    recipe = configs.load("mipnet:w32_coco_256x192")
+    recipe = replace(recipe, data=replace(recipe.data, limit=20))
+    files = DataFiles(reference_data / "data/coco")
+    task, _ = task_for(recipe, files, files)
+    assert isinstance(task.samples, TwoPeopleCrops)
+    assert len(task.samples.partners) == 20
+    assert sorted(task.samples[0, 3].targets) == [
+        "target_primary", "target_secondary", "weight_primary", "weight_secondary",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_merged_lists_and_figures_equal_the_record(
-    reference_data: Path, truths: dict[str, Path], tmp_path: Path, case: str
-):
-    name, benchmark = CASES[case]
-    folder = reference_data / "parity/mipnet"
-    arrays = dict(np.load(folder / f"results_{name}.npz"))
-    recorded = json.loads((folder / f"results_{name}.json").read_text())
-    judge = evaluator(name, replace(benchmark, boxes="ground_truth"), truths[name])
-    found = predicted(arrays, judge, tmp_path / "predictions.json")
-    values = judge.score(found).values
-    variant = recorded.get("variant_not_in_reference", {})
-    if case.endswith("nms"):
-        assert len(found.results) == variant["n_kept"]
-        require_figures(values, variant["figures"])
-        return
-    for theirs, results in (
-        ("l0,1", found.results),
-        *((k, found.alone[v]) for k, v in LISTS.items()),
-    ):
-        rows, scores = arrays[f"kept/{theirs}"], arrays[f"score/{theirs}"]
-        assert len(results) == recorded["kept"][theirs]["n"]
-        # Without suppression the reference keeps the order of its batches; scores are distinct.
-        order = [np.arange(len(rows))] * 2
-        if name == "crowdpose":
-            order = [np.argsort(results.scores), np.argsort(scores)]
-        # float32 means in the reference.
-        np.testing.assert_allclose(results.scores[order[0]], scores[order[1]], rtol=0, atol=1e-6)
-        expected = arrays["poses"][rows // 2, rows % 2][order[1]]
-        np.testing.assert_array_equal(results.keypoints[order[0]], expected)
-        ending = f"_{LISTS[theirs]}" if theirs in LISTS else ""
-        require_figures(values, recorded["figures"][theirs], ending)
+def test_what_the_files_lack_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
+    judge = judge_of(tmp_path, [0.5, None])
+    with pytest.raises(UserError, match=r"image 1\.jpg has no 'crowdIndex'.*data\.dataset=coco"):
+        judge.has_truth()
+    judge.truth.understood.tell()
+    said = capsys.readouterr().out
+    assert "'val' has 2 images, the official one 2,000" in said
+    recipe = crowdpose_recipe()
+    detector = evaluator_for(recipe, CROWDPOSE[0], DataFiles(tmp_path), with_images=False)
+    with pytest.raises(UserError, match=r"no detector boxes \*crowd\*_val\*\.json"):
+        _ = detector.table
+    with pytest.raises(UserError, match="crowdIndex: 'x' is not a finite number"):
+        judge_of(tmp_path, [0.5, "x"])
 
 
-def test_heat_maps_of_both_give_the_recorded_poses_and_scores(reference_data: Path, tmp_path: Path):
-    folder = reference_data / "parity/mipnet"
-    recorded = json.loads((folder / "merge.json").read_text())
-    arrays = dict(np.load(folder / "merge.npz"))
-    file = reference_data / "data/coco/annotations/person_keypoints_val2017.json"
-    content = json.loads(file.read_text())
-    content["images"] = [i for i in content["images"] if i["id"] in recorded["image_ids"]]
-    kept = set(recorded["image_ids"])
-    content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
-    part = tmp_path / "part.json"
-    part.write_text(json.dumps(content))
-    for run, figures in recorded["runs"].items():
-        benchmark = replace(NMS, boxes="ground_truth")
-        judge = evaluator("coco", benchmark, part)
-        judge.__dict__["table"] = replace(judge.table, box_score=np.array(figures["box_score"]))
-        table = judge.table
-        place = place_of(table)
-        heat = arrays["heat"].astype(np.float32) / 256
-        outputs, mirrored = (
-            {name: heat[1 - number, side] for number, name in enumerate(INSTANCES)}
-            for side in (0, 1)
-        )
-        poses = PairCodec().decode(
-            [View(outputs, mirrored)], place, benchmark, judge.skeleton.flip_order
-        )
-        expected = arrays[f"{run}/preds"][:, ::-1].reshape(poses.keypoints.shape)
-        np.testing.assert_allclose(poses.keypoints[..., :2], expected[..., :2], atol=1e-3)
-        np.testing.assert_array_equal(poses.keypoints[..., 2], expected[..., 2])
-        written = tmp_path / f"{run}.json"
-        judge.write(judge.finish(poses), written, recipe="two_people", weights_sha256="", engine="")
-        found = judge.read(written)
-        values = judge.score(found).values
-        results = {"l0,1": found.results} | {k: found.alone[v] for k, v in LISTS.items()}
-        for theirs, ours in results.items():
-            rows = figures["lists"][theirs]
-            assert ours.image_ids.tolist() == [row[0] for row in rows]
-            np.testing.assert_allclose(ours.scores, [row[5] for row in rows], atol=1e-6)
-            ending = f"_{LISTS[theirs]}" if theirs in LISTS else ""
-            require_figures(values, figures["figures"][theirs], ending)
+def twins() -> tuple[CocoResults, np.ndarray]:
+    """Two boxes of an image whose second poses are the other's owner."""
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(0, 100, (2, 17, 3))
+    keypoints[:, :, 2] = 0.8
+    both = keypoints[[0, 1, 1, 0]]
+    return CocoResults(np.zeros(4, int), both, np.ones(4), np.full(4, 1e4)), np.array([0, 1, 0, 1])
 
 
-def place_of(table: PersonTable) -> Place:
-    """Of everybody's box."""
-    count = len(table)
-    ids = table.image_ids[table.image_index]
-    empty = np.empty((count, 0, 2)), np.empty((count, 0))
-    return Place(table.center_xy, table.scale_wh, ids, table.rows, *empty)
+def test_an_owners_pose_survives_a_second_persons_of_the_same(tmp_path: Path):
+    results, instances = twins()
+    scores = results.scores * second_factors(instances, OCHUMAN[0])
+    assert scores.tolist() == [1, 0.5, 1, 0.5]
+    results = replace(results, scores=scores)
+    kept = finished(results, COCO17, OCHUMAN[0])
+    assert kept.scores == pytest.approx([0.8, 0.8])
+    alone = each_alone(results, instances, COCO17, OCHUMAN[0])
+    assert alone["primary"].scores == pytest.approx([0.8, 0.8])
+    assert alone["secondary"].scores == pytest.approx([0.4, 0.4])
+    assert each_alone(results, np.zeros(4, int), COCO17, OCHUMAN[0]) == {}
+    assert len(finished(results, COCO17, CROWDPOSE[0])) == 4  # suppresses nothing
+
+
+def test_both_people_are_decoded_in_turn():
+    maps = np.zeros((2, 17, 16, 12), np.float32)
+    maps[:, :, 4, 4] = 0.5
+    other = np.zeros_like(maps)
+    other[:, :, 10, 8] = 1.0
+    empty = np.empty((2, 0, 2)), np.empty((2, 0))
+    place = Place(
+        np.full((2, 2), 100.0), np.ones((2, 2)), np.array([3, 4]), np.array([7, 9]), *empty
+    )
+    view = View({"primary": maps, "secondary": other})
+    benchmark = replace(OCHUMAN[0], flip_test=False)
+    poses = PairCodec().decode([view], place, benchmark, np.arange(17))
+    assert poses.rows.tolist() == [7, 7, 9, 9]
+    assert poses.instances.tolist() == [0, 1, 0, 1]
+    assert poses.scores.tolist() == [0.5, 1.0, 0.5, 1.0]
+    assert (poses.keypoints[1, 0, :2] > poses.keypoints[0, 0, :2]).all()
+    assert PairCodec().heatmaps([view], np.arange(17), shift=True) is not None
+
+
+def test_a_recipe_for_two_is_written_and_read_again():
+    recipe = crowdpose_recipe()
+    again = from_dict(to_dict(recipe))
+    assert again == recipe
+    assert isinstance(again.codec, PairCodec)
+    moved = on_ochuman(configs.load("hrnet:w48_coco_384x288"))
+    assert (moved.name, moved.data.dataset) == ("w48_ochuman_384x288", "ochuman")
+
+
+def test_crowdpose_ap_of_nobody_found(tmp_path: Path):
+    judge = judge_of(tmp_path, [0.1, 0.5])
+    values, _ = crowdpose_ap(
+        judge.truth.truth(), [], {0: 0.1, 1: 0.5}, sigmas=CROWDPOSE14.oks_sigmas
+    )
+    assert values["AP"] == values["AP_easy"] == 0.0
+    assert values["AP_hard"] == -1
+
+
+def test_mpii_has_one_pose_a_person(tmp_path: Path):
+    recipe = crowdpose_recipe()
+    recipe = replace(recipe, data=replace(recipe.data, dataset="mpii", skeleton="mpii16"))
+    with pytest.raises(UserError, match="MPII is scored by one pose a person"):
+        evaluator_for(recipe, CROWDPOSE[0], DataFiles(tmp_path))

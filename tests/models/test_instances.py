@@ -7,14 +7,14 @@ import paddle
 import pytest
 
 from paddle_pose import configs
-from paddle_pose.codecs import pairs
 from paddle_pose.errors import UserError
 from paddle_pose.models import hrnet
 from paddle_pose.models.architectures import Architecture, MIPNet, MIPPoseResNet
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
-from paddle_pose.models.instances import INSTANCES, BothInstances, TwoPersonNetwork
+from paddle_pose.models.instances import BothInstances, TwoPersonNetwork
 from paddle_pose.porting.loading import keys_of
+from paddle_pose.settings import INSTANCES
 from reproduce.aligning import gates, name_seeded, two_people
 
 T, F = True, False
@@ -86,10 +86,6 @@ def test_published_parameters():
     with paddle.LazyGuard():
         hrnet.BLOCKS_PER_BRANCH, hrnet.MODULES_PER_STAGE = 4, {2: 1, 3: 4, 4: 3}
         assert count_parameters(build(MIPNet(joints=17, width=48))) == 63_746_081
-
-
-def test_names_are_those_of_the_codec():
-    assert INSTANCES == pairs.INSTANCES
 
 
 @pytest.mark.parametrize(
