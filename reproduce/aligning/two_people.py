@@ -30,6 +30,7 @@ from reproduce.aligning.rows import Reference, Row
 NAME = "mipnet"
 VARIANTS: dict[str, tuple[Architecture, str]] = {
     "mipnet_w32_coco_128x96_four_gates": (MIPNet(17, 32, (True,) * 4), " (gates at all points)"),
+    "mipnet_w48_coco_384x288": (MIPNet(17, 48), " (W48)"),
     "mipnet_resnet50_coco_128x96": (MIPPoseResNet(17, 50), " (ResNet-50)"),
 }
 """Records of other networks of the family."""

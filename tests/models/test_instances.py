@@ -147,5 +147,5 @@ def test_gates_equal_the_reference(reference_data):
 def test_other_networks_of_the_family_equal_the_reference(model, monkeypatch):
     monkeypatch.undo()
     rows = two_people.variant_rows(model, "float64")
-    assert len(rows) == 2
+    assert len(rows) == (1 if "w48" in model else 2)
     assert all(row.ok for row in rows), rows

@@ -43,6 +43,7 @@ RECORDED = {
     "pose_resnet50_mpii_256x256": PoseResNet(joints=16, layers=50),
     "mipnet_w32_coco_128x96": MIPNet(joints=17, width=32),
     "mipnet_w32_coco_128x96_four_gates": MIPNet(joints=17, width=32, modulated=(True,) * 4),
+    "mipnet_w48_coco_384x288": MIPNet(joints=17, width=48),
     "mipnet_resnet50_coco_128x96": MIPPoseResNet(joints=17, layers=50),
 }
 SMALL = (
