@@ -48,8 +48,7 @@ def maps_of(network: PoseNetwork, record: dict[str, Any], dtype: str) -> list[np
     images = paddle.to_tensor(name_seeded.images(record["input"]["shape"]).astype(dtype))
     with precision(dtype), paddle.no_grad():
         asked = BothInstances(network) if isinstance(network, TwoPersonNetwork) else network
-        each = [one if isinstance(one, tuple) else (one,) for one in asked(images)]
-        return [maps.numpy() for one in each for maps in one]
+        return [maps.numpy() for one in asked(images) for maps in one if maps is not None]
 
 
 def rows(name: str, dtype: str) -> list[Row]:

@@ -195,7 +195,7 @@ def values_table(rows: Sequence[TableRow], dataset: str, caption: str) -> Table 
     lines = [
         [
             row.name,
-            row.publisher,
+            Cell(row.publisher, below=f"{row.data_set}, {row.protocol}"),
             *[value_cell(row.values[name]) if name in row.values else "–" for name in names],
         ]
         for row in rows

@@ -201,73 +201,34 @@ def test_no_pair_of_rows_is_compared_across_a_convention():
 @pytest.mark.parametrize(
     ("one", "other", "why"),
     [
-        (
-            ("hrnet_readme:hrnet_w32_mpii_256x256", "Mean@0.11"),
-            ("mmpose1:hrnet_w32_mpii_256x256", "Mean@0.1"),
-            "threshold",
-        ),
-        (
-            ("mmpose0_2020:hourglass52_mpii_256x256", "Mean@0.11"),
-            ("mmpose0:hourglass52_mpii_256x256", "Mean@0.1"),
-            "threshold",
-        ),
-        (
-            ("hrnet_readme:hrnet_w32_coco_256x192", "AP"),
-            ("hrnet_issue_174:w32_coco_256x192", "AP"),
-            "boxes",
-        ),
-        (
-            ("hrnet_readme:hrnet_w32_coco_256x192", "AP"),
-            ("paddledetection:w32_coco_256x192", "AP"),
-            "decoder",
-        ),
-        (
-            ("hrnet_readme:hrnet_w32_mpii_256x256", "Mean@0.11"),
-            ("paddledetection:w32_mpii_256x256", "Mean@0.11"),
-            "decoder",
-        ),
-        (
-            ("princeton:hourglass2_mpii_256x256", "Mean"),
-            ("princeton_issue_14:hourglass2_mpii_256x256", "Mean"),
-            "joints",
-        ),
-        (
-            ("bearpaw:hourglass8_last_mpii_256x256", "Mean"),
-            ("princeton:hourglass8_mpii_256x256", "Mean"),
-            "mean",
-        ),
-        (
-            ("mmpose1:hourglass52_mpii_256x256", "Mean"),
-            ("predecessor:hourglass52_mpii_256x256", "Mean"),
-            "shift_heatmap",
-        ),
-        (
-            ("hrnet_readme:hrnet_w32_mpii_256x256", "Mean"),
-            ("hrnet_paper:w32_mpii_test", "Mean"),
-            "split",
-        ),
-        (
-            ("simplebaseline_readme:res50_coco_256x192", "AP"),
-            ("fluid:res50_coco_256x192", "AP"),
-            "boxes",
-        ),
-        (
-            ("mipnet_zoo:w48_coco_384x288", "AP"),
-            ("ascend:w48_coco_384x288_8gpu", "AP"),
-            "network",
-        ),
-        (
-            ("mipnet_zoo:w48_coco_384x288", "AP"),
-            ("mipnet_paper:w48_coco_test_dev_384x288", "AP"),
-            "boxes",
-        ),
-        (
-            ("ascend:w48_coco_384x288_1gpu", "images/s"),
-            ("ascend:w48_coco_384x288_1npu", "images/s"),
-            "threshold",
-        ),
+        (("hrnet_readme:hrnet_w32_mpii_256x256", "Mean@0.11"),
+         ("mmpose1:hrnet_w32_mpii_256x256", "Mean@0.1"), "threshold"),
+        (("mmpose0_2020:hourglass52_mpii_256x256", "Mean@0.11"),
+         ("mmpose0:hourglass52_mpii_256x256", "Mean@0.1"), "threshold"),
+        (("hrnet_readme:hrnet_w32_coco_256x192", "AP"),
+         ("hrnet_issue_174:w32_coco_256x192", "AP"), "boxes"),
+        (("hrnet_readme:hrnet_w32_coco_256x192", "AP"),
+         ("paddledetection:w32_coco_256x192", "AP"), "decoder"),
+        (("hrnet_readme:hrnet_w32_mpii_256x256", "Mean@0.11"),
+         ("paddledetection:w32_mpii_256x256", "Mean@0.11"), "decoder"),
+        (("princeton:hourglass2_mpii_256x256", "Mean"),
+         ("princeton_issue_14:hourglass2_mpii_256x256", "Mean"), "joints"),
+        (("bearpaw:hourglass8_last_mpii_256x256", "Mean"),
+         ("princeton:hourglass8_mpii_256x256", "Mean"), "mean"),
+        (("mmpose1:hourglass52_mpii_256x256", "Mean"),
+         ("predecessor:hourglass52_mpii_256x256", "Mean"), "shift_heatmap"),
+        (("hrnet_readme:hrnet_w32_mpii_256x256", "Mean"),
+         ("hrnet_paper:w32_mpii_test", "Mean"), "split"),
+        (("simplebaseline_readme:res50_coco_256x192", "AP"),
+         ("fluid:res50_coco_256x192", "AP"), "boxes"),
+        (("mipnet_zoo:w48_coco_384x288", "AP"),
+         ("ascend:w48_coco_384x288_8gpu", "AP"), "network"),
+        (("mipnet_zoo:w48_coco_384x288", "AP"),
+         ("mipnet_paper:w48_coco_test_dev_384x288", "AP"), "boxes"),
+        (("ascend:w48_coco_384x288_1gpu", "images/s"),
+         ("ascend:w48_coco_384x288_1npu", "images/s"), "threshold"),
     ],
-)
+)  # fmt: skip
 def test_mixtures_seen_in_the_field(one: tuple[str, str], other: tuple[str, str], why: str):
     left, right = by_id(*one), by_id(*other)
     assert not comparable(left.protocol, right)
