@@ -32,8 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--annotations", metavar="FILE", type=Path,
         help="COCO file with the joints, where the recipe has none")  # fmt: skip
     add("--licence", default="not stated", help="of the weights, for model.yaml")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments",
-        help="change the recipe")  # fmt: skip
+    parser.add_changes()
     return parser.parse_args()
 
 

@@ -25,19 +25,7 @@ def parse_arguments() -> argparse.Namespace:
         "python train.py", description="Train a pose network.", epilog=EXIT_CODES, examples=EXAMPLES
     )
     add = parser.add_argument
-    add("--config", metavar="RECIPE", help="family:name (hrnet:w32_mpii_256x256) or a recipe.yaml")
-    add(
-        "--image_size",
-        metavar="PX",
-        type=int,
-        help="square input; alone it chooses Hourglass-52",
-    )
-    add(
-        "--dataset_root",
-        metavar="DIR",
-        type=Path,
-        help="annotations and images (data/mpii, data/coco); 'synthetic' renders people",
-    )
+    parser.add_recipe()
     add("--output_dir", metavar="DIR", type=Path, help="run folder (output/<recipe>)")
     add(
         "--pretrained_model",
@@ -61,15 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     launching.add_arguments(parser)
     add("--annotations", metavar="FILE", type=Path, help="COCO: to train on, not the layout's")
     add("--val_annotations", metavar="FILE", type=Path, help="COCO: file to validate on")
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help="change the recipe",
-    )
+    parser.add_changes()
     return parser.parse_args()
 
 
@@ -125,7 +105,9 @@ def main() -> None:
             resume=Path(given.resume) if given.resume else given.resume is not None,
             device=device,
             num_workers=given.num_workers,
-            understood=weights.understood + data.understood,
+            understood=weights.understood
+            + defaults.recipe_named(recipe, config, given.image_size)
+            + data.understood,
         )
 
 

@@ -37,19 +37,7 @@ def parse_arguments() -> argparse.Namespace:
         examples=EXAMPLES,
     )
     add = parser.add_argument
-    add("--config", metavar="RECIPE", help="family:name (hrnet:w32_mpii_256x256) or a recipe.yaml")
-    add(
-        "--image_size",
-        metavar="PX",
-        type=int,
-        help="square input; alone it chooses Hourglass-52",
-    )
-    add(
-        "--dataset_root",
-        metavar="DIR",
-        type=Path,
-        help="annotations and images (data/mpii, data/coco); 'synthetic' renders people",
-    )
+    parser.add_recipe()
     add(
         "--pretrained_model",
         metavar="FILE",
@@ -88,15 +76,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     add("--analyse", action="store_true", help="say what kinds of errors there are, and draw them")
     launching.add_arguments(parser)
-    add(
-        "--set",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="assignments",
-        help="change the recipe",
-    )
+    parser.add_changes()
     return parser.parse_args()
 
 

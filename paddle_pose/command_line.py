@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from paddle_pose.errors import UserError, nearest
@@ -43,6 +44,32 @@ class CommandLine(argparse.ArgumentParser):
         fixed = {"allow_abbrev": False, "formatter_class": _Help}
         super().__init__(prog=prog, **(named | fixed))
         self.examples = examples
+
+    def add_recipe(self) -> None:
+        """``--config``, ``--image_size`` and ``--dataset_root``, as all that run a recipe have."""
+        add = self.add_argument
+        add(
+            "--config",
+            metavar="RECIPE",
+            help="family:name (hrnet:w32_mpii_256x256) or a recipe.yaml",
+        )
+        add(
+            "--image_size",
+            metavar="PX",
+            type=int,
+            help="square input; alone it chooses Hourglass-52",
+        )
+        add(
+            "--dataset_root",
+            metavar="DIR",
+            type=Path,
+            help="annotations and images (data/mpii, data/coco); 'synthetic' renders people",
+        )
+
+    def add_changes(self) -> None:
+        """``--set KEY=VALUE …``."""
+        self.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+            dest="assignments", help="change the recipe")  # fmt: skip
 
     def format_help(self) -> str:
         """As argparse has it, and the examples."""

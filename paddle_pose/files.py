@@ -30,8 +30,14 @@ _JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def temporary_name(path: Path) -> Path:
-    """``.NAME.PID.tmp`` beside a file: its name while this process writes it."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """``.NAME.PID.tmp`` beside a file: its name while this process writes it.
+
+    Of a name that leaves no room for this, the beginning and a checksum.
+    """
+    name, whole = path.name, os.fsencode(path.name)
+    if len(whole) > LIMITS["file_name_bytes"].most - 20:
+        name = f"{name[:50]}.{zlib.crc32(whole):08x}"
+    return path.with_name(f".{name}.{os.getpid()}.tmp")
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -99,9 +105,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def as_utf8(text: str) -> bytes:
+    r"""UTF-8; bytes of a file's name that are no text stay as ``\udce9``, which JSON reads back."""
+    return text.encode(errors="backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file whole or not at all; Raises UserError, as ``atomic``."""
-    write_bytes(path, text.encode())
+    write_bytes(path, as_utf8(text))
 
 
 def lock_folder(folder: Path) -> int:

@@ -27,6 +27,7 @@ from paddle_pose import configs
 from paddle_pose.command_line import CommandLine
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+"""Not README_cn.md and docs/cn: ``test_translations.py`` finds the same commands there."""
 FIRST = ROOT / "docs/first_steps.md"
 """What its commands leave is what the other pages start from."""
 NEEDS = (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 import runpy
 import shlex
@@ -101,8 +99,4 @@ def test_the_list_of_tools_fits_and_ends_with_examples(capsys):
 def test_no_option_completes_another(door):
     for parser in with_kinds(parser_of(door)):
         options = {name for name in parser._option_string_actions if name.startswith("--")}
-        known = io.StringIO()
-        for name in options:
-            with contextlib.redirect_stderr(known), contextlib.suppress(SystemExit):
-                _, rest = parser.parse_known_args([name[:-1], "1"])
-                assert name[:-1] in rest or name[:-1] in options
+        assert not [name for name in options if parser._get_option_tuples(name[:-1])]

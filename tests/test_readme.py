@@ -1,17 +1,36 @@
-"""The README's results are what the committed records say."""
+"""The READMEs' results are what the committed records say."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
 from places import ROOT
 
 from reproduce import readme
+from reproduce.reporting import chinese, published_rows, summary
+from reproduce.reporting.content import Fact
 
 
 def test_results_are_not_stale():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.with_results(text) == text, "run make report"
+
+
+def test_chinese_results_are_not_stale():
+    text = (ROOT / "README_cn.md").read_text(encoding="utf-8")
+    assert readme.with_results(text, readme.chinese_block()) == text, "run make report"
+
+
+def test_chinese_headlines_have_the_numbers_of_the_english_ones(monkeypatch):
+    for one, other in zip(summary.facts(published_rows.table_rows()), chinese.facts(), strict=True):
+        assert re.findall(r"\d+", one.value + one.label) == re.findall(
+            r"\d+", other.value + other.label
+        )
+        assert one.link == other.link
+    monkeypatch.setattr(summary, "facts", lambda _: [Fact("1", "new words", "x")])
+    with pytest.raises(ValueError, match="no Chinese words for: new words"):
+        chinese.facts()
 
 
 def test_a_changed_number_is_noticed():

@@ -207,8 +207,7 @@ def main(words: Sequence[str] | None = None) -> None:
     add("--output", type=Path, default=Path("browse.png"), help="picture; all findings: its .json")
     add("--people", metavar="N", type=int, default=24, help="people to draw (24)")
     add("--limit", metavar="N", type=int, help="look at the first N people only")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments",
-        help="change the recipe")  # fmt: skip
+    parser.add_changes()
     given = parser.parse_args(words)
     if not 1 <= given.people <= MOST_PEOPLE:
         raise UserError(f"--people {given.people}: must be from 1 to {MOST_PEOPLE}")

@@ -95,6 +95,14 @@ def benchmark_for(recipe: Recipe, data: Data) -> tuple[str | None, Understood]:
     return chosen.name, Understood((Fact("benchmark", chosen.name, text, ASSUMED),))
 
 
+def recipe_named(recipe: Recipe, *named: object) -> Understood:
+    """What is to be said of a recipe that nothing names."""
+    if any(one is not None for one in named):
+        return NOTHING
+    text = f"{recipe.name}, as neither --config nor --image_size names one"
+    return Understood((Fact("recipe", recipe.name, text, ASSUMED),))
+
+
 @dataclass(frozen=True)
 class Weights:
     """A file of weights, how it was found, and the recipe that published ones are of."""

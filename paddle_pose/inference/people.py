@@ -12,12 +12,20 @@ import numpy as np
 from paddle_pose import drawing
 from paddle_pose.data.augment import crop_image
 from paddle_pose.errors import UserError
-from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.geometry import PADDING, box_to_center_scale, crop_matrix
 from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.limits import LIMITS
 from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
+
+SEEN = 0.2
+"""Least score of a joint that a second look goes by, and that is drawn."""
+
+AROUND = 1.15
+"""A person's box is so many times as large as that of the joints; so LSPET has it."""
+
+_SMALLEST_PX = 20.0
 
 _SHOWN = 10
 """Poses that a printed table names."""
@@ -56,7 +64,7 @@ def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
     wanted = "expected rows of left, top, width, height"
     try:
         given = np.array(boxes, np.float64)
-    except (TypeError, ValueError) as error:  # of different lengths, or no numbers
+    except (TypeError, ValueError, OverflowError) as error:  # of other lengths, or no numbers
         raise UserError(f"{where}: {wanted}, got {boxes!r:.80}") from error
     if not given.size and len(given.shape) and len(given) == 0:
         return np.empty((0, 4))
@@ -68,6 +76,33 @@ def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
         raise UserError(f"{where}[{row}] ({box}): {wanted} in pixels, the last two above 0")
     LIMITS["far_px"].require(float(np.abs(given).max()), where)
     return given
+
+
+def windows(size_wh: tuple[int, int]) -> np.ndarray:
+    """(K, 4) boxes whose crops, padding included, are what a first look takes of an image.
+
+    All of it, and squares of its shorter side, half over one another, along the longer one.
+    """
+    width, height = size_wh
+    side = min(size_wh)
+    steps = int(np.ceil(2 * (max(size_wh) - side) / side)) + 1
+    corners = np.zeros((steps, 2))
+    corners[:, int(height > width)] = np.linspace(0, max(size_wh) - side, steps)
+    squares = np.concatenate([corners, np.full((steps, 2), side)], 1)
+    crops = np.concatenate([[[0.0, 0, width, height]], squares if steps > 1 else squares[1:]])
+    bare = (1 - 1 / PADDING) / 2
+    return np.concatenate([crops[:, :2] + bare * crops[:, 2:], crops[:, 2:] / PADDING], 1)
+
+
+def around(joints_KJ3: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(1, 4) the square around the joints that the surest of K looks saw; else the whole image."""
+    joints = joints_KJ3[joints_KJ3[..., 2].mean(1).argmax()]
+    seen = joints[joints[:, 2] >= SEEN, :2]
+    if len(seen) < 2:
+        return windows(size_wh)[:1]
+    low, high = seen.min(0), seen.max(0)
+    side = AROUND * max(*(high - low).tolist(), _SMALLEST_PX)
+    return np.array([[*((low + high - side) / 2), side, side]], np.float64)
 
 
 def cut_out(
@@ -143,7 +178,7 @@ class FoundPoses(Poses):
         """Those of one image, of a list its position."""
         return self.select(self.image_ids == image_id)
 
-    def draw(self, image: Picture, *, min_score: float = 0.2) -> np.ndarray:
+    def draw(self, image: Picture, *, min_score: float = SEEN) -> np.ndarray:
         """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
         Of two poses a box each is of one colour, and the owners' are on top.

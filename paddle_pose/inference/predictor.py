@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +20,16 @@ from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.people import (
     FoundPoses,
     People,
+    around,
     cut_out,
     draw_maps,
     require_boxes,
+    windows,
 )
 from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.inference.predict import require_scales
@@ -173,7 +176,8 @@ class PosePredictor:
             image: a file, one of Pillow's images, (H, W, 3) uint8 pixels, or a list of these. Files
                 and Pillow's images are turned upright as their EXIF data says.
             boxes: left, top, width, height of each person in image pixels, or of one; by default
-                one person who fills the image. Of a list of images a list of such.
+                one person, whom a first look at the whole image finds and a second one looks at
+                closer. Of a list of images a list of such.
             channel_order: of arrays; ``bgr`` for those of ``cv2.imread``.
 
         Returns:
@@ -191,26 +195,45 @@ class PosePredictor:
             given = [None] * len(images)
         if len(given) != len(images):
             raise UserError(f"boxes: of {len(given)} images, for {len(images)}")
-        parts, waiting, size = [Poses.none(len(self.skeleton))], None, self.batch_size
-        for image_id, (one, where) in enumerate(zip(images, given, strict=True)):
+
+        def cut(image_id: int, nearer: np.ndarray | None = None) -> People:
             try:
-                people = self.people(rgb_of(one, channel_order), where, image_id)
+                pixels = rgb_of(images[image_id], channel_order)
+                if nearer is not None:
+                    return self.closer(pixels, nearer, image_id)
+                return self.people(pixels, given[image_id], image_id)
             except UserError as error:
                 raise UserError(f"images[{image_id}]: {error}" if several else str(error)) from None
+
+        sought = [image_id for image_id, where in enumerate(given) if where is None]
+        first = self._in_batches(map(cut, sought))
+        first = first.select(first.instances == 0)
+        seen = {i: first.keypoints[first.image_ids == i] for i in sought}
+        people = (cut(image_id, seen.get(image_id)) for image_id in range(len(images)))
+        return FoundPoses.of(self._in_batches(people), self.skeleton)
+
+    def _in_batches(self, cut: Iterable[People]) -> Poses:
+        """Poses of the people of many images, in their order."""
+        parts, waiting, size = [Poses.none(len(self.skeleton))], None, self.batch_size
+        for people in cut:
             waiting = people if waiting is None else People.joined([waiting, people])
             while len(waiting) >= size:
                 parts.append(self.found(waiting.part(slice(size)))[0])
                 waiting = waiting.part(slice(size, None))
         if waiting is not None and len(waiting):
             parts.append(self.found(waiting)[0])
-        return FoundPoses.of(Poses.joined(parts), self.skeleton)
+        return Poses.joined(parts)
 
     def draw_heatmaps(self, image: Picture, box: Sequence[float] | None = None) -> np.ndarray:
         """A grid of the person's crop under each joint's heat map, (H, W, 3) uint8 RGB.
 
         ``image`` and ``box`` as of a call; of one person. Raises UserError.
         """
-        people = self.people(rgb_of(image), box)
+        pixels = rgb_of(image)
+        people = self.people(pixels, box)
+        if box is None:
+            poses = self.found(people)[0]
+            people = self.closer(pixels, poses.keypoints[poses.instances == 0])
         if len(people) != 1:
             raise UserError(f"draw_heatmaps: expected one box, got {len(people)}")
         maps = self.found(people, maps=True)[1]
@@ -224,15 +247,23 @@ class PosePredictor:
         boxes: Boxes | None = None,
         image_id: int = 0,
     ) -> People:
-        """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it."""
+        """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it.
+
+        Without boxes they are what a first look takes: the whole image, and parts of it.
+        """
         height, width = pixels.shape[:2]
-        given = require_boxes([[0, 0, width, height]] if boxes is None else boxes)
-        far = (given[:, :2] >= (width, height)) | (given[:, :2] + given[:, 2:] <= 0)
-        for row in np.flatnonzero(far.any(1))[:1]:
+        given = windows((width, height)) if boxes is None else require_boxes(boxes)
+        for row in np.flatnonzero(outside(given, pixels))[:1]:
             box = ", ".join(f"{value:g}" for value in given[row])
             raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh
         return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
+
+    def closer(self, pixels: np.ndarray, joints_KJ3: np.ndarray, image_id: int = 0) -> People:
+        """The one person whose joints a first look found, cut out for a second one."""
+        box = around(joints_KJ3, (pixels.shape[1], pixels.shape[0]))
+        size_wh = self.recipe.data.image_size_wh
+        return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id)
 
     def found(self, people: People, *, maps: bool = False) -> tuple[Poses, np.ndarray | None]:
         """Poses of one batch, and (B, J, h, w) heat maps if they are asked for.
@@ -247,11 +278,20 @@ class PosePredictor:
         if not np.isfinite(poses.keypoints).all():
             raise UserError("the network gives what are no numbers: are its weights damaged?")
         poses = poses.select(poses.instances < self.instances)
+        boxes = np.repeat(people.place.boxes_xywh(), self.instances, 0)
+        # Where a map is flat, a decoder's step below a cell (DARK's) may end anywhere.
+        poses.keypoints[..., :2] = _into(poses.keypoints[..., :2], boxes)
         if not maps:
             return poses, None
         if not isinstance(codec, HeatmapCodec):
             raise UserError(f"--heatmaps: a {type(codec).__name__} has none")
         return poses, codec.heatmaps(views, order, shift=self.benchmark.shift_heatmap)
+
+
+def _into(joints_xy: np.ndarray, boxes_xywh: np.ndarray) -> np.ndarray:
+    """Joints (B, J, 2) that lie outside of their crop moved to its border."""
+    corner, size = boxes_xywh[:, None, :2], boxes_xywh[:, None, 2:]
+    return np.clip(joints_xy, corner, corner + size)
 
 
 class Trained(NamedTuple):

@@ -6,11 +6,12 @@ The browser keeps the photo and its boxes and sends both each time: visitors sha
 from __future__ import annotations
 
 import base64
-import re
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -22,8 +23,10 @@ from paddle_pose.codecs.heatmap import HeatmapCodec, to_image
 from paddle_pose.data.images import decode_rgb
 from paddle_pose.errors import UserError, is_memory
 from paddle_pose.files import json_text, parse_json
-from paddle_pose.inference.frames import Frame, Seen, look
+from paddle_pose.inference.boxes import outside
+from paddle_pose.inference.frames import Frame, Seen, closer, look
 from paddle_pose.inference.people import require_boxes
+from paddle_pose.inference.sources import end_number
 from paddle_pose.limits import LIMITS
 from paddle_pose.plain import all_numbers
 from paddle_pose.serving.networks import Networks
@@ -42,13 +45,16 @@ _HEADERS = {
 }
 
 
-def make_app(networks: Networks, worker: ThreadPoolExecutor) -> Flask:
+def make_app(networks: Networks, worker: ThreadPoolExecutor, hosts: Collection[str] = ()) -> Flask:
     """The page and what it asks for; mistakes are answered as ``{"error": line}``.
 
-    ``worker``: the one thread in which networks are loaded and run, as Paddle wants it.
+    Args:
+        networks: what visitors can choose from.
+        worker: the one thread in which networks are loaded and run, as Paddle wants it.
+        hosts: names that the page is reached by; any where there are none.
     """
     app = Flask(__name__, static_folder="page", static_url_path="")
-    app.before_request(_refuse_other_sites)
+    app.before_request(lambda: _refuse_other_sites(hosts))
     app.after_request(_add_headers)
     app.register_error_handler(Exception, _say)
 
@@ -87,8 +93,13 @@ def make_app(networks: Networks, worker: ThreadPoolExecutor) -> Flask:
     return app
 
 
-def _refuse_other_sites() -> None:
-    if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.method != "GET":
+def _refuse_other_sites(hosts: Collection[str]) -> None:
+    """Also one whose name leads to this machine, which browsers take for the page itself."""
+    asker = request.headers.get("Sec-Fetch-Site", "none")
+    name = urlsplit(f"//{request.host}").hostname
+    if (asker not in ("same-origin", "none") and request.method != "GET") or (
+        hosts and name not in hosts
+    ):
         raise UserError("another web site asked; open this page itself")
 
 
@@ -134,12 +145,12 @@ class Asked:
         """Raises UserError."""
         pixels = _photo()
         boxes = parse_json(request.args.get("boxes", "[]").encode(), "boxes")
-        number = re.search(r"(\d{1,18})$", PurePosixPath(_name()).stem)  # as predict.py has it
+        number = end_number(_name())
         return cls(
             request.args.get("network", ""),
             pixels,
             inside(boxes, pixels) if boxes else None,
-            int(number[1]) if number else 1,
+            1 if number is None else number,
         )
 
 
@@ -152,13 +163,10 @@ def inside(boxes: Any, pixels: np.ndarray) -> np.ndarray:
         if not usable or min(box[2:]) <= 0:
             raise UserError(f"box {number}: width and height must be above 0; change or remove it")
     given = require_boxes(boxes)
-    size = np.array(pixels.shape[1::-1])
-    outside = ((given[:, :2] >= size) | (given[:, :2] + given[:, 2:] <= 0)).any(1)
-    if outside.any():
-        number, box = int(outside.argmax()), given[outside][0]
+    for row in np.flatnonzero(outside(given, pixels))[:1]:
         raise UserError(
-            f"box {number + 1} ({', '.join(f'{v:g}' for v in box)}) lies outside of the photo's "
-            f"{size[0]}×{size[1]} pixels; move or remove it"
+            f"box {row + 1} ({', '.join(f'{v:g}' for v in given[row])}) lies outside of the "
+            f"photo's {pixels.shape[1]}×{pixels.shape[0]} pixels; move or remove it"
         )
     return given
 
@@ -169,8 +177,10 @@ def _look(networks: Networks, asked: Asked) -> Seen:
     predictor = networks.get(asked.network or None)
     people = predictor.people(asked.pixels, asked.boxes, asked.image_id)
     maps = isinstance(predictor.recipe.codec, HeatmapCodec)
-    frame = Frame(asked.pixels, people, 0)
-    return next(look(predictor, [frame], batch_size=predictor.batch_size, maps=maps))
+    frames, size = iter([Frame(asked.pixels, people, 0)]), predictor.batch_size
+    if asked.boxes is None:
+        frames = closer(predictor, frames, batch_size=size)
+    return next(look(predictor, frames, batch_size=size, maps=maps))
 
 
 def _answer(seen: Seen) -> dict[str, Any]:

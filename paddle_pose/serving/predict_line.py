@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
     add("--serve", action="store_true", help="a page to drop photos on, instead of paths")
     add("--port", type=int, metavar="N", help="of --serve (8000); 0 takes a free one")
     add("--host", metavar="ADDRESS", help="of --serve (127.0.0.1: only this machine reaches it)")
-    given = parser.parse_args(words)
+    given = parser.parse_args(_with_signs(sys.argv[1:] if words is None else words))
     if given.serve:
         _require_served(given, parser)
     elif (given.port, given.host) != (None, None):
@@ -82,6 +83,17 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
     elif not given.paths:
         parser.error("the following arguments are required: PATH (or --serve)")
     return given
+
+
+def _with_signs(words: Sequence[str]) -> list[str]:
+    """``--box -5,0,9,9`` as ``--box=-5,0,9,9``: argparse would take the number for an option."""
+    found: list[str] = []
+    for word in words:
+        if found and found[-1] == "--box" and word[:1] == "-" and word[1:2].isdigit():
+            found[-1] = f"--box={word}"
+        else:
+            found.append(word)
+    return found
 
 
 def _require_served(given: argparse.Namespace, parser: CommandLine) -> None:
@@ -98,8 +110,10 @@ def _box(text: str) -> list[float]:
         values = [float(value) for value in text.split(",")]
     except ValueError:
         values = []
-    if len(values) != 4 or not all(map(math.isfinite, values)) or min(values[2:]) <= 0:
+    if len(values) != 4 or not all(map(math.isfinite, values)):
         raise argparse.ArgumentTypeError(f"'{text}' is not left,top,width,height in pixels")
+    if min(values[2:]) <= 0:
+        raise argparse.ArgumentTypeError(f"'{text}': width and height must be above 0")
     return values
 
 

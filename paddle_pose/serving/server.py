@@ -13,6 +13,9 @@ from paddle_pose.limits import LIMITS, MIB
 from paddle_pose.serving.networks import Networks
 from paddle_pose.system import ending
 
+OWN = ("127.0.0.1", "localhost", "::1")
+"""Names of this machine for itself."""
+
 INSTALL = "pip install -r requirements-demo.txt"
 
 
@@ -41,8 +44,9 @@ def serve(given: Network, host: str, port: int, output: Path = Path("output")) -
     try:
         # A larger body than 64 MiB is kept in a file that has no name and ends with its request.
         server = waitress.create_server(
-            make_app(networks, worker), host=host, port=port, threads=8, ident=None,
-            inbuf_overflow=64 * MIB, max_request_body_size=LIMITS["image_file_bytes"].most + 1,
+            make_app(networks, worker, (host, *OWN) if _is_own(host) else ()),
+            host=host, port=port, threads=8, ident=None, inbuf_overflow=64 * MIB,
+            max_request_body_size=LIMITS["image_file_bytes"].most + 1,
         )  # fmt: skip
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -58,9 +62,9 @@ def serve(given: Network, host: str, port: int, output: Path = Path("output")) -
             flush=True,
         )
     shown = f"[{host}]" if ":" in host else host
-    print(
-        f"=> http://{shown}:{getattr(server, 'effective_port', port)} (Ctrl-C ends it)", flush=True
-    )
+    # localhost may have two addresses, and then the server two sockets.
+    port = getattr(server, "effective_port", 0) or server.effective_listen[0][1]
+    print(f"=> http://{shown}:{port} (Ctrl-C ends it)", flush=True)
     server.run()  # until Stopped, which it takes for Ctrl-C and keeps
     # Paddle and OpenCV abort where Python ends below them: what is computed comes to its end.
     worker.shutdown()

@@ -198,8 +198,8 @@ EXCUSED = {
     "converting/mpii.py:_named_images": "beside MPII's release; tests/converting breaks it",
     "converting/mpii.py:_read_h5": "beside MPII's release; tests/converting breaks it",
     "serving/networks.py:_loaded": "weights and exported networks, each read by a Reader here",
-    "inference/paddle_detector.py:fetched": "the hash that it noted itself a moment before",
-    "inference/paddle_detector.py:_unpack": "an archive whose hash is checked",
+    "inference/paddle_detector.py:_unpacked": "the hash that it noted itself before",
+    "inference/paddle_detector.py:_unpack": "an archive fetched from its makers",
     "commands/predict.py:predict": "opens what other functions here read",
     "commands/predict.py:_Job.video": "a video: OpenCV's; tests/commands/test_predict breaks it",
 }

@@ -155,6 +155,17 @@ def test_all_people_where_there_is_no_limit(monkeypatch):
     assert asked == {Path("output/synthetic_mpii"): {"layout": "mpii", "first": None}}
 
 
+def test_a_recipe_that_nothing_names_is_said(run, tmp_path, monkeypatch):
+    assert defaults.recipe_named(few(2), RECIPE, None) == defaults.NOTHING
+    assert defaults.recipe_named(few(2), None, 256) == defaults.NOTHING
+    (line,) = defaults.recipe_named(few(2), None, None).facts
+    assert line.line() == (
+        "assumed: recipe: newell_hg1_synthetic, as neither --config nor --image_size names one"
+    )
+    (tmp_path / "data/mpii").mkdir(parents=True)
+    assert "assumed: recipe: hourglass" in run(train, "--device", "cpu")[1]
+
+
 def test_rendered_coco_people_need_no_detector():
     recipe = few(2, COCO)
     name, understood = defaults.benchmark_for(recipe, defaults.Data(Path("x"), rendered=True))

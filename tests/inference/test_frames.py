@@ -63,6 +63,22 @@ def test_batches_are_full_and_pictures_whole(counts, batches):
         assert (one.maps is None) if count == 0 else (one.maps[:, 0, 32, 32] == number).all()
 
 
+def test_pictures_without_people_do_not_pile_up():
+    """One person, then nobody for long: the picture comes out before the batch is full."""
+    predictor, given = Toy(), []
+
+    def coming():
+        for frame in frames([1, *[0] * 20]):
+            given.append(frame.number)
+            yield frame
+
+    seen = look(predictor, coming(), batch_size=4)
+    assert next(seen).frame.number == 0
+    assert len(given) == 5
+    assert [one.frame.number for one in seen] == list(range(1, 21))
+    assert predictor.batches == [1]
+
+
 def test_work_goes_ahead_but_not_too_far():
     begun = []
     lock = threading.Lock()

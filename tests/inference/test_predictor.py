@@ -14,6 +14,7 @@ from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for
 from paddle_pose.evaluation.evaluator import DataFiles
+from paddle_pose.inference import people
 from paddle_pose.inference import predictor as predictor_file
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.models.build import build
@@ -235,3 +236,25 @@ def test_train_and_evaluate_take_a_recipes_name(tmp_path):
         paddle_pose.train("quickstart:newell_hg1_syntetic", tmp_path, tmp_path / "out")
     with pytest.raises(UserError, match="no MPII annotations here"):
         paddle_pose.evaluate("quickstart:newell_hg1_synthetic", tmp_path / "x", tmp_path)
+
+
+def test_a_first_look_takes_all_and_squares_and_a_second_one_the_joints():
+    crops = people.windows((200, 100))
+    crops = np.c_[crops[:, :2] - crops[:, 2:] / 8, crops[:, 2:] * 1.25]  # padded by 1.25
+    squares = [[0, 0, 100, 100], [50, 0, 100, 100], [100, 0, 100, 100]]
+    np.testing.assert_allclose(crops, [[0, 0, 200, 100], *squares], atol=1e-9)
+    assert len(people.windows((100, 100))) == 1
+    assert people.windows((100, 120))[-1, 1] == pytest.approx(30)  # 20 + a tenth of 100
+    # A box of 60 × 100 around (50, 70): 1.15 × its longer side; the third joint was not seen.
+    joints = np.array([[20.0, 20, 1], [80, 120, 1], [400, 600, 0.1]])
+    worse = np.array([[0.0, 0, 0.6], [9, 9, 0.6], [5, 5, 0.6]])
+    found = people.around(np.stack([worse, joints]), (500, 500))
+    assert found[0] == pytest.approx([-7.5, 12.5, 115, 115])
+    few = people.around(joints[None, 1:], (200, 100))
+    assert few.tolist() == people.windows((200, 100))[:1].tolist()
+
+
+def test_joints_stay_in_their_crop():
+    joints = np.array([[[-119054.0, 132105], [5, 6]]])
+    inside = predictor_file._into(joints, np.array([[0.0, 2, 20, 10]]))
+    assert inside.tolist() == [[[0, 12], [5, 6]]]

@@ -94,6 +94,7 @@ MISTAKES = {
     "nan": ({"boxes": [[5, 5, None, 9]]}, None, "^box 1: width and height"),
     "no box": ({"boxes": 7}, None, "^box 1: "),
     "outside": ({"boxes": [[9000, 5, 9, 9]]}, None, r"^box 1 \(9000, 5, 9, 9\) lies outside"),
+    "huge": ({"boxes": [[10**400, 0, 9, 9]]}, None, "^boxes: expected rows of left, top"),
     "far": ({"boxes": [[0, 0, 1e7, 9]]}, None, "the limit is 1,000,000 px"),
     "many": ({"boxes": [BOX] * 101}, None, "the limit is 100 boxes"),
     "network": ({"network": "../../etc"}, None, "is not offered any more; reload the page"),
@@ -174,10 +175,22 @@ def test_a_network_that_was_trained_on_is_read_again(given, output, tmp_path):
         networks.get(str(tmp_path / "run"))
 
 
+def test_a_name_of_another_site_that_leads_here_is_refused(given, output):
+    """A site may point its own name at 127.0.0.1; the browser takes the page for its own then."""
+    networks = Networks(given, output)
+    own = make_app(networks, ThreadPoolExecutor(1), ("127.0.0.1", "localhost", "::1")).test_client()
+    for host in ("127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000"):
+        assert own.get("/networks", headers={"Host": host}).status_code == 200
+    for host in ("evil.example:8000", "127.0.0.1.evil.example", "localhost@evil.example", "["):
+        reply = own.get("/networks", headers={"Host": host})
+        assert (reply.status_code // 100, "networks" in reply.text) == (4, False)
+
+
 def test_other_sites_may_not_ask_and_the_page_fetches_nothing_from_them(client, photo):
-    headers = {"Sec-Fetch-Site": "cross-site"}
-    reply = client.post("/poses", data=photo.read_bytes(), headers=headers)
-    assert "another web site" in reply.json["error"]
+    for asker in ("cross-site", "same-site"):  # same-site: another port of this machine
+        headers = {"Sec-Fetch-Site": asker}
+        reply = client.post("/poses", data=photo.read_bytes(), headers=headers)
+        assert "another web site" in reply.json["error"]
     page = client.get("/")
     assert page.headers["Content-Security-Policy"].startswith("default-src 'self'; img-src 'self'")
     assert page.headers["Cache-Control"] == "no-store"

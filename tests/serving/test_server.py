@@ -75,6 +75,25 @@ def answered(request: urllib.request.Request) -> bool:
         return False
 
 
+def test_localhost_of_two_addresses_says_a_port(served, given, tmp_path, monkeypatch, capsys):
+    def two(host, port, *more):
+        return [one for ip in ("127.0.0.1", "127.0.0.2") for one in lookup(ip, port, *more)]
+
+    class Begun(Exception):
+        pass
+
+    def run(server):
+        server.close()
+        raise Begun
+
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr("waitress.adjustments.socket.getaddrinfo", two)
+    monkeypatch.setattr("waitress.server.MultiSocketServer.run", run)
+    with pytest.raises(Begun):
+        serve(given, "localhost", 0, tmp_path)
+    assert re.search(r"=> http://localhost:[1-9]\d+ \(Ctrl-C", capsys.readouterr().out)
+
+
 def test_a_taken_port_and_no_such_address(served, given, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -124,6 +143,11 @@ def test_options_without_meaning(arguments, line, capsys):
         predict_line.parse_arguments(arguments)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith(f"error: {line}")
+
+
+def test_a_box_may_begin_left_of_the_photo():
+    given = predict_line.parse_arguments(["a.jpg", "--box", "-5,0,9,8", "--box", "1,2,3,4"])
+    assert given.box == [[-5, 0, 9, 8], [1, 2, 3, 4]]
 
 
 def test_what_is_this_machine_alone():
