@@ -7,7 +7,9 @@ from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
-from paddle_pose.system import launching, runtime
+from paddle_pose.system import launching, parallel, runtime
+
+FINETUNED_EPOCHS = 5
 
 EXAMPLES = (
     "python train.py --image_size 256 --dataset_root synthetic --set train.epochs=1 data.limit=16",
@@ -30,6 +32,7 @@ def parse_arguments() -> argparse.Namespace:
         metavar="FILE",
         help="weights to start from: .pth, .pdparams, .safetensors, or a published name",
     )
+    add("--finetune", metavar="FILE", help="start from weights and train a few epochs")
     add("--allow_partial", action="store_true", help="start from what fits of them, listed")
     add(
         "--resume",
@@ -51,9 +54,14 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def overrides(given: argparse.Namespace) -> list[str]:
-    """Every KEY=VALUE of the command line, short options first."""
+    """Every KEY=VALUE of the command line, short options first; the few epochs of --finetune."""
     short = {"train.epochs": given.epochs, "train.batch_size": given.batch_size, "seed": given.seed}
-    return [f"{k}={v}" for k, v in short.items() if v is not None] + given.assignments
+    stated = [f"{k}={v}" for k, v in short.items() if v is not None] + given.assignments
+    if given.finetune is None or any(one.startswith("train.epochs=") for one in stated):
+        return stated
+    if parallel.is_first():
+        print(f"assumed: train.epochs={FINETUNED_EPOCHS}, as --finetune; --epochs says otherwise")
+    return [f"train.epochs={FINETUNED_EPOCHS}", *stated]
 
 
 def main() -> None:
@@ -76,7 +84,13 @@ def main() -> None:
             output = resuming.run_folder(Path(given.resume))
             if config is None and given.image_size is None:
                 config = str(output / "recipe.yaml")
-        weights = defaults.weights_named(given.pretrained_model)
+        if given.finetune is not None and (given.pretrained_model or given.resume is not None):
+            raise UserError(
+                "--finetune FILE: starts from FILE, so it goes with neither --pretrained_model nor "
+                "--resume (python train.py --resume goes on with a fine-tuning, too)"
+            )
+        option = "--pretrained_model" if given.finetune is None else "--finetune"
+        weights = defaults.weights_named(given.finetune or given.pretrained_model, option)
         if config is None and given.image_size is None:
             config = weights.recipe
         recipe = configs.chosen(config, given.image_size, overrides(given))

@@ -19,6 +19,9 @@ from paddle_pose.skeletons import Skeleton
 SIDE_RGB = {"left": (255, 140, 0), "right": (30, 144, 255), "centre": (60, 200, 90)}
 """Orange is the person's left, blue the right (safe for the colour-blind), green the middle."""
 
+INSTANCE_RGB = ((255, 220, 0), (210, 0, 210))
+"""Of a box's owner and of the second person; apart in brightness, too."""
+
 _FRACTION_BITS = 4
 _FAR_PX = 1 << 20  # beyond this OpenCV's fixed-point coordinates overflow
 
@@ -35,6 +38,7 @@ def draw_pose(
     *,
     min_score: float = 0.2,
     show_scores: bool = False,
+    color: tuple[int, int, int] | None = None,
 ) -> np.ndarray:
     """A copy of the image with one pose on it, coloured by side.
 
@@ -44,6 +48,7 @@ def draw_pose(
         skeleton: names the joints and limbs.
         min_score: joints that score less, and their limbs, are left out; so are infinite ones.
         show_scores: write each joint's score beside it.
+        color: of the whole pose instead.
 
     Raises:
         UserError: the number of joints is not the skeleton's.
@@ -67,10 +72,11 @@ def draw_pose(
     for first, second in skeleton.limbs:
         a, b = skeleton.index(first), skeleton.index(second)
         if shown[a] and shown[b]:
-            color = SIDE_RGB[limb_side(first, second)]
-            _line(canvas, fixed[a], fixed[b], color, thickness)
+            of_limb = color or SIDE_RGB[limb_side(first, second)]
+            _line(canvas, fixed[a], fixed[b], of_limb, thickness)
     for joint in np.flatnonzero(shown):
-        _dot(canvas, fixed[joint], SIDE_RGB[side_of(skeleton.joints[joint])], thickness + 1)
+        by_side = SIDE_RGB[side_of(skeleton.joints[joint])]
+        _dot(canvas, fixed[joint], color or by_side, thickness + 1)
     if show_scores and keypoints.shape[1] == 3:
         for joint in np.flatnonzero(shown):
             x, y = np.round(keypoints[joint, :2]).astype(int)

@@ -21,13 +21,16 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
+INSTANCES = ("primary", "secondary")
+"""Whose pose of a box: its owner's, the second's; at their numbers in ``Poses.instances``."""
+
 
 @dataclass(frozen=True)
 class DataSettings:
     """Which data set, and how a person becomes a crop.
 
     Attributes:
-        dataset: ``mpii`` or ``coco``: the loader.
+        dataset: ``mpii``, ``coco``, ``crowdpose`` or ``ochuman``: the loader.
         skeleton: joint set, a name in ``paddle_pose.skeletons``; ``from_file`` reads the COCO
             category of the annotation file.
         image_size_wh: network input, pixels.
@@ -180,15 +183,18 @@ class TrainSettings:
         optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
-            (Newell: plain, mean over stacks) or ``cell_cross_entropy`` (of logits, unpublished).
+            (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
+            ``two_people_mse`` (MIPNet: both people of a box).
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.
         log_every: steps between log lines.
         save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
         select_metric: validation score that chooses the best model.
-        pretrained: what the published run began from, ``none`` or ``ImageNet``; a run that starts
-            without says so.
+        pretrained: what the published run began from, ``none``, ``ImageNet`` or ``COCO``; a run
+            that starts without says so.
+        max_steps: the run ends after so many steps, validated or not, and says how many images a
+            second it took; 0 for none.
     """
 
     epochs: int = 210
@@ -216,6 +222,7 @@ class TrainSettings:
     save_every: int = 200
     select_metric: str = "Mean"
     pretrained: str = "none"
+    max_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -252,6 +259,7 @@ class OksProtocol:
         rescore: score = box score × mean keypoint score above ``rescore_threshold``.
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out.
+        second_score: × the score of a box for its second person's pose.
     """
 
     oks_nms: float = 0.0
@@ -259,6 +267,7 @@ class OksProtocol:
     rescore: bool = False
     rescore_threshold: float = 0.2
     box_threshold: float = 0.0
+    second_score: float = 0.5
 
 
 Metric = PckhProtocol | OksProtocol

@@ -19,9 +19,10 @@ list of objects
 
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
-network on that data set shares. ``tolerance`` and ``ok`` are null where a row states the size of an
-effect and judges nothing. ``code`` is a digest of the functions and classes that the row judges
-(``aligning/freshness.py``). ``--check`` looks at the files alone and names what other code made.
+network on that data set shares, ``crowds`` for those of two people in a box. ``tolerance`` and
+``ok`` are null where a row states the size of an effect and judges nothing. ``code`` is a digest of
+the functions and classes that the row judges (``aligning/freshness.py``). ``--check`` looks at the
+files alone and names what other code made.
 
 The exit code is 1 when a row is not within its tolerance, when ``--renew`` would change a file and,
 with ``--check``, when a row is missing or other code made one of recorded arrays (live ones need a
@@ -70,16 +71,20 @@ class Job:
 
 def network_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
     """What is compared for one network."""
-    from reproduce.aligning import forward, initialisation, rates, training, variance
+    from reproduce.aligning import forward, initialisation, rates, training, two_people, variance
     from reproduce.aligning.networks import NETWORKS
 
     steps = 2 if quick else 10
     jobs = [Job(f"{name} learning rate", 1, lambda tick: rates.rows(name))]
     if not quick:
         jobs.append(Job(f"{name} initialisation", 2, lambda tick: initialisation.rows(name)))
+    if not quick and name in variance.PER_DEVICE:
         jobs.append(Job(f"{name} running variance", 2, lambda tick: variance.rows(name)))
     for dtype in ("float32",) if quick else ("float64", "float32"):
         jobs.append(Job(f"{name} forward {dtype}", 2, lambda tick, d=dtype: forward.rows(name, d)))
+    if name == two_people.NAME:
+        made = two_people.jobs(shared, quick)
+        return jobs + [Job(f"{name} {what}", weight, run) for what, weight, run in made]
     for run in NETWORKS[name].training:
         for dtype in ("float64", "float32"):
             count = min(steps, training.FOLLOWABLE[run]) if dtype == "float64" else 1
@@ -102,8 +107,10 @@ def network_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
 
 def data_jobs(data_set: str, shared: Path | None, quick: bool) -> list[Job]:
     """What is compared for one data set, whatever the network; quick leaves the metrics out."""
-    from reproduce.aligning import decoding, pipeline, scores
+    from reproduce.aligning import crowds, decoding, pipeline, scores
 
+    if data_set == crowds.NAME:
+        return crowd_jobs(shared, quick)
     parts = [
         ("targets", lambda tick: decoding.target_rows(data_set, shared)),
         ("matrices", lambda tick: pipeline.matrix_rows(data_set)),
@@ -119,6 +126,25 @@ def data_jobs(data_set: str, shared: Path | None, quick: bool) -> list[Job]:
         if data_set == "coco":
             parts.append(("half bodies", lambda tick: pipeline.half_body_rows(shared)))
     return [Job(f"{data_set} {what}", 1, run) for what, run in parts]
+
+
+def crowd_jobs(shared: Path | None, quick: bool) -> list[Job]:
+    """What is compared of two people in a box; quick leaves the metrics out."""
+    from reproduce.aligning import crowds
+
+    if shared is None:
+        return []
+    parts = {
+        "people": crowds.people_rows,
+        "samples": crowds.item_rows,
+        "merging": crowds.merge_rows,
+    }
+    if not quick:
+        parts |= {"lists": crowds.list_rows, "CrowdPose's tool": crowds.tool_rows}
+    return [
+        Job(f"{crowds.NAME} {what}", 1, lambda tick, make=make: list(make(shared)))
+        for what, make in parts.items()
+    ]
 
 
 def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]:

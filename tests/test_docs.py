@@ -31,8 +31,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIRST = ROOT / "docs/first_steps.md"
 """What its commands leave is what the other pages start from."""
 NEEDS = (
-    "MPII", "COCO", "LSPET", "weights", "network", "GPU", "requirements-export.txt", "a camera",
-    "minutes", "hours", "days", "your", "two machines", "requirements-demo.txt",
+    "MPII", "COCO", "LSPET", "CrowdPose", "weights", "network", "GPU", "requirements-export.txt",
+    "a camera", "minutes", "hours", "days", "your", "two machines", "requirements-demo.txt",
 )  # fmt: skip
 """Words that what is needed begins with; docs/README.md says what they mean."""
 FENCE = re.compile(

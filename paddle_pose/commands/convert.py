@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.converting import coco, labelme, lsp, mpii, yolo_pose
+from paddle_pose.converting import coco, labelme, lsp, mpii, ochuman, yolo_pose
 from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
 from paddle_pose.errors import UserError
 
@@ -22,6 +22,7 @@ EXAMPLES = {
                 "folder --images photos --joints nose,neck --output p.json"),
     "yolo_pose": ("data.yaml --output converted",
                   "data.yaml --class person --joints nose,neck --output coco"),
+    "ochuman": ("ochuman.json --output data/ochuman", "o.json --output data/ochuman"),
 }  # fmt: skip
 _PROG = "python -m paddle_pose convert"
 
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--keep_person_keypoints", "--keep-person-keypoints", action="store_true",
         help="must be given: it says what is kept")  # fmt: skip
     one.add_argument("--for_scoring", action="store_true", help="keep also all that AP looks at")
+    one = kind("ochuman", "OCHuman's own json: its official COCO files, val and test")
+    one.add_argument("file", type=Path, help="ochuman.json")
+    one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
     one = kind("labelme", "a folder of labelme files: one COCO file")
     one.add_argument("folder", type=Path, help="of .json files")
     one.add_argument("--output", type=Path, required=True, help="COCO file to write")
@@ -103,6 +107,9 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
             raise UserError("convert coco: say what to keep: --keep_person_keypoints")
         require_file(given.file, "convert coco")
         return coco.convert(given.file, given.output, for_scoring=given.for_scoring)
+    if given.kind == "ochuman":
+        require_file(given.file, "convert ochuman")
+        return ochuman.convert(given.file, given.output)
     joints = _names(given.joints)
     if given.kind == "labelme":
         require_folder(given.folder, "convert labelme")

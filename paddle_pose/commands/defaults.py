@@ -24,6 +24,10 @@ _WHERE = {
     "valid.json and gt_valid.mat (or those of python -m paddle_pose convert mpii) into {0}/annot",
     "coco": "train2017.zip, val2017.zip and annotations_trainval2017.zip of "
     "https://cocodataset.org/#download go, unpacked, into {0}/images and {0}/annotations",
+    "crowdpose": "images.zip and crowdpose_{{train,val,trainval,test}}.json of "
+    "https://github.com/Jeff-sjtu/CrowdPose go into {0}/images and {0}/annotations",
+    "ochuman": "images and ochuman.json of https://github.com/liruilong940607/OCHumanApi: the "
+    "images go into {0}/images, and python -m paddle_pose convert ochuman writes the rest",
 }
 
 
@@ -73,10 +77,11 @@ def _rendered(dataset: str, limit: int | None) -> Data:
     """People that are drawn once; with a limit no more than it asks for, the same as of all."""
     from paddle_pose.synthetic import dataset as synthetic  # late: it loads OpenCV
 
-    layout = dataset if dataset in synthetic.LAYOUTS else "mpii"
+    if dataset not in synthetic.LAYOUTS:
+        raise UserError(f"--dataset_root {SYNTHETIC}: people are rendered for mpii and coco alone")
     few = limit is not None and limit < max(synthetic.TRAIN_PEOPLE, synthetic.VAL_PEOPLE)
-    root = Path("output") / f"synthetic_{layout}{f'_first{limit}' if few else ''}"
-    synthetic.write_dataset(root, layout=layout, first=limit if few else None)
+    root = Path("output") / f"synthetic_{dataset}{f'_first{limit}' if few else ''}"
+    synthetic.write_dataset(root, layout=dataset, first=limit if few else None)
     text = f"rendered people in {root}; scores on them say nothing about photos"
     return _data(root, text, "rendered", rendered=True)
 

@@ -47,6 +47,7 @@ class Network:
         exported: what ``export.py`` wrote, instead of both.
         device, engine, precision: as ``val.py`` has them; None with ``exported``.
         batch_size: people at a time; by default by the device.
+        instances: poses a box.
     """
 
     weights: Path | None = None
@@ -56,6 +57,7 @@ class Network:
     engine: str | None = None
     precision: str | None = None
     batch_size: int | None = None
+    instances: int = 1
 
     def open(self, pictures: int | None) -> PosePredictor:
         """Ready for so many pictures, None where nobody knows it; Raises UserError."""
@@ -63,7 +65,9 @@ class Network:
         on_gpu = runtime.choose_device(device) != "cpu"
         size = self.batch_size or (GPU_BATCH if on_gpu else engines.PEOPLE_AT_A_TIME)
         if self.exported is not None:
-            return PosePredictor.from_exported(self.exported, batch_size=size)
+            return PosePredictor.from_exported(
+                self.exported, batch_size=size, instances=self.instances
+            )
         precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
         return PosePredictor.from_weights(
@@ -72,6 +76,7 @@ class Network:
             engine=engines.choose(self.engine or "auto", precision, people=many),
             precision=precision,
             batch_size=size,
+            instances=self.instances,
         )
 
 
@@ -117,7 +122,7 @@ def predict(
     planned = [*(how.output / name for name in RESULTS), *pictures, *films]
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, limit, photos, videos)
+    _require_meaning(how, limit, photos, videos, network.instances)
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
@@ -152,9 +157,11 @@ def predict(
 
 
 def _require_meaning(
-    how: Drawing, limit: int | None, photos: list[Photo], videos: list[Video]
+    how: Drawing, limit: int | None, photos: list[Photo], videos: list[Video], instances: int
 ) -> None:
     """Raises UserError for what is asked of photos and is for videos, and the other way round."""
+    if instances > 1 and videos:
+        raise UserError("--instances: is for photos; leave the videos and cameras out")
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
     same = [photo for photo in photos if photo.name.lower().startswith(f"{MAPS}{os.sep}")]

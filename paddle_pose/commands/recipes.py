@@ -14,7 +14,11 @@ def main(words: Sequence[str] | None = None) -> None:
         examples=("python -m paddle_pose recipes", "python -m paddle_pose recipes hrnet")
     )  # fmt: skip
     parser.add_argument(
-        "family", nargs="?", choices=sorted(configs.FAMILIES), help="of one family alone"
+        "family",
+        nargs="?",
+        choices=sorted(configs.FAMILIES),
+        metavar="FAMILY",
+        help="of one family alone",
     )
     chosen = parser.parse_args(words).family
     for name in configs.all_names():

@@ -154,6 +154,7 @@ class RunFolder:
         self.state_file = root / "last" / "checkpoint.safetensors"
         self.earlier_state = root / "last" / "earlier.safetensors"
         self.best_weights = root / "best_model" / "model.pdparams"
+        self.last_weights = root / "last" / "model.pdparams"
         self.metrics_file = root / "metrics.jsonl"
         self.record_file = root / "record.json"
         self.recipe_file = root / "recipe.yaml"

@@ -86,7 +86,7 @@ def _finished(folder: RunFolder, result: Result) -> None:
     name = "best_model/model.pdparams"
     damage = damage_of(folder.best_weights, result.sha256.get(name))
     if damage is not None:
-        last = folder.root / "last" / "model.pdparams"
+        last = folder.last_weights
         is_whole = not damage_of(last, result.sha256.get("last/model.pdparams"))
         rest = f"; {last}, of the last epoch, is whole" if is_whole else ""
         raise UserError(f"{damage}; take the best weights from a copy, or train again{rest}")

@@ -22,6 +22,7 @@ MAY_CHANGE = (
     "train.save_every",
     "train.validate_every",
     "train.pretrained",
+    "train.max_steps",
 )
 """Keys that may differ between a run and its resumption; the record notes it.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 import os
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import launching, parallel
 from paddle_pose.training import loop as training
+from paddle_pose.training.progress import WARM_STEPS, Lap
 from paddle_pose.weights import checkpoint
 from paddle_pose.weights.facts import facts_of
 
@@ -186,10 +188,19 @@ class Run:
         self.say(f"=> resumed at {self._place(*start)}")
         return start
 
-    def finish(self) -> None:
-        """The result into record.json, the last weights beside the best."""
-        last = self.folder.root / "last" / "model.pdparams"
+    def finish(self, speed: Lap | None = None) -> Path:
+        """The result into record.json, the last weights beside the best.
+
+        Returns:
+            The best weights; the last ones where ``max_steps`` left no time for a validation.
+        """
+        best, last = self.folder.best_weights, self.folder.last_weights
+        if not parallel.is_first():
+            return best
         self._save_weights(last)
+        if self.recipe.train.max_steps:
+            few = f"=> speed: not measured, that takes more than {WARM_STEPS} steps"
+            self.say(few if speed is None else speed.line())
         with contextlib.suppress(OSError):  # VisualDL has said so; its curves are in metrics.jsonl
             self._scalars.close()
         result = {
@@ -198,8 +209,15 @@ class Run:
             "best": self.best,
             "last": self.last_scores,
             "sha256": {
-                "best_model/model.pdparams": sha256(self.folder.best_weights),
-                "last/model.pdparams": sha256(last),
+                str(file.relative_to(self.folder.root)): sha256(file)
+                for file in ([best, last] if self.best else [last])
             },
         }
+        if speed is not None:
+            result["speed"] = dataclasses.asdict(speed)
         self.folder.write_record({**self.folder.read_record(), "result": result})
+        if not self.best:
+            print(f"=> last weights: {last} (none were validated)")
+            return last
+        print(f"=> best weights: {best}")
+        return best

@@ -121,7 +121,8 @@ def train(
         understood: how the arguments were chosen, to be said and recorded.
 
     Returns:
-        The file of the best weights; None where a finished run was resumed: it stays as it is.
+        The file of the best weights, or of the last where ``train.max_steps`` ended the run before
+        a validation; None where a finished run was resumed: it stays as it is.
 
     Raises:
         UserError: what cannot be run, before anything is lost; or a loss that is not finite.
@@ -199,8 +200,8 @@ def train(
             drop_last=recipe.train.drop_last,
         )
         parallel.watch(run.going_on)
-        with _ends_told(run):
-            training.fit(
+        with _ends_told(run), contextlib.closing(batches):
+            speed = training.fit(
                 trainer,
                 batches,
                 people=len(task.samples),
@@ -209,10 +210,7 @@ def train(
                 rate=rate_by_step(recipe, steps),
                 hooks=hooks,
             )
-        if parallel.is_first():
-            run.finish()
-        print(f"=> best weights: {folder.best_weights}")
-        return folder.best_weights
+        return run.finish(speed)
 
 
 def _has_run(folder: record.RunFolder) -> bool:

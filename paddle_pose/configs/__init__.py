@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from paddle_pose.configs import hourglass, hrnet, quickstart, simple_baseline, twins
+from paddle_pose.configs import hourglass, hrnet, mipnet, quickstart, simple_baseline, twins
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
@@ -19,6 +19,7 @@ from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_s
 FAMILIES: dict[str, ModuleType] = {
     "hourglass": hourglass,
     "hrnet": hrnet,
+    "mipnet": mipnet,
     "quickstart": quickstart,
     "simple_baseline": simple_baseline,
     "twins": twins,

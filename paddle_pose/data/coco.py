@@ -12,47 +12,15 @@ from paddle_pose.data.archives import open_archives
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.data.coco_file import CocoFile, read
 from paddle_pose.data.coco_people import Annotations
+from paddle_pose.data.layouts import LAYOUTS, annotation_file, box_file, split_fact
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale
-from paddle_pose.names import require_plain
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import Skeleton
 from paddle_pose.understood import Fact, Understood
 
 BOX_PADDING = 1.25
-
-
-def annotation_file(dataset_root: Path, split: str) -> Path:
-    """Where the official layout has a split's annotations; test splits have image lists only.
-
-    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/coco.py:112 @6f69e46
-    """
-    require_plain(split, "split")
-    prefix = "image_info" if "test" in split else "person_keypoints"
-    return Path(dataset_root) / "annotations" / f"{prefix}_{split}.json"
-
-
-def box_file(dataset_root: Path, split: str) -> Path:
-    """The one detector-box file of a split in ``person_detection_results``.
-
-    Raises:
-        UserError: there is none, or several; lists them.
-    """
-    folder = Path(dataset_root) / "person_detection_results"
-    found = sorted(folder.glob(f"COCO_{split}_detections*.json")) if folder.is_dir() else []
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise UserError(
-            f"{folder}: no detector boxes COCO_{split}_detections_*.json; "
-            "put the file there, name one (val.py --boxes FILE), or take the boxes of the "
-            "annotated people (val.py --benchmark NAME, one whose boxes are ground_truth)"
-        )
-    names = ", ".join(file.name for file in found)
-    raise UserError(
-        f"{folder}: several box files for '{split}' ({names}); choose one (val.py --boxes FILE)"
-    )
 
 
 def load(
@@ -108,8 +76,13 @@ def read_file(
     stated: DataSettings | None = None,
 ) -> CocoFile:
     """The file of a split, or the one named, checked; Raises UserError."""
-    file = Path(annotations) if annotations else annotation_file(dataset_root, split)
-    return read(file, Path(dataset_root), skeleton_name, stated)
+    dataset = stated.dataset if stated is not None and stated.dataset in LAYOUTS else "coco"
+    file = Path(annotations) if annotations else annotation_file(dataset_root, split, dataset)
+    found = read(file, Path(dataset_root), skeleton_name, stated)
+    fact = None
+    if dataset != "coco" and annotations is None:
+        fact = split_fact(dataset, split, found.image_count)
+    return found if fact is None else found.and_said(fact)
 
 
 def people(

@@ -222,7 +222,8 @@ def _pairs(
     elif given is None:
         return None, "known name"
     first = 0
-    numbers = [end for pair in given if isinstance(pair, list) for end in pair]
+    pairs_given = given if isinstance(given, list) else []  # anything else is refused by _named
+    numbers = [end for pair in pairs_given if isinstance(pair, list) for end in pair]
     if numbers and all(type(end) is int for end in numbers) and 0 not in numbers:
         counted = [_named(given, skeleton.joints, where, start) for start in (1,)]
         from_zero = max(numbers) < len(skeleton)

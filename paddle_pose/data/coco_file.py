@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from paddle_pose.data.coco_category import Category, choose, read_category
 from paddle_pose.data.coco_people import Annotations, Found, doubts, typed
-from paddle_pose.data.coco_values import compact_numbers
+from paddle_pose.data.coco_values import compact_numbers, finite
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.names import require_inside
@@ -24,7 +24,7 @@ from paddle_pose.plain import integer
 from paddle_pose.settings import DataSettings
 from paddle_pose.understood import Fact, Understood
 
-_IMAGE_KEYS = ("id", "file_name", "width", "height")
+_IMAGE_KEYS = ("id", "file_name", "width", "height", "crowdIndex")
 _ANNOTATION_KEYS = (
     "id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints", "num_keypoints",
 )  # fmt: skip
@@ -32,11 +32,12 @@ _ANNOTATION_KEYS = (
 
 @dataclass(frozen=True)
 class Image:
-    """A row of ``images``; no size where the file has none."""
+    """A row of ``images``; no size and no CrowdPose's ``crowdIndex`` where the file has none."""
 
     position: int
     name: str
     size_wh: tuple[int, int] | None
+    crowd_index: float | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,10 @@ class CocoFile:
         return people is not None and (
             not len(people) or bool((people.keypoints[..., 2] > 0).any())
         )
+
+    def and_said(self, fact: Fact) -> CocoFile:
+        """The same, with one more fact."""
+        return replace(self, understood=self.understood + Understood((fact,)))
 
     @property
     def image_count(self) -> int:
@@ -188,7 +193,9 @@ def _images(records: list[Any], file: Path) -> dict[int, Image]:
         if not isinstance(name, str):
             raise UserError(f"{where}: file_name {name!r:.80} is not text")
         require_inside(name, f"{where}: file_name")
-        image = Image(len(images), name, _size(record, where))
+        crowd = record.get("crowdIndex")
+        crowd = None if crowd is None else finite(crowd, f"{where}: crowdIndex")
+        image = Image(len(images), name, _size(record, where), crowd)
         known = images.setdefault(image_id, image)
         if known.name != name:
             raise UserError(

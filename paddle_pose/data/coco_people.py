@@ -113,6 +113,9 @@ def _fraction(area: Any) -> float | None:
 
 
 def _area_fact(of_box: float | None, lacking: int, count: int, category: Category) -> Fact:
+    if of_box is not None and category.is_crowdpose and of_box == category.area:
+        text = f"{of_box:g} × the box's, as CrowdPose's evaluation"
+        return Fact("area", of_box, text, "known name")
     if of_box is not None:
         return Fact("area", of_box, f"{of_box:g} × the box's, as the recipe says", "recipe")
     if not lacking:

@@ -8,7 +8,7 @@ index); so any number of workers and any point of resumption give the same batch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,7 +76,7 @@ def training_batches(
     seed: int,
     num_workers: int,
     drop_last: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Every batch of a run from position ``start`` (epoch, step) to its end."""
     steps = steps_per_epoch(len(samples), batch_size, drop_last=drop_last)
     first = start[0] * steps + start[1]

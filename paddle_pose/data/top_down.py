@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from paddle_pose.codecs.codec import Codec
-from paddle_pose.data.augment import STILL, Augmentation, Photo, draw
+from paddle_pose.data.augment import STILL, Augmentation, Crop, Photo, draw
 from paddle_pose.data.image_files import read_bytes
 from paddle_pose.data.images import REDUCTIONS, decode_as_annotated, jpeg_size
 from paddle_pose.data.records import PersonRecord, PersonTable
@@ -26,6 +27,14 @@ def reduction_for(scale_wh: np.ndarray, image_size_wh: tuple[int, int]) -> int:
     """The largest reduction that leaves a crop of that scale no coarser than its own pixels."""
     shrink = scale_wh[0] * UNIT_PX / image_size_wh[0]
     return max(reduction for reduction in REDUCTIONS if reduction <= max(shrink, 1))
+
+
+class Encoded(NamedTuple):
+    """Joints (J, 2) in crop pixels, their visibility (J,) and what is to be learnt of them."""
+
+    joints_xy: np.ndarray
+    visible: np.ndarray
+    targets: dict[str, np.ndarray]
 
 
 class PersonCrops:
@@ -96,22 +105,24 @@ class PersonCrops:
         if self.view_scale != 1.0:
             record = replace(record, scale_wh=record.scale_wh * self.view_scale)
         crop = change.view(record, photo, self.image_size_wh, self.skeleton.flip_order)
-        joints_xy: np.ndarray = np.zeros((0, 2))
-        visible: np.ndarray = np.zeros(0)
-        targets: dict[str, np.ndarray] = {}
+        found = Encoded(np.zeros((0, 2)), np.zeros(0), {})
         if self.with_targets:
-            joints_xy, visible = crop.joints_xy, np.asarray(crop.visible, np.float64)
-            targets = self.codec.encode(joints_xy, crop.visible, self.image_size_wh)
+            found = self.encoded(index, crop, change, photo)
         scale_wh = crop.scale_wh if self.augment is not None else whole_scale
         place = Place(
             center_xy=np.asarray(crop.center_xy, np.float64),
             scale_wh=np.asarray(scale_wh, np.float64),
             image_id=np.asarray(table.image_ids[table.image_index[index]], np.int64),
             row=np.asarray(record.row, np.int64),
-            joints_xy=joints_xy,
-            visible=visible,
+            joints_xy=found.joints_xy,
+            visible=np.asarray(found.visible, np.float64),
         )
-        return Sample(crop.image_HWC, targets, place)
+        return Sample(crop.image_HWC, found.targets, place)
+
+    def encoded(self, index: int, crop: Crop, change: Augmentation, photo: Photo) -> Encoded:
+        """What is learnt of a crop of person ``index``."""
+        targets = self.codec.encode(crop.joints_xy, crop.visible, self.image_size_wh)
+        return Encoded(crop.joints_xy, crop.visible, targets)
 
     def _photo(
         self, record: PersonRecord, change: Augmentation, size_wh: tuple[int, int] | None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.evaluation.evaluator import DataFiles, TableEvaluator
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark, DataSettings
 
-DATASETS = ("coco", "mpii")
+DATASETS = ("coco", "crowdpose", "mpii", "ochuman")
 
 
 def evaluator_for(
@@ -26,13 +27,22 @@ def evaluator_for(
     """
     name = recipe.data.dataset
     # Imported when asked for: COCO's evaluation loads OpenCV, which takes a tenth of a second.
-    if name == "coco":
+    if name in ("coco", "ochuman"):  # which is of COCO's joints and scored as COCO
         from paddle_pose.evaluation.coco import CocoEvaluator
 
         return CocoEvaluator(recipe, benchmark, files, with_images=with_images)
+    if name == "crowdpose":
+        from paddle_pose.evaluation.crowdpose import CrowdPoseEvaluator
+
+        return CrowdPoseEvaluator(recipe, benchmark, files, with_images=with_images)
     for key in ("flip_pairs", "sigmas", "limbs", "area"):
         if name == "mpii" and getattr(recipe.data, key) != getattr(DataSettings, key):
             raise UserError(f"data.{key}: is for COCO files; '{name}' has its own")
+    if name == "mpii" and isinstance(recipe.codec, PairCodec):
+        raise UserError(
+            "codec.kind=PairCodec: MPII is scored by one pose a person; two people in a box are "
+            "scored on coco, crowdpose and ochuman"
+        )
     if name == "mpii":
         from paddle_pose.evaluation.mpii import MpiiEvaluator
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +12,24 @@ import numpy as np
 
 from paddle_pose.data import coco
 from paddle_pose.data.coco_file import CocoFile
+from paddle_pose.data.layouts import box_file, is_official
 from paddle_pose.data.mpii import require_images
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
+from paddle_pose.evaluation.coco_table import eval_lines, format_table
 from paddle_pose.evaluation.evaluator import (
     ANYTHING,
     Asked,
     DataFiles,
     Scores,
     TableEvaluator,
-    eval_line,
+)
+from paddle_pose.evaluation.oks_results import (
+    each_alone,
+    finished,
+    oks_rules,
+    oks_sigmas,
+    second_factors,
 )
 from paddle_pose.files import sha256
 from paddle_pose.geometry import UNIT_PX
@@ -33,15 +41,10 @@ from paddle_pose.poses.coco_results import (
     read_results,
     write_results,
 )
-from paddle_pose.poses.oks import oks_nms, rescored, soft_oks_nms
 from paddle_pose.poses.poses import NO_ROW, Poses
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark, DataSettings, OksProtocol
-from paddle_pose.skeletons import Skeleton
+from paddle_pose.settings import Benchmark, DataSettings
 from paddle_pose.understood import Fact, Understood
-
-COCO_VAL_IMAGES = 5000
-"""Published COCO values are shown beside scores on so many images, and no others."""
 
 
 def read_truth(
@@ -61,58 +64,6 @@ def read_truth(
 def results_name(split: str) -> str:
     """``keypoints_val2017_results.json``: as COCO's server wants the file called."""
     return f"keypoints_{split}_results.json"
-
-
-def finished(results: CocoResults, skeleton: Skeleton, benchmark: Benchmark) -> CocoResults:
-    """Results as the benchmark has them: rescored, and without duplicates on an image.
-
-    Images stand in the order of their first pose, poses in the order they were kept, as in the
-    reference, whose rule of ties (the earlier of equal scores first) COCO's evaluation follows.
-
-    Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/coco.py:289 @6f69e46
-
-    Raises:
-        UserError: the suppression needs areas and the results have none.
-    """
-    scores = results.scores
-    rules = oks_rules(benchmark)
-    if rules.rescore:
-        scores = rescored(results.keypoints, scores, min_joint_score=rules.rescore_threshold)
-    results = replace(results, scores=scores)
-    if not rules.oks_nms or not len(results):
-        return results
-    if not np.isfinite(results.areas).all():
-        raise UserError(
-            f"benchmark '{benchmark.name}' suppresses duplicates by OKS, which needs each pose's "
-            "positive 'area' or 'scale'; val.py without --benchmark scores them"
-        )
-    sigmas = np.array(oks_sigmas(skeleton))
-    suppress = soft_oks_nms if rules.soft_oks_nms else oks_nms
-    _, first, image = np.unique(results.image_ids, return_index=True, return_inverse=True)
-    by_image = np.split(np.argsort(image, kind="stable"), np.cumsum(np.bincount(image))[:-1])
-    kept = []
-    for place in np.argsort(first):
-        rows = by_image[place]
-        poses = (results.keypoints[rows], results.scores[rows], results.areas[rows])
-        kept.append(rows[suppress(*poses, sigmas, rules.oks_nms)])
-    return results.select(np.concatenate(kept))
-
-
-def oks_rules(benchmark: Benchmark) -> OksProtocol:
-    """How a benchmark scores; Raises UserError for one that does so by PCKh."""
-    if not isinstance(benchmark.metric, OksProtocol):
-        raise UserError(f"benchmark '{benchmark.name}': COCO is scored by OKS, not by PCKh")
-    return benchmark.metric
-
-
-def oks_sigmas(skeleton: Skeleton) -> tuple[float, ...]:
-    """The skeleton's OKS constants; Raises UserError where it has none."""
-    if not skeleton.oks_sigmas:
-        raise UserError(
-            f"skeleton '{skeleton.name}' has no OKS constants, so there is no AP; give the "
-            "category a 'sigmas' list and use data.skeleton=from_file"
-        )
-    return skeleton.oks_sigmas
 
 
 def score_results(
@@ -187,29 +138,6 @@ def score_coco_file(
     return score_results(results, truth), results
 
 
-def format_table(
-    values: Mapping[str, float],
-    published: Mapping[str, float] | None = None,
-    intervals: Mapping[str, tuple[float, float]] | None = None,
-) -> str:
-    """COCO's scores one per line, with 95 % intervals and published values where there are any."""
-    published, intervals = published or {}, intervals or {}
-    header = f"{'COCO keypoints':<20}{'score':>9}"
-    header += f"{'95 % interval':>19}" if intervals else ""
-    lines = [header + (f"{'published':>12}{'difference':>12}" if published else "")]
-    for name in NAMES:
-        line = f"{name:<20}{values[name]:>9.5f}"
-        if name in intervals:
-            low, high = intervals[name]
-            line += f"{low:>10.4f} -{high:>7.4f}"
-        elif intervals:
-            line += " " * 19
-        if name in published:
-            line += f"{published[name]:>12.3f}{values[name] - published[name]:>+12.5f}"
-        lines.append(line)
-    return "\n".join(lines)
-
-
 @dataclass(frozen=True)
 class CocoFound:
     """Results that are ready to be scored, and where they are from.
@@ -217,12 +145,15 @@ class CocoFound:
     Attributes:
         results: rescored and without duplicates, as the benchmark has it.
         image_ids: images to score on; None for all of the truth.
+        alone: results of the boxes' owners and of the second people, each alone; none where no box
+            has a second pose.
         recipe, benchmark, weights_sha256, engine: as in Predictions; None for a foreign file.
         understood: of a foreign file.
     """
 
     results: CocoResults
     image_ids: np.ndarray | None = None
+    alone: Mapping[str, CocoResults] = field(default_factory=dict)
     recipe: str = ""
     benchmark: dict[str, Any] | None = None
     weights_sha256: str | None = None
@@ -231,9 +162,16 @@ class CocoFound:
 
 
 class CocoEvaluator(TableEvaluator):
-    """The people of a COCO split, by annotated or detected boxes, scored by AP over OKS."""
+    """The people of a COCO split, by annotated or detected boxes, scored by AP over OKS.
 
-    score_names = NAMES
+    Attributes:
+        title: of its table.
+        metric: in words.
+    """
+
+    score_names: Sequence[str] = NAMES
+    title = "COCO keypoints"
+    metric = "COCO keypoints, fractions, 20 poses an image"
 
     def __init__(
         self, recipe: Recipe, benchmark: Benchmark, files: DataFiles, *, with_images: bool = True
@@ -247,22 +185,29 @@ class CocoEvaluator(TableEvaluator):
             self.split,
             skeleton_name=recipe.data.skeleton,
             annotations=files.annotations,
-            stated=recipe.data,
+            stated=self.stated(recipe.data),
         )
         self.skeleton = self.truth.category.skeleton
         if self.truth.has_people:
             self.truth.require_somebody()
 
+    def stated(self, data: DataSettings) -> DataSettings:
+        """What is stated of the truth; here the recipe's."""
+        return data
+
     @cached_property
     def _everyone(self) -> PersonTable:
         recipe, files = self.recipe, self._files
+        boxes = files.boxes
+        if boxes is None and self.benchmark.boxes == "detector":
+            boxes = box_file(files.root, self.split, recipe.data.dataset)
         return coco.people(
             self.truth,
             files.root,
             self.split,
             image_size_wh=recipe.data.image_size_wh,
             boxes=self.benchmark.boxes,
-            boxes_file=files.boxes,
+            boxes_file=boxes,
             box_threshold=oks_rules(self.benchmark).box_threshold,
             with_images=self._with_images,
         )
@@ -302,6 +247,11 @@ class CocoEvaluator(TableEvaluator):
         """As ``Evaluator``."""
         return f"no truth: {self.truth.file} annotates no joint"
 
+    def finish(self, poses: Poses) -> Poses:
+        """As TableEvaluator; second people's poses score less."""
+        poses = super().finish(poses)
+        return replace(poses, scores=poses.scores * second_factors(poses.instances, self.benchmark))
+
     def read(
         self, file: Path, *, asked: Asked = ANYTHING, pixel_origin: int | None = None
     ) -> CocoFound:
@@ -316,9 +266,11 @@ class CocoEvaluator(TableEvaluator):
         predictions.require_whole(found, file, len(self.table), len(self._everyone))
         if (found.poses.rows != NO_ROW).any():
             found = predictions.for_rows(found, file, self.table.rows)
+        results, protocol = self._results(found.poses), (self.skeleton, self.benchmark)
         return CocoFound(
-            finished(self._results(found.poses), self.skeleton, self.benchmark),
+            finished(results, *protocol),
             image_ids=self._images() if self.recipe.data.limit is not None else None,
+            alone=each_alone(results, found.poses.instances, *protocol),
             recipe=found.recipe,
             benchmark=self.benchmark.protocol(),
             weights_sha256=found.weights_sha256,
@@ -351,7 +303,8 @@ class CocoEvaluator(TableEvaluator):
         at = self.index_of(poses.select(asked))
         image_ids = poses.image_ids.copy()
         image_ids[asked] = self.table.image_ids[self.table.image_index[at]]
-        scores[asked] = self.table.box_score[at]
+        second = second_factors(poses.instances[asked], self.benchmark)
+        scores[asked] = self.table.box_score[at] * second
         areas[asked] = np.prod(self.table.scale_wh[at] * UNIT_PX, axis=1)
         return CocoResults(image_ids, poses.keypoints, scores, areas, self.truth.category.id)
 
@@ -359,26 +312,45 @@ class CocoEvaluator(TableEvaluator):
         """AP and AR; None where nobody is annotated, as in the image lists of test sets."""
         if not self.truth.has_people:
             return None
-        values, intervals = score_with_intervals(
-            found.results, self.truth, image_ids=found.image_ids, resamples=resamples, seed=seed
-        )
         draws = {"resamples": resamples, "level": 0.95, "seed": seed, "over": "images"}
-        metric = "COCO keypoints, fractions, 20 poses an image"
+        values, intervals = self.figures(found.results, found.image_ids, resamples, seed)
+        for name, results in found.alone.items():
+            more, ends = self.figures(results, found.image_ids, resamples, seed)
+            values |= {f"{score}_{name}": value for score, value in more.items()}
+            intervals |= {f"{score}_{name}": both for score, both in ends.items()}
         return Scores(
             values,
             intervals,
-            protocol={"metric": metric, "bootstrap": draws},
+            protocol={"metric": self.metric, "bootstrap": draws},
             counts={"poses": len(found.results)},
         )
 
+    def figures(
+        self, results: CocoResults, image_ids: np.ndarray | None, resamples: int, seed: int
+    ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+        """Scores by name and their intervals."""
+        return score_with_intervals(
+            results, self.truth, image_ids=image_ids, resamples=resamples, seed=seed
+        )
+
     def report(self, scores: Scores, found: CocoFound) -> str:
-        """What a person reads: the table and the [EVAL] line."""
-        whole = found.image_ids is None and self.split == "val2017"
-        whole = whole and self.truth.image_count == COCO_VAL_IMAGES
+        """What a person reads: the table and the [EVAL] lines."""
+        known = is_official(self.recipe.data.dataset, self.split, self.truth.image_count)
+        whole = found.image_ids is None and known and self._is_published()
         comparable = whole and found.recipe == self.recipe.name
         published = self.benchmark.published if comparable else None
-        table = format_table(scores.values, published, scores.intervals)
-        return f"{table}\n{eval_line(scores.values)}"
+        table = format_table(
+            scores.values,
+            published,
+            scores.intervals,
+            names=self.score_names,
+            title=self.title,
+        )
+        return f"{table}\n{eval_lines(scores.values)}"
+
+    def _is_published(self) -> bool:
+        """Whether published values are of this split, which the protocol's name has in it."""
+        return self.split.removesuffix("2017") in self.benchmark.name.split("_")
 
     def write_files(self, folder: Path, found: CocoFound) -> str:
         """Results for COCO's server; returns their path and count for a message."""

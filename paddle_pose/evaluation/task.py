@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.data import coco, mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.samples import Samples
 from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.data.two_people import TwoPeopleCrops
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for, validation_benchmark
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
@@ -71,7 +73,8 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
             "the training file and the validation file pair other joints as left and right; state "
             "them with data.flip_pairs"
         )
-    samples = PersonCrops(
+    crops = TwoPeopleCrops if isinstance(recipe.codec, PairCodec) else PersonCrops
+    samples = crops(
         table,
         recipe.data,
         recipe.codec,

@@ -25,6 +25,7 @@ from paddle import nn
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
 from paddle_pose.settings import ENGINES, PRECISIONS, DataSettings
 from paddle_pose.system import runtime
@@ -106,7 +107,7 @@ class _WholeNetwork(nn.Layer):
     def __init__(self, network: PoseNetwork, data: DataSettings, *, flip_test: bool) -> None:
         super().__init__()
         self.normalize = ImageNormalizer(data)
-        self.network = network
+        self.network = all_instances(network)
         self._flip_test = flip_test
         self.names: tuple[str, ...] = ()
 
@@ -256,6 +257,7 @@ def cpu_config(model: Path, weights: Path) -> paddle_inference.Config:
     config.set_cpu_math_library_num_threads(runtime.thread_count())
     config.switch_ir_optim(True)
     config.enable_memory_optim()
+    config.delete_pass("repeated_fc_relu_fuse_pass")  # Paddle 3.3 dies in it at MIPNet's gates
     return config
 
 

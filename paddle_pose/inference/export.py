@@ -24,6 +24,7 @@ from paddle_pose.inference import engine, quantize
 from paddle_pose.inference.exported import CARD, INPUT, INSTALL, RECIPE, RUNNERS, Card, Exported
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
@@ -61,7 +62,7 @@ class _Served(nn.Layer):
 
     def __init__(self, network: PoseNetwork) -> None:
         super().__init__()
-        self.network = network
+        self.network = all_instances(network)
         self.names: tuple[str, ...] = ()
 
     @paddle.jit.not_to_static  # tracing alone suffices; rewriting the source takes a minute

@@ -63,7 +63,7 @@ def closer(
 ) -> Iterator[Frame]:
     """Frames of which nobody said where their one person is, cut out as a first look finds them."""
     for seen in look(predictor, frames, batch_size=batch_size):
-        frame, joints = seen.frame, seen.poses.keypoints
+        frame, joints = seen.frame, seen.poses.keypoints[seen.poses.instances == 0]
         image_id = int(frame.people.place.image_id[0])
         yield replace(frame, people=predictor.closer(frame.pixels, joints, image_id))
 
@@ -119,10 +119,11 @@ def _computed(
 ) -> list[tuple[Poses, np.ndarray | None]]:
     """Poses of each part, of one forward pass."""
     poses, cells = predictor.found(People.joined(parts), maps=maps)
-    found, start = [], 0
+    found, start, each = [], 0, predictor.instances
     for part in parts:
         own = slice(start, start := start + len(part))
-        found.append((poses.select(np.r_[own]), None if cells is None else cells[own]))
+        rows = np.arange(own.start * each, own.stop * each)
+        found.append((poses.select(rows), None if cells is None else cells[own]))
     return found
 
 
@@ -138,7 +139,7 @@ def _finished(
             if count >= len(frame.people):
                 break
             parts.append((poses, cells))
-            count += len(poses)
+            count += len(poses) // predictor.instances
         if count < len(frame.people):
             return
         waiting.popleft()

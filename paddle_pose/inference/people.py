@@ -184,16 +184,22 @@ class FoundPoses(Poses):
     def draw(self, image: Picture, *, min_score: float = DRAWN) -> np.ndarray:
         """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
+        Of two poses a box each is of one colour, and the owners' are on top.
+
         Raises:
             UserError: no picture, or the poses are of several; ``of_image`` chooses.
         """
         ids = np.unique(self.image_ids)
         if len(ids) > 1:
             raise UserError(f"draw: poses of {len(ids)} images; choose by of_image(0)")
-        drawn = rgb_of(image).copy()
-        for row in np.argsort(self.scores, kind="stable"):
+        drawn, two = rgb_of(image).copy(), self.instances.any()
+        for row in np.lexsort((self.scores, -self.instances)):
             drawn = drawing.draw_pose(
-                drawn, self.keypoints[row], self.skeleton, min_score=min_score
+                drawn,
+                self.keypoints[row],
+                self.skeleton,
+                min_score=min_score,
+                color=drawing.INSTANCE_RGB[self.instances[row]] if two else None,
             )
         return drawn
 

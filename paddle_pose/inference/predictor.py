@@ -12,6 +12,7 @@ import numpy as np
 
 from paddle_pose import skeletons
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.views import View
 from paddle_pose.configs import load
 from paddle_pose.data.coco import skeleton_of
@@ -72,6 +73,7 @@ class PosePredictor:
         benchmark: flip test, scales and decoder.
         skeleton: the joints of its poses.
         batch_size: boxes at a time.
+        instances: poses a box: its owner's, and with 2 the second person's after it.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class PosePredictor:
         precision: str = "float32",
         batch_size: int = engines.PEOPLE_AT_A_TIME,
         skeleton: Skeleton | None = None,
+        instances: int = 1,
     ) -> None:
         """Prepare a network.
 
@@ -97,6 +100,7 @@ class PosePredictor:
             batch_size: boxes at a time.
             skeleton: the joints, where the recipe takes them from an annotation file
                 (``data.coco.skeleton_of`` reads them); else the recipe names them.
+            instances: 1, or 2 of a network for two people in a box.
 
         Raises:
             UserError: what is asked for is not to be had here.
@@ -113,7 +117,12 @@ class PosePredictor:
         if self.benchmark.flip_test:
             self.skeleton.require_pairs(f"flip_test of benchmark '{self.benchmark.name}'")
         require_scales(self.benchmark)
-        self.batch_size = batch_size
+        if instances != 1 and (instances != 2 or not isinstance(recipe.codec, PairCodec)):
+            raise UserError(
+                f"instances {instances}: recipe '{recipe.name}' finds one person in a box; two are "
+                "found by a network of mipnet (python -m paddle_pose recipes lists all)"
+            )
+        self.batch_size, self.instances = batch_size, instances
         self._forward = make_forward(
             network,
             recipe.data,
@@ -198,6 +207,7 @@ class PosePredictor:
 
         sought = [image_id for image_id, where in enumerate(given) if where is None]
         first = self._in_batches(map(cut, sought))
+        first = first.select(first.instances == 0)
         seen = {i: first.keypoints[first.image_ids == i] for i in sought}
         people = (cut(image_id, seen.get(image_id)) for image_id in range(len(images)))
         return FoundPoses.of(self._in_batches(people), self.skeleton)
@@ -222,7 +232,8 @@ class PosePredictor:
         pixels = rgb_of(image)
         people = self.people(pixels, box)
         if box is None:
-            people = self.closer(pixels, self.found(people)[0].keypoints)
+            poses = self.found(people)[0]
+            people = self.closer(pixels, poses.keypoints[poses.instances == 0])
         if len(people) != 1:
             raise UserError(f"draw_heatmaps: expected one box, got {len(people)}")
         maps = self.found(people, maps=True)[1]
@@ -266,8 +277,10 @@ class PosePredictor:
         poses = codec.decode(views, people.place, self.benchmark, order)
         if not np.isfinite(poses.keypoints).all():
             raise UserError("the network gives what are no numbers: are its weights damaged?")
+        poses = poses.select(poses.instances < self.instances)
+        boxes = np.repeat(people.place.boxes_xywh(), self.instances, 0)
         # Where a map is flat, a decoder's step below a cell (DARK's) may end anywhere.
-        poses.keypoints[..., :2] = _into(poses.keypoints[..., :2], people.place.boxes_xywh())
+        poses.keypoints[..., :2] = _into(poses.keypoints[..., :2], boxes)
         if not maps:
             return poses, None
         if not isinstance(codec, HeatmapCodec):

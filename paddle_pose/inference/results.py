@@ -13,6 +13,7 @@ import numpy as np
 
 from paddle_pose.files import as_utf8, atomic, json_text
 from paddle_pose.inference.people import FoundPoses
+from paddle_pose.settings import INSTANCES
 
 RESULTS = ("results.json", "results.csv")
 
@@ -43,7 +44,10 @@ class Written:
         rows: list[list[Any]] = [] if self.pictures else [[*self._head]]
         for person, record in enumerate(poses.to_coco()):
             track = None if tracks is None else int(tracks[person])
-            more = {} if frame is None else {"frame": frame, "track": track}
+            more: dict[str, Any] = {} if frame is None else {"frame": frame, "track": track}
+            if poses.instances.any():
+                whose = INSTANCES[poses.instances[person]]
+                more |= {"box": int(poses.rows[person]) + 1, "instance": whose}
             records.append({**record, "file_name": name, **more})
             box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
             joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]

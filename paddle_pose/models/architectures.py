@@ -66,7 +66,33 @@ class PoseResNet:
     layers: int = 50
 
 
-Architecture = Hourglass52 | NewellHourglass | HRNet | PoseResNet
+@dataclass(frozen=True)
+class MIPNet(HRNet):
+    """HRNet for two people in a box (Khirodkar et al., ICCV 2021).
+
+    Attributes:
+        modulated: where the instance enters: before stage 2, 3, 4, and before the last layer.
+
+    Source: rawalkhirodkar/MIPNet lib/models/pose_hrnet_se_lambda.py @245651d
+    """
+
+    modulated: tuple[bool, bool, bool, bool] = (False, False, True, True)
+
+
+@dataclass(frozen=True)
+class MIPPoseResNet(PoseResNet):
+    """SimpleBaseline for two people in a box.
+
+    Attributes:
+        modulated: before which of the four layers the instance enters.
+
+    Source: rawalkhirodkar/MIPNet lib/models/pose_resnet_se_lambda.py @245651d
+    """
+
+    modulated: tuple[bool, bool, bool, bool] = (False, False, False, True)
+
+
+Architecture = Hourglass52 | NewellHourglass | HRNet | PoseResNet | MIPNet | MIPPoseResNet
 
 
 def parameters_about(network: object) -> float:

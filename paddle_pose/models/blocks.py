@@ -244,7 +244,10 @@ def add_relu(*parts: Features) -> Features:
 
 def sigmoid(x: Features) -> Features:
     """F.sigmoid."""
-    return F.sigmoid(x)
+    if paddle.in_dynamic_mode():
+        return F.sigmoid(x)
+    # Paddle 3.3 lost it, tanh and exp in the graph format that engines and exports are saved in.
+    return F.softmax(paddle.stack([x, x - x], -1))[..., 0]
 
 
 def hard_swish(x: Features) -> Features:
@@ -269,6 +272,11 @@ def concat(*parts: Features) -> Features:
     return layout.to_blocked(whole) if any(map(layout.is_blocked, parts)) else whole
 
 
+def twice(x: Features) -> Features:
+    """(B, C, H, W) -> (2B, C, H, W): the whole batch, and again."""
+    return paddle.concat([x, x])
+
+
 def pixel_shuffle(x: Features, factor: int) -> Features:
     """(B, C·factor², H, W) -> (B, C, factor·H, factor·W): F.pixel_shuffle."""
     return layout.by_paddle(F.pixel_shuffle, x, factor)
@@ -282,7 +290,7 @@ def plain(x: Features) -> paddle.Tensor:
 OPERATIONS = (
     *(Conv2D, Head, Conv2DTranspose, BatchNorm2D, Upsample),
     *(upsample, max_pool, relu, sigmoid, hard_swish, add, add_relu),
-    *(global_average, scale, concat, pixel_shuffle, plain),
+    *(global_average, scale, concat, twice, pixel_shuffle, plain),
 )
 """All that takes ``Features``; tests/models/test_operations.py runs each in both layouts."""
 

@@ -10,12 +10,15 @@ from paddle_pose.models.architectures import (
     Architecture,
     Hourglass52,
     HRNet,
+    MIPNet,
+    MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
 )
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.hourglass52 import Hourglass52Network
 from paddle_pose.models.hrnet import HRNetNetwork
+from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
 from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
 from paddle_pose.models.pose_resnet import PoseResNetNetwork
 
@@ -24,6 +27,8 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     NewellHourglass: NewellHourglassNetwork,
     HRNet: HRNetNetwork,
     PoseResNet: PoseResNetNetwork,
+    MIPNet: MIPNetNetwork,
+    MIPPoseResNet: MIPPoseResNetNetwork,
 }
 
 

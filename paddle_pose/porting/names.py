@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from paddle_pose.models.architectures import (
     Architecture,
     Hourglass52,
     HRNet,
+    MIPNet,
+    MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
 )
@@ -124,6 +126,12 @@ TABLES: dict[type, NameTable] = {
         head=(r"^deconv_layers\.", r"^final_layer\."),
     ),
 }
+
+for _two, _one, _gates in (
+    (MIPNet, HRNet, r"^stage\d_se\."),
+    (MIPPoseResNet, PoseResNet, r"^layer\d_se\."),
+):
+    TABLES[_two] = replace(TABLES[_one], head=(*TABLES[_one].head, _gates))
 
 
 OURS = Spelling("our", r"", linear_transposed=False, statistics=False)

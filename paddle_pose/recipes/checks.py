@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
-from paddle_pose.models.architectures import parameters_about
+from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF
 
@@ -48,7 +49,8 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
-        "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms",
+        "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
+        "benchmarks.*.metric.second_score",
     ),
     # Scales of [0, 1] images by 1 / 255 undo it; below and above, a range was mixed up.
     (Range(0.001, 10), "data.rgb_std.*"),
@@ -73,7 +75,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, OFTEN), "train.epochs"),
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
-    (Range(0, MANY), "train.warmup_steps train.save_every"),
+    (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
     (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
@@ -99,9 +101,9 @@ CHOICES = {
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine"),
-    "train.pretrained": ("none", "ImageNet"),
-    "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy"),
-    "data.dataset": ("mpii", "coco"),
+    "train.pretrained": ("none", "ImageNet", "COCO"),
+    "train.loss": ("joints_mse", "heatmap_mse", "cell_cross_entropy", "two_people_mse"),
+    "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
     "model.layers": (18, 34, 50, 101, 152),
@@ -109,6 +111,9 @@ CHOICES = {
     "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""
+
+TWO_PEOPLE = "two_people_mse"
+"""The loss of two people in a box."""
 
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor")
 """What a stage may change of ``train``; and all of ``augment``."""
@@ -151,9 +156,25 @@ def _require_trainable(recipe: Recipe) -> None:
             f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
             "train.scale_learning_rate=linear; set that too, or leave this at 0"
         )
+    _require_people_alike(recipe)
     l1, l2 = (getattr(settings.optimizer, name, 0) for name in ("l1", "l2"))
     if l1 and l2:
         raise UserError(f"train.optimizer: l1={l1} and l2={l2} exclude each other; set one")
+
+
+def _require_people_alike(recipe: Recipe) -> None:
+    """Model, codec and loss are for one person of a box, or for two."""
+    for_two = isinstance(recipe.model, MIPNet | MIPPoseResNet)
+    codec, other = recipe.codec, HeatmapCodec if for_two else PairCodec
+    kind = type(recipe.model).__name__
+    if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
+        return
+    if type(codec) is other:
+        needed = (PairCodec if for_two else HeatmapCodec).__name__
+        raise UserError(f"codec.kind={other.__name__}: model {kind} needs codec.kind={needed}")
+    if for_two != (recipe.train.loss == TWO_PEOPLE):
+        needed = TWO_PEOPLE if for_two else "joints_mse"
+        raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
 
 
 def _require_in_range(recipe: Recipe) -> None:

@@ -57,6 +57,14 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
     add(
         "--min_score", type=float, metavar="S", default=0.2, help="joints below are not drawn (0.2)"
     )
+    add(
+        "--instances",
+        type=int,
+        choices=(1, 2),
+        default=1,
+        metavar="N",
+        help="poses a box (1); 2 with MIPNet",
+    )
     add("--heatmaps", action="store_true", help="also draw each joint's heat map, of photos")
     add("--smooth", nargs="?", const="1,1", metavar="HZ,BETA", help="One-Euro filter, videos (1,1)")
     add("--limit", type=int, metavar="N", help="of each video and camera the first N frames")
@@ -151,6 +159,7 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
             engine=given.engine,
             precision=given.precision,
             batch_size=given.batch_size,
+            instances=given.instances,
         )
         if given.serve:
             from paddle_pose.serving.server import serve

@@ -17,6 +17,7 @@ from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
+from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
 from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.system import ending, parallel
@@ -24,7 +25,7 @@ from paddle_pose.training import losses
 from paddle_pose.training.ema import Average
 from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.training.precision import Precision
-from paddle_pose.training.progress import Clock, Losses, Named, TrainLog
+from paddle_pose.training.progress import WARM_STEPS, Clock, Lap, Losses, Named, TrainLog
 from paddle_pose.training.schedules import learning_rate
 from paddle_pose.weights.checkpoint import exact_weights
 
@@ -89,7 +90,8 @@ class Trainer:
         self._loss = self.loss or losses.loss_function(settings)
         self._several = parallel.ranks() > 1
         parallel.wait_for_all()
-        self._forward = paddle.DataParallel(self.network) if self._several else self.network
+        whole = all_instances(self.network)
+        self._forward = paddle.DataParallel(whole) if self._several else whole
         self._normalize = ImageNormalizer(self.data)
         self._exact: dict[str, paddle.Tensor] = {}
 
@@ -205,8 +207,8 @@ def fit(
     start: tuple[int, int] = (0, 0),
     rate: Callable[[int], float] | None = None,
     hooks: Hooks,
-) -> None:
-    """Run from position ``start`` (epoch, step) to the end of the last epoch.
+) -> Lap | None:
+    """Run from position ``start`` (epoch, step) to the end of the last epoch, or to ``max_steps``.
 
     Args:
         trainer: what to train.
@@ -217,6 +219,9 @@ def fit(
         rate: learning rate of each step of the run, from 0; None for one stage.
         hooks: what happens besides.
 
+    Returns:
+        With ``max_steps``, the steps after the first WARM_STEPS; None where there were none.
+
     Raises:
         UserError: the loss or a weight became non-finite; nothing of it was saved.
         Stopped: a signal asked for it; the state is saved, at the end of the step under way.
@@ -226,8 +231,10 @@ def fit(
     rate = rate or (lambda step: learning_rate(settings, step, steps_per_epoch))
     run = _Fit(trainer, batches, people, steps_per_epoch, rate, hooks)
     run.done = run.saved = start[0] * steps_per_epoch + start[1]
+    run.warm = run.done + WARM_STEPS
     with ending.politely():
         run.to_the_end(epoch_to_end=start[0] if start[1] == steps_per_epoch else None)
+    return run.speed
 
 
 @dataclass
@@ -237,7 +244,9 @@ class _Fit:
     Attributes:
         done: steps of the run.
         saved: steps in the newest state.
+        warm: steps of the run after which a speed is measured.
         apart: whether ranks must meet before they exchange anything.
+        speed: see ``fit``.
     """
 
     trainer: Trainer
@@ -248,12 +257,20 @@ class _Fit:
     hooks: Hooks
     done: int = 0
     saved: int = 0
+    warm: int = 0
     apart: bool = True
     clock: Clock = field(default_factory=Clock)
+    speed: Lap | None = None
+
+    @property
+    def total(self) -> int:
+        """Steps of the run."""
+        settings = self.trainer.settings
+        whole = settings.epochs * self.steps_per_epoch
+        return min(whole, settings.max_steps) if settings.max_steps else whole
 
     def to_the_end(self, epoch_to_end: int | None) -> None:
-        settings, steps = self.trainer.settings, self.steps_per_epoch
-        total = settings.epochs * steps
+        settings, steps, total = self.trainer.settings, self.steps_per_epoch, self.total
         self.trainer.network.train()
         with tqdm(
             total=total,
@@ -265,7 +282,7 @@ class _Fit:
         ) as bar:
             if epoch_to_end is not None:
                 self._end_epoch(epoch_to_end)
-            while (batch := self._next_batch()) is not None:
+            while self.done < total and (batch := self._next_batch()) is not None:
                 self._step(batch, bar)
                 began = time.perf_counter()
                 if number := parallel.agree(ending.asked()):
@@ -273,11 +290,16 @@ class _Fit:
                     raise ending.Stopped(number)
                 if batch.step + 1 == steps:
                     self._end_epoch(batch.epoch)
-                elif settings.save_every and self.done % settings.save_every == 0:
+                elif self.done == total or (
+                    settings.save_every and self.done % settings.save_every == 0
+                ):
                     self._save(batch.epoch, batch.step + 1)
                 if self.apart and self.done < total:
                     parallel.stop_if_asked()
                 self.clock.pause(time.perf_counter() - began)
+                if settings.max_steps and self.done == self.warm < total:
+                    self.trainer.recent.check()  # waits for the device
+                    self.clock.lap("speed")
                 self.clock.step_done()
                 bar.update()
 
@@ -302,10 +324,17 @@ class _Fit:
         self.trainer.follow(self.done)
         self.trainer.recent.add(batch.epoch, batch.step, parts)
         self.done += 1
-        if self.done % settings.log_every and batch.step + 1 != self.steps_per_epoch:
+        is_last = self.done == self.total
+        if (
+            self.done % settings.log_every
+            and batch.step + 1 != self.steps_per_epoch
+            and not is_last
+        ):
             return
         self.trainer.recent.check()
-        reader, cost, ips = self.clock.lap()
+        if is_last and settings.max_steps and self.done > self.warm:
+            self.speed = self.clock.lap("speed")
+        lap = self.clock.lap()
         score = (0, 0)
         if parallel.part_size(of_all):
             arrays = {name: output.numpy() for name, output in outputs.items()}
@@ -319,14 +348,14 @@ class _Fit:
             loss=sum(means.values()),
             losses=means,
             lr=rate,
-            reader_cost=reader,
-            batch_cost=cost,
-            ips=ips,
-            eta_seconds=cost * (settings.epochs * self.steps_per_epoch - self.done),
+            reader_cost=lap.reader_cost,
+            batch_cost=lap.batch_cost,
+            ips=lap.ips,
+            eta_seconds=lap.batch_cost * (self.total - self.done),
             pckh=100.0 * float(hits / scored) if scored else math.nan,
         )
         bar.set_postfix_str(
-            f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {log.lr:.2e} {ips:.1f} images/s"
+            f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {log.lr:.2e} {log.ips:.1f} images/s"
         )
         self.hooks.log(log)
 

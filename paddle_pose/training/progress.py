@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from operator import sub
 from typing import Any
 
 import paddle
@@ -97,15 +98,47 @@ class Losses:
         return means
 
 
+@dataclass(frozen=True)
+class Lap:
+    """Some steps: what a step took, and how many images a second came through.
+
+    Attributes:
+        steps: how many.
+        reader_cost: seconds of a step that the loop waited for its batch.
+        batch_cost: all seconds of a step.
+        ips: images a second.
+    """
+
+    steps: int
+    reader_cost: float
+    batch_cost: float
+    ips: float
+
+    def line(self) -> str:
+        """With and without the wait for the loader's processes."""
+        alone = self.ips * self.batch_cost / max(self.batch_cost - self.reader_cost, 1e-9)
+        return (
+            f"=> speed: {self.ips:.4f} images/sec over {self.steps} steps after the first "
+            f"{WARM_STEPS} (reader_cost: {self.reader_cost:.5f} sec, batch_cost: "
+            f"{self.batch_cost:.5f} sec; {alone:.4f} images/sec without the wait for the loader)"
+        )
+
+
+WARM_STEPS = 50
+"""Steps before a speed is measured: memory is found and workers run by then."""
+
+
 class Clock:
-    """Time spent waiting for data, and in all, since the last log line."""
+    """Time spent waiting for data, and in all; a lap goes on where the last of its name ended."""
 
     def __init__(self) -> None:
-        self._begin()
+        self._mark = time.perf_counter()
+        self._paused, self._reading, self._images, self._steps = 0.0, 0.0, 0, 0
+        self._began: dict[str, tuple[float, float, int, int]] = {"": self._now()}
 
-    def _begin(self) -> None:
-        self._start = self._mark = time.perf_counter()
-        self._reading, self._images, self._steps = 0.0, 0, 0
+    def _now(self) -> tuple[float, float, int, int]:
+        spent = time.perf_counter() - self._paused
+        return spent, self._reading, self._images, self._steps
 
     def batch_arrived(self, images: int) -> None:
         """The wait for so many images is over."""
@@ -119,13 +152,13 @@ class Clock:
 
     def pause(self, seconds: float) -> None:
         """Leave out time spent on validation or a checkpoint."""
-        self._start += seconds
+        self._paused += seconds
         self._mark += seconds
 
-    def lap(self) -> tuple[float, float, float]:
-        """Reader seconds and all seconds per step, images per second; starts anew."""
-        spent = time.perf_counter() - self._start
-        steps = max(self._steps, 1)
-        result = self._reading / steps, spent / steps, self._images / max(spent, 1e-9)
-        self._begin()
-        return result
+    def lap(self, name: str = "") -> Lap:
+        """Since the last lap of that name, for a new one since the clock was made; begins one."""
+        now = self._now()
+        spent, reading, images, steps = map(sub, now, self._began.get(name, self._began[""]))
+        self._began[name] = now
+        each = max(steps, 1)
+        return Lap(steps, reading / each, spent / each, images / max(spent, 1e-9))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import paddle
 
+from paddle_pose.models.architectures import MIPNet
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.instances import BothInstances, TwoPersonNetwork
+from paddle_pose.settings import INSTANCES
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
     NETWORKS,
@@ -35,10 +40,15 @@ def seeded_network(name: str, dtype: str) -> PoseNetwork:
 
 def outputs(name: str, dtype: str) -> list[np.ndarray]:
     """Heat maps of every stack for the recorded images and name-seeded weights."""
-    images = name_seeded.images(model_record(name)["input"]["shape"]).astype(dtype)
-    network = seeded_network(name, dtype)
+    return maps_of(seeded_network(name, dtype), model_record(name), dtype)
+
+
+def maps_of(network: PoseNetwork, record: dict[str, Any], dtype: str) -> list[np.ndarray]:
+    """Heat maps of every stack, or of both people, for the recorded images."""
+    images = paddle.to_tensor(name_seeded.images(record["input"]["shape"]).astype(dtype))
     with precision(dtype), paddle.no_grad():
-        return [out.heatmaps_BJHW.numpy() for out in network(paddle.to_tensor(images))]
+        asked = BothInstances(network) if isinstance(network, TwoPersonNetwork) else network
+        return [maps.numpy() for one in asked(images) for maps in one if maps is not None]
 
 
 def rows(name: str, dtype: str) -> list[Row]:
@@ -46,24 +56,31 @@ def rows(name: str, dtype: str) -> list[Row]:
     return rows_of(name, dtype, outputs(name, dtype))
 
 
-def rows_of(name: str, dtype: str, heatmaps: list[np.ndarray]) -> list[Row]:
-    """The same for outputs made already."""
-    record = model_record(name)
-    recorded = np.load(PARITY / "models" / f"{NETWORKS[name].model}.npz")
+def rows_of(
+    name: str, dtype: str, heatmaps: list[np.ndarray], model: str = "", variant: str = ""
+) -> list[Row]:
+    """The same for outputs made already; ``variant`` says what was made, if another ``model``."""
+    model = model or NETWORKS[name].model
+    record = name_seeded.read_record(PARITY / "models" / f"{model}.json.gz")
+    recorded = np.load(PARITY / "models" / f"{model}.npz")
+    two = isinstance(NETWORKS[name].load().model, MIPNet)
     size = "×".join(str(n) for n in record["input"]["shape"])
     made = []
     for index, output in enumerate(heatmaps):
+        if f"output_{index}" not in recorded:
+            continue  # of MIPNet at width 48 one person's
         expected = recorded[f"output_{index}"].astype(np.float64)
         largest = record["outputs"][index]["max_abs"]
         kept = output[:, :, ::3, ::3]
         difference = np.abs(kept - expected).max() / largest
         exact = dtype == "float64"
+        whose = f"the {INSTANCES[index]} person" if two else f"stack {index + 1}"
         made.append(
             Row(
                 name,
                 "forward",
                 dtype,
-                f"heat maps of stack {index + 1} for {size} images, relative to the largest",
+                f"heat maps of {whose} for {size} images, relative to the largest{variant}",
                 float(difference),
                 FLOAT64_RELATIVE if exact else 4 * record["float32_error_max"],
                 FLOAT64_REASON if exact else FLOAT32_REASON,

@@ -21,6 +21,8 @@ from reproduce.aligning.networks import DATA_SETS, NETWORKS, ROOT
 from reproduce.aligning.rows import STEPS, read
 
 LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
+BOTH = "paddle_pose.models.instances.BothInstances"
+TWO_MSE = "paddle_pose.training.losses.two_people_mse"
 SAMPLES = (
     "paddle_pose.data.images.read_rgb",
     "paddle_pose.data.top_down.PersonCrops",
@@ -39,6 +41,8 @@ ROOTS = {
         "paddle_pose.codecs.heatmap.merge_flip",
         "paddle_pose.codecs.heatmap.to_image",
     ),
+    **{f"mipnet {step}": (BOTH,) for step in ("forward", "batch norm")},
+    **{f"mipnet {step}": (BOTH, TWO_MSE) for step in ("loss", "backward", "optimiser")},
     "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
     "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
     "mpii metric": (
@@ -53,10 +57,27 @@ ROOTS = {
         "paddle_pose.poses.oks.oks_nms",
         "paddle_pose.poses.oks.soft_oks_nms",
     ),
+    "crowds data": (
+        *SAMPLES,
+        "paddle_pose.data.coco.load",
+        "paddle_pose.data.two_people.TwoPeopleCrops",
+        "paddle_pose.skeletons.COCO17",
+    ),
+    "crowds decode": (
+        "paddle_pose.codecs.pairs.PairCodec",
+        "paddle_pose.evaluation.coco.CocoEvaluator",
+        "paddle_pose.skeletons.COCO17",
+    ),
+    "crowds metric": (
+        "paddle_pose.evaluation.coco.CocoEvaluator",
+        "paddle_pose.evaluation.crowdpose.CrowdPoseEvaluator",
+        "paddle_pose.skeletons.COCO17",
+    ),
 }
 """What a step judges, or a step of one data set, as an import names it; besides the class of the
 network, and the joints of the data set."""
-JOINTS = {"mpii": "paddle_pose.skeletons.MPII16", "coco": "paddle_pose.skeletons.COCO17"}
+JOINTS = {"mpii": "paddle_pose.skeletons.MPII16", "coco": "paddle_pose.skeletons.COCO17",
+          "crowds": "paddle_pose.skeletons.CROWDPOSE14"}  # fmt: skip
 WITHOUT = (
     # What an error says, and what the machine is; several processes, where rows are made in one.
     "paddle_pose.errors",

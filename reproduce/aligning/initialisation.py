@@ -11,7 +11,7 @@ from paddle import nn
 from scipy import special, stats
 
 from paddle_pose.models.build import build
-from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PRINCETON
+from reproduce.aligning.networks import HRNET, MIPNET, MMPOSE, NETWORKS, PRINCETON
 from reproduce.aligning.rows import Reference, Row
 
 KOLMOGOROV = 3.0
@@ -27,6 +27,7 @@ SOURCES = {
     "newell_hg2": Reference(*PRINCETON, "models/layers.py: torch.nn.Conv2d.reset_parameters"),
     "hrnet_w32": Reference(*HRNET, "lib/models/pose_hrnet.py:462 init_weights"),
     "hrnet_w48": Reference(*HRNET, "lib/models/pose_hrnet.py:462 init_weights"),
+    "mipnet": Reference(*MIPNET, "lib/models/pose_hrnet_se_lambda.py:523 init_weights"),
     "pose_resnet50": Reference(*HRNET, "lib/models/pose_resnet.py:235 init_weights"),
 }
 UNIFORM_WEIGHTS = {"newell_hg2"}
@@ -88,7 +89,7 @@ def rows(name: str) -> list[Row]:
                 float(np.abs(layer.bias.numpy()).max()),
             )
             constant = max(constant, off)
-        elif isinstance(layer, nn.Conv2D | nn.Conv2DTranspose):
+        elif isinstance(layer, nn.Conv2D | nn.Conv2DTranspose | nn.Linear):
             values = layer.weight.numpy().ravel()
             if name in UNIFORM_WEIGHTS:
                 weights.uniform(values, _bound(layer))
@@ -103,7 +104,8 @@ def rows(name: str) -> list[Row]:
         step = name, "initialisation", "float32", quantity
         return Row(*step, difference, tolerance, because, reference)
 
-    text = f"weights of {weights.count} convolutions"
+    gates = " and gates" if name == "mipnet" else ""
+    text = f"weights of {weights.count} convolutions{gates}"
     made = [
         row(f"{text}: distance from {rule}", weights.shape, KOLMOGOROV, KOLMOGOROV_REASON),
         row(f"{text}: deviation from {rule}", weights.spread, STANDARD_ERRORS, STANDARD_REASON),

@@ -68,9 +68,14 @@ def fill(network: paddle.nn.Layer, arrays: dict[str, np.ndarray]) -> set[str]:
         ValueError: a shape differs.
     """
     left = set(arrays)
+    turned = {  # (out, in) in PyTorch
+        f"{name}.weight"
+        for name, layer in network.named_sublayers()
+        if isinstance(layer, paddle.nn.Linear)
+    }
     for key, value in network.state_dict().items():
         name = official_name(key)
-        array = arrays[name]
+        array = arrays[name].T if key in turned else arrays[name]
         if tuple(value.shape) != array.shape:
             raise ValueError(f"{key}: shape {tuple(value.shape)}, recorded {array.shape}")
         value.set_value(array.astype(str(value.numpy().dtype)))

@@ -26,6 +26,7 @@ PARITY = ROOT / "tests" / "parity"
 HRNET = ("leoxiaobin/deep-high-resolution-net.pytorch", "6f69e4676ad8d43d0d61b64b1b9726f0c369e7b1")
 MMPOSE = ("open-mmlab/mmpose", "759b39c13fea6ba094afc1fa932f51dc1b11cbf9")
 PRINCETON = ("princeton-vl/pytorch_stacked_hourglass", "ceedc14b9b8814ba641f4a00baa5d0af153588a9")
+MIPNET = ("rawalkhirodkar/MIPNet", "245651d0ea5abbbfefdc44640f89cc9136d72f20")
 PYTORCH = ("pytorch/pytorch", "2.13.0")
 
 
@@ -60,8 +61,11 @@ NETWORKS = {
     "hrnet_w32": Network("hrnet:w32_mpii_256x256", "hrnet_w32_mpii_256x256", ("hrnet_w32",)),
     "hrnet_w48": Network("hrnet:w48_coco_384x288", "hrnet_w48_coco_384x288"),
     "pose_resnet50": Network("simple_baseline:res50_mpii_256x256", "pose_resnet50_mpii_256x256"),
+    "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
-DATA_SETS = ("mpii", "coco")
+DATA_SETS = ("mpii", "coco", "crowds")
+TOGETHER = {"mipnet": ("crowds",)}
+"""Data sets that belong to one network."""
 
 
 def chosen(only: str | None) -> list[str]:
@@ -69,9 +73,10 @@ def chosen(only: str | None) -> list[str]:
     names = [*NETWORKS, *DATA_SETS]
     if only is None:
         return names
-    if only not in names:
+    wanted = (only, *TOGETHER.get(only, ()))
+    if not set(wanted) & set(names):
         raise UserError(f"--only {only}: no such network or data set{nearest(only, names)}")
-    return [only]
+    return [name for name in names if name in wanted]
 
 
 def reference_data() -> Path | None:

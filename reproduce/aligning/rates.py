@@ -10,7 +10,7 @@ import numpy as np
 
 from paddle_pose.settings import TrainSettings
 from paddle_pose.training.schedules import learning_rate
-from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PARITY, PRINCETON
+from reproduce.aligning.networks import HRNET, MIPNET, MMPOSE, NETWORKS, PARITY, PRINCETON
 from reproduce.aligning.rows import Reference, Row
 
 CLOSED_FORM = 1e-14
@@ -80,7 +80,19 @@ RULES = {
         (90, 120),
         174,
     ),
+    "mipnet": Rule(
+        "scripts/train/lambda/train.sh; tools/lambda/train_lambda_real.py:215-234",
+        MIPNET,
+        1e-3,
+        110,
+        (70, 100),
+        1561,
+    ),
 }
+
+
+RECORDED = {"hrnet_w32": "hrnet_mpii", "mipnet": "mipnet_coco"}
+"""Whose scheduler was run, and its points in ``schedules.json``."""
 
 
 def stated_curve(rule: Rule) -> np.ndarray:
@@ -129,8 +141,8 @@ def rows(name: str) -> list[Row]:
     )
     recorded = json.loads((PARITY / "training" / "schedules.json").read_text("utf-8"))
     made = [row]
-    if name == "hrnet_w32":
-        points = recorded["hrnet_mpii"]["lr_by_epoch"]
+    if name in RECORDED:
+        points = recorded[RECORDED[name]]["lr_by_epoch"]
         ours = curve[[epoch * rule.steps_per_epoch for epoch, _ in points]]
         off = relative(ours, [rate for _, rate in points])
         text = f"rates that the reference's scheduler gave in {len(points)} epochs, relative"

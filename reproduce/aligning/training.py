@@ -73,9 +73,8 @@ def batch(people: int, dtype: str) -> tuple[paddle.Tensor, paddle.Tensor, paddle
     return images, targets, weights
 
 
-def _gradients(
-    network: paddle.nn.Layer, record: dict[str, Any], relative: float
-) -> Iterator[tuple]:
+def gradients(network: paddle.nn.Layer, record: dict[str, Any], relative: float) -> Iterator[tuple]:
+    """Quantity, difference and tolerance of a first backward pass."""
     zero = set(record["parameters_with_zero_true_gradient"])
     norms = record["grad_norm_step0"]
     worst, seen = 0.0, set()
@@ -198,7 +197,7 @@ class _Comparison:
         self._add("loss", text, self._off(0, loss), limit, self._reason, arrays)
         self._losses.append(loss)
         limit = ROUNDING if self._exact else FLOAT32_GRADIENT
-        for values in _gradients(network, self.record, limit):
+        for values in gradients(network, self.record, limit):
             self._add("backward", *values, self._reason)
 
     def first_update(self, network: PoseNetwork, first: dict[str, np.ndarray]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from paddle_pose.commands import browse, convert
+from paddle_pose.skeletons import COCO17
 from reproduce.reliability.seeds import Reading, people
 
 _PLACES = ((20.0, 15.0), (12.0, 40.0), (31.5, 42.0), (22.0, 50.0))
@@ -76,6 +77,27 @@ def read_coco(folder: Path) -> Reading:
         ["coco", str(folder / "truth.json"), "--keep_person_keypoints", "--output", str(output)]
     )
     return _written(output)
+
+
+def ochuman(folder: Path) -> None:
+    """Two people with joints and masks, one with a box alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [*COCO17.joints, "head_top", "neck"]
+    joints = [number for place in range(19) for number in (10.0 + place, 20.5 + place, place % 4)]
+    person = {"bbox": [5, 6, 45, 56], "segms": {"outer": [[1, 2, 3, 4, 5, 6]], "inner": []},
+              "keypoints": joints, "max_iou": 0.7}  # fmt: skip
+    people_here = [person, {**person, "bbox": [9, 6, 49, 56]},
+                   {**person, "keypoints": None, "segms": None}]  # fmt: skip
+    image = {"image_id": "0001", "file_name": "a.jpg", "height": 60, "width": 80}
+    content = {"keypoint_names": names, "keypoint_visible": {"missing": 0, "vis": 1},
+               "images": [{**image, "annotations": people_here}]}  # fmt: skip
+    (folder / "ochuman.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_ochuman(folder: Path) -> Reading:
+    """As COCO's form."""
+    convert.main(["ochuman", str(folder / "ochuman.json"), "--output", str(folder / "converted")])
+    return _written(next((folder / "converted/annotations").glob("*_val_*.json")))
 
 
 def photos(folder: Path) -> None:

@@ -143,6 +143,8 @@ READERS: tuple[Reader, ...] = (
            converters.read_yolo_pose, "bytes", ("converting/yolo_pose.py:_text",), share=0.3),
     Reader("COCO file to convert", "truth.json", seeds.coco_layout, converters.read_coco, "json",
            ("converting/coco.py:convert",), share=0.3),
+    Reader("OCHuman's file to convert", "ochuman.json", converters.ochuman,
+           converters.read_ochuman, "json", ("converting/ochuman.py:convert",), share=0.3),
     Reader("photo to browse", "data/images/train_000000.jpg", converters.photos,
            converters.read_browsed, "bytes", ("commands/browse.py:read_pictures",), share=0.05),
     Reader("detector's infer_cfg.yml", "infer_cfg.yml", converters.detector,

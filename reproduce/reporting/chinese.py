@@ -23,7 +23,8 @@ from reproduce.reporting.records import points, read_json, signed
 
 TITLE = "PaddlePaddle 二维人体姿态估计：已发表的数字能否成立？"
 LEAD = (
-    "Stacked Hourglass、HRNet 与 SimpleBaseline 在 MPII 和 COCO 上的逐项复现研究：发表了什么数字，"
+    "Stacked Hourglass、HRNet、SimpleBaseline 与 MIPNet 在 MPII、COCO、OCHuman 和 CrowdPose 上的"
+    "逐项复现研究：发表了什么数字，"
     "本项目有什么证据，以及如何验证。每个测得的数字都链接到记录，每个发表的数字都链接到出处。"
     "完整报告见 [REPORT.md](reproduce/REPORT.md) 与 [report.html](reproduce/report.html)。"
 )
@@ -120,7 +121,8 @@ def verdict_table() -> Table:
         "（[published.csv](reproduce/published.csv)），按现有的最强证据分类："
     )
     header = ["结论", *published_rows.FAMILIES, "合计", "含义"]
-    return Table(caption, header, lines, frozenset(range(1, 5)))
+    numeric = frozenset(range(1, len(published_rows.FAMILIES) + 2))
+    return Table(caption, header, lines, numeric)
 
 
 def verdict_section() -> Section:

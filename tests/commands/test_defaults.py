@@ -78,7 +78,15 @@ def test_the_usual_folder_is_taken_and_said(config, name, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("door", [train, val])
-@pytest.mark.parametrize(("config", "where"), [(RECIPE, "mpi-inf"), (COCO, "cocodataset.org")])
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        (RECIPE, "mpi-inf"),
+        (COCO, "cocodataset.org"),
+        ("mipnet:w48_crowdpose_384x288", "crowdpose_{train,val,trainval,test}.json of https://git"),
+        ("mipnet:w48_ochuman_384x288", "python -m paddle_pose convert ochuman writes the rest"),
+    ],
+)
 def test_without_data_one_line_says_how_to_get_them(run, tmp_path, door, config, where):
     weights = tmp_path / "w.pdparams"
     weights.touch()
@@ -88,6 +96,11 @@ def test_without_data_one_line_says_how_to_get_them(run, tmp_path, door, config,
     assert error.startswith("error: no --dataset_root, and no data/")
     assert where in error
     assert error.endswith("--dataset_root synthetic renders people on the spot\n")
+
+
+def test_people_are_not_rendered_for_other_data_sets():
+    with pytest.raises(UserError, match="people are rendered for mpii and coco alone"):
+        defaults.data_for(configs.load("mipnet:w48_crowdpose_384x288"), Path("synthetic"))
 
 
 def test_rendered_once_and_again_when_something_is_gone(tmp_path, capsys):

@@ -209,3 +209,45 @@ def test_two_processes_make_one_run(small_people, tmp_path):
     steps = [(v["epoch"], v["step"]) for v in map(json.loads, lines) if v["kind"] == "train"]
     assert steps == [(epoch, step) for epoch in range(2) for step in range(3)]
     assert "must be a multiple of 2" in start(tmp_path / "odd", 5).stdout
+
+
+def test_a_run_of_so_many_steps_goes_on_and_ends_the_same(small_people, uninterrupted, tmp_path):
+    words = command(small_people, tmp_path / "run", "--num_workers", "0")
+
+    def ended(*extra: str) -> str:
+        done = subprocess.run([*words, *extra], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = ended("train.max_steps=3")
+    assert "=> speed: not measured, that takes more than 50 steps" in first
+    assert f"=> last weights: {tmp_path}/run/last/model.pdparams (none were validated)" in first
+    result = json.loads((tmp_path / "run/record.json").read_text())["result"]
+    assert result["best"] == {}
+    assert list(result["sha256"]) == ["last/model.pdparams"]
+    words.insert(words.index("--set"), "--resume")
+    assert "resumed at epoch 1, step 4" in ended("train.max_steps=0")
+    for left, right in zip(results(uninterrupted)[:3], results(tmp_path / "run")[:3], strict=True):
+        assert_identical(left, right)
+
+
+def test_fine_tuning_starts_from_weights_for_five_epochs(small_people, uninterrupted, tmp_path):
+    weights = str(uninterrupted / "best_model/model.pdparams")
+    words = [sys.executable, str(ROOT / "train.py"), "--config", RECIPE, "--device", "cpu"]
+    words += ["--dataset_root", str(small_people), "--output_dir", str(tmp_path / "run")]
+    words += ["--finetune", weights, "--num_workers", "0"]
+    for extra, line in (
+        (["--resume"], "--finetune FILE: starts from FILE"),
+        (["--pretrained_model", weights], "goes with neither --pretrained_model"),
+    ):
+        done = subprocess.run([*words, *extra], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert line in done.stderr
+    done = subprocess.run(
+        [*words, "--set", *TINY, "train.max_steps=1"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    if not any(one.startswith("train.epochs=") for one in TINY):
+        assert "assumed: train.epochs=5, as --finetune; --epochs says otherwise" in done.stdout
+        assert ", 5 epochs, on cpu" in done.stdout
+    assert f"=> {weights}: " in done.stdout

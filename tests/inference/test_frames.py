@@ -18,6 +18,7 @@ class Toy:
     """Notes its batches; a joint's score is the crop's first value."""
 
     skeleton = MPII16
+    instances = 1
 
     def __init__(self) -> None:
         self.batches: list[int] = []

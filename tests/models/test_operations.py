@@ -71,6 +71,7 @@ CASES: dict[object, Callable[[int], Case]] = {
     blocks.concat: lambda c: Case(
         blocks.concat, lambda *parts: paddle.concat(parts, 1), (c, 16, c // 2)
     ),
+    blocks.twice: lambda c: Case(blocks.twice, lambda x: paddle.concat([x, x]), (c,), 2),
     blocks.pixel_shuffle: lambda c: Case(
         lambda x: blocks.pixel_shuffle(x, 2), lambda x: F.pixel_shuffle(x, 2), (4 * c,)
     ),

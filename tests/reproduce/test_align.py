@@ -36,7 +36,7 @@ from reproduce.aligning import (
     rows,
     scores,
 )
-from reproduce.aligning.networks import DATA_SETS, NETWORKS
+from reproduce.aligning.networks import NETWORKS
 from reproduce.aligning.rows import Reference, Row
 
 REFERENCE = Reference("a/b", "c" * 40, "d.py")
@@ -121,7 +121,7 @@ def test_committed_rows_are_complete_and_within_their_tolerance() -> None:
 def test_committed_rows_are_fresh() -> None:
     """What can be made again in seconds from the repository's own records stands in the files."""
     made = [row for name in NETWORKS for row in rates.rows(name)]
-    for name in DATA_SETS:
+    for name in decoding.SETS:
         made += [*decoding.target_rows(name, None), *decoding.decode_rows(name, None)]
         made += pipeline.matrix_rows(name)
     assert len(made) > 20
