@@ -10,6 +10,7 @@ from paddle_pose.errors import EXIT_CODES, one_line_errors
 from paddle_pose.system import runtime
 
 EXAMPLES = (
+    "python export.py --output served",
     "python export.py --weights output/w32_mpii_256x256/best_model/model.pdparams --output served",
     "python export.py --weights mmpose_hrnet_w32_mpii_256x256 --output served --format onnx",
     "python export.py --weights w.pdparams --output served --format int8 --calibration data/mpii",
@@ -24,7 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--config", metavar="RECIPE",
         help="family:name or a recipe.yaml (default: the run's, beside the weights)")  # fmt: skip
-    add("--weights", metavar="FILE", required=True, help="of any format, or a published name")
+    add("--weights", metavar="FILE", help="any format, or a published name (packaged ones)")
     add("--output", metavar="DIR", type=Path, required=True, help="folder for FORMAT/model.*")
     add("--format", default="paddle,onnx", help="some of paddle,onnx,int8 (default: paddle,onnx)")
     add("--calibration", type=Path, metavar="IMAGES",
@@ -43,14 +44,16 @@ def main() -> None:
         runtime.configure(quiet=True)
         formats = list(dict.fromkeys(filter(None, map(str.strip, given.format.split(",")))))
         runtime.import_paddle()
-        from paddle_pose.commands.defaults import weights_named
+        from paddle_pose.commands.defaults import packaged, weights_named
         from paddle_pose.commands.export import export
 
         weights = weights_named(given.weights, "--weights")
+        if given.weights is None:
+            weights = packaged("--weights")
         weights.understood.tell()
         export(
             given.config or weights.recipe,
-            weights.file or given.weights,
+            weights.file,
             given.output,
             formats=formats,
             calibration=given.calibration,

@@ -135,6 +135,15 @@ def weights_named(text: str | None, option: str = "--pretrained_model") -> Weigh
     return Weights(file, Understood((fact,)), row.recipe if row.kind == "pose" else None)
 
 
+def packaged(option: str) -> Weights:
+    """The packaged weights, where the option names none; Raises UserError without them."""
+    from paddle_pose.inference.predictor import packaged_weights  # late: it loads OpenCV
+
+    file = packaged_weights()
+    fact = Fact("weights", str(file), f"{file.name}, packaged, as {option} names none", ASSUMED)
+    return Weights(file, Understood((fact,)))
+
+
 def own_weights(recipe: Recipe) -> Weights:
     """The best weights of the recipe's own run; Raises UserError where there are none."""
     run = RunFolder(Path("output") / recipe.name)
