@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands.record import Record, RunFolder
 from paddle_pose.errors import UserError
 from paddle_pose.files import sha256
@@ -85,7 +86,7 @@ def with_data_of(run: RunFolder, given: argparse.Namespace) -> Understood:
 
 def _named_by(record: Mapping[str, Any], option: str) -> str | None:
     """An option's value in the run's commands, the last one first; else the folder it chose."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser = CommandLine(add_help=False, exit_on_error=False)
     parser.add_argument(f"--{option}")
     resumed = record.get("resumed")
     notes = [record, *(resumed if isinstance(resumed, list) else [])]

@@ -302,6 +302,8 @@ def test_every_door_takes_names_and_helps_with_wrong_ones(run, published, door, 
     assert code == 2
     assert f"{option} {NAME}x: no such file, nor published weights of that name" in error
     assert f"did you mean '{NAME}'?" in error
+    far = run(door, option, "zz", *more)[2]
+    assert far.endswith("of that name; python -m paddle_pose port --list names them\n")
     assert run(door, option, "x/y.pth", *more)[2] == f"error: {option} x/y.pth: no such file\n"
     code, _, error = run(door, option, NAME, *more)
     assert code == 2  # no data, or no weights in that file: it was fetched and taken
