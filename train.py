@@ -61,6 +61,7 @@ def main() -> None:
     """Parse, load, run."""
     with one_line_errors():
         given = parse_arguments()
+        runtime.worker_count(given.num_workers)
         device = launching.start(
             gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=given.device
         )

@@ -34,12 +34,14 @@ class Hooks:
     """What the loop calls, on every rank; positions are (epoch, next step) to resume from.
 
     Attributes:
+        first_step: the first one is done; its seconds.
         log: a log line is due.
         save: a resumable checkpoint is due; all losses and weights so far are finite.
         epoch_end: an epoch's last step is done; validates where it is due.
         train_score: hits and scored joints of this rank's part of a batch, from its outputs.
     """
 
+    first_step: Callable[[float], None] = lambda seconds: None
     log: Callable[[TrainLog], None] = lambda log: None
     save: Callable[[int, int], None] = lambda epoch, step: None
     epoch_end: Callable[[int], None] = lambda epoch: None
@@ -238,6 +240,7 @@ class _Fit:
         done: steps of the run.
         saved: steps in the newest state.
         apart: whether ranks must meet before they exchange anything.
+        first: whether no step is done yet.
     """
 
     trainer: Trainer
@@ -249,6 +252,7 @@ class _Fit:
     done: int = 0
     saved: int = 0
     apart: bool = True
+    first: bool = True
     clock: Clock = field(default_factory=Clock)
 
     def to_the_end(self, epoch_to_end: int | None) -> None:
@@ -298,7 +302,12 @@ class _Fit:
             parallel.wait_for_all()
             self.apart = False
         rate = self.rate(self.done)
+        began = time.perf_counter()
         parts, outputs = self.trainer.step(batch, rate, of_all)
+        if self.first:
+            self.first = False
+            next(iter(parts.values())).numpy()  # a GPU is still at work
+            self.hooks.first_step(time.perf_counter() - began)
         self.trainer.follow(self.done)
         self.trainer.recent.add(batch.epoch, batch.step, parts)
         self.done += 1

@@ -24,6 +24,7 @@ from paddle_pose.files import sha256
 from paddle_pose.porting import download
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.synthetic import dataset
+from paddle_pose.system import runtime
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 COCO = "hrnet:w32_coco_256x192"
@@ -88,6 +89,33 @@ def test_without_data_one_line_says_how_to_get_them(run, tmp_path, door, config,
     assert error.startswith("error: no --dataset_root, and no data/")
     assert where in error
     assert error.endswith("--dataset_root synthetic renders people on the spot\n")
+
+
+MISTAKES = {
+    "--num_workers": ("-1", "must be from 0"),
+    "--device": ("tpu", "not a device"),
+    "--config": ("quickstart:nothing", "unknown recipe"),
+    "--set": ("train.epoch=1", "did you mean 'train.epochs'"),
+    "--dataset_root": ("nowhere", "nowhere: no such folder"),
+    "--annotations": ("none.json", "none.json: no such file"),
+    "--pretrained_model": ("none.pdparams", "none.pdparams: no such file"),
+    "--gpus": ("x", "give different GPU numbers"),
+}
+
+
+@pytest.mark.parametrize("door", [train, val])
+@pytest.mark.parametrize("option", MISTAKES)
+def test_a_mistake_in_an_option_stands_alone(run, tmp_path, monkeypatch, door, option):
+    monkeypatch.setattr(runtime, "_unsaid", ["=> runtime: threads"])
+    (tmp_path / "w.pdparams").touch()
+    (tmp_path / "data").mkdir()
+    right = {"--config": COCO, "--pretrained_model": "w.pdparams", "--dataset_root": "data"}
+    wrong, expected = MISTAKES[option]
+    words = [word for pair in (right | {option: wrong}).items() for word in pair]
+    code, out, error = run(door, *words)
+    assert (code, out) == (2, "")
+    assert expected in error
+    assert error.count("\n") == 1
 
 
 def test_rendered_once_and_again_when_something_is_gone(tmp_path, capsys):

@@ -87,5 +87,6 @@ def test_a_finished_run_goes_on_by_its_folder_alone(small_people, tmp_path, monk
         train.main()
     said = capsys.readouterr().out
     assert "assumed: data: my_data, as output/trial/record.json names it" in said
+    assert said.count(" people a step, ") == said.count("\n=> first step: ") == 2
     record = json.loads(Path("output/trial/record.json").read_text())
     assert record["result"]["epochs"] == 2
