@@ -8,6 +8,7 @@ from pathlib import Path
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.system import launching, parallel, runtime
+from paddle_pose.understood import NOTHING
 
 FINETUNED_EPOCHS = 5
 
@@ -68,12 +69,14 @@ def main() -> None:
     """Parse, load, run."""
     with one_line_errors():
         given = parse_arguments()
+        runtime.worker_count(given.num_workers)
         device = launching.start(
             gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=given.device
         )
         runtime.import_paddle()
         from paddle_pose import configs
         from paddle_pose.commands import defaults, resuming
+        from paddle_pose.commands.record import RunFolder
         from paddle_pose.commands.train import train
         from paddle_pose.evaluation.evaluator import DataFiles
 
@@ -94,11 +97,14 @@ def main() -> None:
         if config is None and given.image_size is None:
             config = weights.recipe
         recipe = configs.chosen(config, given.image_size, overrides(given))
+        output, kept = output or Path("output") / recipe.name, NOTHING
+        if given.resume is not None:
+            kept = resuming.with_data_of(RunFolder(output), given)
         data = defaults.data_for(recipe, given.dataset_root)
         train(
             recipe,
             DataFiles(data.root, given.annotations),
-            output or Path("output") / recipe.name,
+            output,
             validation=DataFiles(data.root, given.val_annotations),
             pretrained_model=weights.file,
             allow_partial=given.allow_partial,
@@ -107,6 +113,7 @@ def main() -> None:
             num_workers=given.num_workers,
             understood=weights.understood
             + defaults.recipe_named(recipe, config, given.image_size)
+            + kept
             + data.understood,
         )
 

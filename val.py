@@ -88,6 +88,7 @@ def check(arguments: argparse.Namespace) -> None:
         _refuse(arguments, ONLY_WITH_WEIGHTS, "--predictions")
     if arguments.predictions is None and arguments.pixel_origin is not None:
         raise UserError("--pixel_origin: has a meaning only with --predictions")
+    runtime.worker_count(arguments.num_workers)
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise UserError(f"--batch_size {arguments.batch_size}: must be at least 1")
 
@@ -102,13 +103,13 @@ def main() -> None:
     """Parse, load, evaluate."""
     with one_line_errors():
         given = parse_arguments()
+        check(given)
         device = given.device
         if given.predictions is None:
             device = launching.start(
                 gpus=given.gpus, master=given.master, nnodes=given.nnodes, device=device
             )
         runtime.configure()
-        check(given)
         from paddle_pose import configs
         from paddle_pose.commands import defaults
         from paddle_pose.commands.evaluate import evaluate

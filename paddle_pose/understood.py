@@ -54,3 +54,8 @@ class Understood:
 
 
 NOTHING = Understood()
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 pair``, ``1,200 pairs``."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

@@ -70,3 +70,4 @@ def test_nearest_prefers_what_begins_so():
     assert nearest("hrnet:w32", names) == "; did you mean one of hrnet:w32_a, hrnet:w32_b?"
     assert nearest("hrnet:w48", names) == "; did you mean 'hrnet:w48_a'?"
     assert nearest("zz", [f"x{number}" for number in range(60)]).endswith("… (60 in all)")
+    assert nearest("zz", names, "--list names them") == "; --list names them"

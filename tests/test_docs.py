@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from left_files import not_ignored
 from places import ROOT
 
 from paddle_pose import configs
@@ -240,3 +241,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("page", [page for page in ALL if page != "docs/first_steps.md"])
 def test_unmarked_commands_run(page, folder):
     run_page(page, folder)
+    assert not not_ignored(folder), "add these to .gitignore, or write them below output/"

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from left_files import not_ignored
 from places import ROOT
 
 from paddle_pose.commands import convert
@@ -115,6 +116,7 @@ def test_its_commands_run_in_order(folder: Path):
     assert_same_poses(folder / "output/trial", "predicted_paddle")
     eval_line = scored[scored.index("[EVAL]") :].splitlines()[0]
     assert again[again.index("[EVAL]") :].splitlines()[0] == eval_line
+    assert not not_ignored(folder)
 
 
 def keypoints(file: Path) -> np.ndarray:

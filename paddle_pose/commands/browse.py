@@ -26,6 +26,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import write_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import skeleton_named
+from paddle_pose.understood import counted
 
 COCO_RECIPE = "hrnet:w32_coco_256x192"
 PANEL_PX = 224
@@ -174,14 +175,15 @@ def report(table: PersonTable, found: Sequence[Suspicion], pictures: Pictures) -
     for line in lines:
         print(line if line.startswith("suspicious") else f"=> {line}")
     if pictures.broken:
-        print(f"=> {len(pictures.broken)} images cannot be read; first: {pictures.broken[0]}")
+        many = counted(len(pictures.broken), "image")
+        print(f"suspicious: cannot be read: {many}; first: {pictures.broken[0]}")
     kinds = dict.fromkeys(one.what for one in found)
     for kind in kinds:
         ones = [one for one in found if one.what == kind]
         print(f"suspicious: {kind}: {len(ones)}")
         for one in ones[:3]:
             print(f"    row {table.rows[one.position]} ({one.image}): {one.text}")
-    if not found and not any(line.startswith("suspicious") for line in lines):
+    if not found and not pictures.broken and not any(one.startswith("susp") for one in lines):
         print("=> nothing looks wrong")
 
 

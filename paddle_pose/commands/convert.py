@@ -125,10 +125,23 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
 def main(words: Sequence[str] | None = None) -> None:
     """Convert, say what was assumed and left out, write."""
     given = _parser().parse_args(words)
-    if given.kind in ("mpii", "lsp"):
-        converted = _mpii_layout(given)
-        linked = link_images(given.output, given.images)
-        converted.write()
-        print(linked, flush=True)
-    else:
-        _coco_layout(given).write()
+    in_folder = given.kind in ("mpii", "lsp")
+    converted = _mpii_layout(given) if in_folder else _coco_layout(given)
+    last = ""
+    if in_folder:
+        last = link_images(given.output, given.images)
+    elif given.kind == "yolo_pose" and converted.image_root is not None:
+        last = link_images(given.output, converted.image_root)
+    elif converted.image_root is not None:
+        last = _where_images_are(given.output, converted.image_root)
+    converted.write()
+    print(last, end="\n" if last else "", flush=True)
+
+
+def _where_images_are(file: Path, root: Path) -> str:
+    """How a file alone is used: with the images where they are, or where a layout has them."""
+    line = f"=> images: {root}; use --dataset_root {root} --annotations {file}"
+    if file.parent.name == "annotations":
+        folder = file.parent.parent
+        line += f", or put them into {folder / 'images'} and use --dataset_root {folder}"
+    return line

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--depth {options.depth}: must be at least 1")
     runtime.import_paddle()
 
-    names = configs.all_names() if options.all else options.recipes
+    names = configs.all_names() if options.all else list(map(configs.full_name, options.recipes))
     if not names:
         raise UserError(
             "no recipe: name some, for example hourglass:hourglass52_mpii_256x256, or --all"

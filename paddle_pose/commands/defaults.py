@@ -125,8 +125,8 @@ def weights_named(text: str | None, option: str = "--pretrained_model") -> Weigh
     if text not in rows:
         hint = ""
         if file.name == text and not file.suffix:
-            hint = f", nor published weights of that name{nearest(text, rows)}"
-            hint += " (python -m paddle_pose port --list)"
+            names = "python -m paddle_pose port --list names them"
+            hint = f", nor published weights of that name{nearest(text, rows, names)}"
         raise UserError(f"{option} {text}: no such file{hint}")
     row = rows[text]
     file = download.fetch(row)

@@ -87,6 +87,8 @@ def evaluate(
         raise UserError(f"batch_size {batch_size}: must be at least 1")
     protocol = recipe.benchmark(benchmark)
     parallel.quiet_unless_first()
+    where = _where(data, device, num_workers, predicts=predictions is None)
+    runtime.tell()
     understood.tell()
     if isinstance(data, Evaluator):
         if benchmark is not None:
@@ -113,12 +115,29 @@ def evaluate(
         if output is not None and parallel.is_first():
             folder = stack.enter_context(_Folder(output))
         if predictions is None:
-            how = (batch_size, num_workers, device, engine, precision)
-            predictions = _predicted(recipe, weights, evaluator, network, folder, *how)
+            parts = (recipe, weights, evaluator, network, folder)
+            predictions = _predicted(*parts, *where, batch_size, engine, precision)
             if predictions is None:
                 return None
         how_read = (asked, pixel_origin, analyse, understood)
         return _scored(recipe, evaluator, predictions, folder, *how_read)
+
+
+def _where(
+    data: str | Path | DataFiles | Evaluator,
+    device: str | None,
+    num_workers: int | None,
+    *,
+    predicts: bool,
+) -> tuple[str, int]:
+    """The device, and loader processes; Raises UserError for these or data that are not there."""
+    if not isinstance(data, Evaluator):
+        (data if isinstance(data, DataFiles) else DataFiles(Path(data))).require_there()
+    if not predicts:
+        return "", 0
+    runtime.import_paddle()
+    parallel.start()
+    return runtime.choose_device(device or "auto"), runtime.worker_count(num_workers)
 
 
 def _scored(
@@ -209,9 +228,9 @@ def _predicted(
     evaluator: Evaluator,
     network: PoseNetwork | Exported | None,
     folder: _Folder | None,
+    device: str,
+    num_workers: int,
     batch_size: int | None,
-    num_workers: int | None,
-    device: str | None,
     engine: str | None,
     precision: str | None,
 ) -> Path | None:
@@ -219,7 +238,6 @@ def _predicted(
 
     Several processes each predict their batches of people.
     """
-    runtime.import_paddle()
     from paddle_pose.commands import predicting
     from paddle_pose.commands.fitting import require_batch
     from paddle_pose.inference.exported import Exported
@@ -227,14 +245,10 @@ def _predicted(
     from paddle_pose.models.build import build
     from paddle_pose.porting.loading import Use, load_weights
 
-    parallel.quiet_unless_first()
-    parallel.start()
-    workers = runtime.worker_count(num_workers)
-    device = runtime.choose_device(device or "auto")
     precision = precision or "float32"
     how = predicting.Computing(
         batch_size=batch_size or recipe.eval.batch_size,
-        num_workers=workers,
+        num_workers=num_workers,
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
     ).of(network, evaluator)

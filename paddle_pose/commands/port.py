@@ -14,6 +14,7 @@ from paddle_pose.porting import convert_file, download, export_file
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import SKELETONS
+from paddle_pose.system import runtime
 from paddle_pose.weights.facts import WeightFacts, facts_of
 
 EXAMPLES = (
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
     options = parser().parse_args(arguments)
     _check_use(options)
+    runtime.tell()
     if options.list:
         _list()
     elif options.download:

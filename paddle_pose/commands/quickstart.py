@@ -98,6 +98,7 @@ def main(words: Sequence[str] | None = None) -> None:
         help="folder for all of it (output/quickstart)",
     )  # fmt: skip
     arguments = parser.parse_args(words)
+    runtime.tell()
     began = time.perf_counter()
     root = arguments.output_dir
     data, run, scores = root / "data", RunFolder(root / "run"), root / "eval"

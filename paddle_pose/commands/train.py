@@ -34,7 +34,7 @@ from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
 from paddle_pose.training.schedules import highest_rate, rate_by_step
-from paddle_pose.understood import NOTHING, Understood
+from paddle_pose.understood import NOTHING, Understood, counted
 
 
 def _started(
@@ -79,12 +79,14 @@ def _started(
 def _require_apart(
     output: Path, data: str | Path | DataFiles | Task, validation: DataFiles | None
 ) -> None:
-    """Raises UserError for data in the run's folder, which the next run there moves aside."""
+    """Raises UserError for data that is not there, or lies where the next run moves it aside."""
     if isinstance(data, Task):
         if validation is not None:
             raise UserError("validation: a task of one's own has its evaluator; leave this out")
         return
     files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
+    for one in (files, validation or files):
+        one.require_there()
     read = [file for one in (files, validation or files) for file in (one.root, one.annotations)]
     require_apart(output, read, "--output_dir")
 
@@ -133,15 +135,16 @@ def train(
     require_sound(recipe)
     _require_apart(Path(output), data, validation)
     parallel.quiet_unless_first()
+    parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
+    device = runtime.choose_device(device)
+    precision.require_device(recipe.train, device)
+    workers = runtime.worker_count(num_workers)
+    runtime.tell()
     understood.tell()
     folder = record.RunFolder(Path(output))
     pretrained_model = None if pretrained_model is None else Path(pretrained_model)
     resuming = bool(resume) and _has_run(folder)
     chosen = resume if isinstance(resume, Path) and resume.is_file() else None
-    parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
-    device = runtime.choose_device(device)
-    precision.require_device(recipe.train, device)
-    workers = runtime.worker_count(num_workers)
     if isinstance(data, Task):
         task = data
     else:
@@ -189,7 +192,7 @@ def train(
         _announce(run, steps, device)
         hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
         if parallel.is_first():
-            hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
+            hooks = dataclasses.replace(hooks, log=run.log, save=run.keep, first_step=run.begun)
         batches = training_batches(
             task.samples,
             batch_size=recipe.train.batch_size,
@@ -223,7 +226,11 @@ def _has_run(folder: record.RunFolder) -> bool:
 
 def _announce(run: Run, steps: int, device: str) -> None:
     recipe, people = run.recipe, len(run.task.samples)
-    run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
+    batch = counted(min(recipe.train.batch_size, people), "person", "people")
+    run.say(
+        f"=> {recipe.name}: {counted(steps, 'step')} an epoch, {batch} a step, "
+        f"{counted(recipe.train.epochs, 'epoch')}, on {device}; the first step's time follows it"
+    )
     if recipe.train.batch_size > people:
         run.say(
             f"=> assumed: train.batch_size={recipe.train.batch_size} is more than the "

@@ -36,7 +36,7 @@ def convert(
 ) -> Converted:
     """``annotations/person_keypoints_{train,val,test}.json`` below ``output``.
 
-    Image names are relative to the data set's root: give that as ``--dataset_root``.
+    Image names are relative to the data set's root, which ``output/images`` must then be.
 
     Args:
         data_yaml: the data set's YAML.
@@ -87,7 +87,7 @@ def convert(
     understood = Understood((*facts, class_fact, ORIGIN, AREA, *counted, left.fact()))
     plain = dict(understood.plain())
     contents = {path: coco.content(plain) for path, coco in files.items()}
-    return Converted(contents, tuple(inputs), understood)
+    return Converted(contents, tuple(inputs), understood, root)
 
 
 def _settings(file: Path) -> dict[str, Any]:
@@ -140,6 +140,8 @@ def _joints(
             f"'{names[order[wrong]]}'; sides are read from the names: give --joints"
         )
     facts = [Fact("joints", list(names), f"{count}: {', '.join(names)}", source), sides_fact(names)]
+    if flip is not None and names == _numbered(flip):
+        facts += _left_fact(flip)
     if flip is None:
         facts.append(assumed("flip_idx", None, "no flip_idx: sides are those of the names"))
     return names, facts
@@ -152,6 +154,14 @@ def _numbered(flip: list[int]) -> tuple[str, ...]:
         side = "point" if joint == other else "left" if joint < other else "right"
         names.append(f"{side}_{min(joint, other)}")
     return tuple(names)
+
+
+def _left_fact(flip: list[int]) -> list[Fact]:
+    """Which joint of each numbered pair is called left."""
+    left = {a: b for a, b in enumerate(flip) if a < b}
+    shown = ", ".join(f"{a} (not {b})" for a, b in left.items())
+    text = f"joints {shown}, as flip_idx does not say which side is which; --joints does"
+    return [assumed("left", list(left), text)] if left else []
 
 
 def _class(settings: dict[str, Any], file: Path, wanted: str | None) -> tuple[int, Fact]:

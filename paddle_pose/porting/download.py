@@ -73,7 +73,8 @@ def find(name: str) -> PublishedWeights:
     """The row of that name; Raises UserError with the nearest one."""
     rows = {row.name: row for row in published_weights()}
     if name not in rows:
-        raise UserError(f"--download {name}: unknown name{nearest(name, rows)} (--list shows all)")
+        hint = nearest(name, rows, "--list shows all names")
+        raise UserError(f"--download {name}: unknown name{hint}")
     return rows[name]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ def test_suspicious_people_come_first_in_red(damaged: Path, tmp_path: Path, caps
     assert "suspicious: sides look swapped" in said
     assert "suspicious: duplicate: 1" in said
     assert "row 24" in said
-    assert "1 images cannot be read; first:" in said
+    assert "suspicious: cannot be read: 1 image; first:" in said
     picture = cv2.imread(str(output))[..., ::-1]
     red = (np.abs(picture.astype(int) - browse._RED).max(2) < 20).any()
     assert red
@@ -111,6 +112,14 @@ def test_the_split_that_is_there(tmp_path: Path, capsys):
     assert "=> split: train, of train, val; --split names another" in said
     assert "\nsuspicious: left and right may be swapped throughout" in said
     assert "nothing looks wrong" not in said
+
+
+def test_a_broken_photo_alone_looks_wrong(capsys, monkeypatch):
+    table = SimpleNamespace(summary="", rows=[])
+    monkeypatch.setattr(browse.inspection, "statistics", lambda table: ["1 person"])
+    for broken, says in ([], True), (["a.jpg: cut off"], False):
+        browse.report(table, [], browse.Pictures({}, {}, broken))
+        assert ("nothing looks wrong" in capsys.readouterr().out) == says
 
 
 def test_mistakes_are_one_line(small_people: Path, tmp_path: Path):

@@ -24,6 +24,7 @@ from paddle_pose.files import sha256
 from paddle_pose.porting import download
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.synthetic import dataset
+from paddle_pose.system import runtime
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 COCO = "hrnet:w32_coco_256x192"
@@ -101,6 +102,33 @@ def test_without_data_one_line_says_how_to_get_them(run, tmp_path, door, config,
 def test_people_are_not_rendered_for_other_data_sets():
     with pytest.raises(UserError, match="people are rendered for mpii and coco alone"):
         defaults.data_for(configs.load("mipnet:w48_crowdpose_384x288"), Path("synthetic"))
+
+
+MISTAKES = {
+    "--num_workers": ("-1", "must be from 0"),
+    "--device": ("tpu", "not a device"),
+    "--config": ("quickstart:nothing", "unknown recipe"),
+    "--set": ("train.epoch=1", "did you mean 'train.epochs'"),
+    "--dataset_root": ("nowhere", "nowhere: no such folder"),
+    "--annotations": ("none.json", "none.json: no such file"),
+    "--pretrained_model": ("none.pdparams", "none.pdparams: no such file"),
+    "--gpus": ("x", "give different GPU numbers"),
+}
+
+
+@pytest.mark.parametrize("door", [train, val])
+@pytest.mark.parametrize("option", MISTAKES)
+def test_a_mistake_in_an_option_stands_alone(run, tmp_path, monkeypatch, door, option):
+    monkeypatch.setattr(runtime, "_unsaid", ["=> runtime: threads"])
+    (tmp_path / "w.pdparams").touch()
+    (tmp_path / "data").mkdir()
+    right = {"--config": COCO, "--pretrained_model": "w.pdparams", "--dataset_root": "data"}
+    wrong, expected = MISTAKES[option]
+    words = [word for pair in (right | {option: wrong}).items() for word in pair]
+    code, out, error = run(door, *words)
+    assert (code, out) == (2, "")
+    assert expected in error
+    assert error.count("\n") == 1
 
 
 def test_rendered_once_and_again_when_something_is_gone(tmp_path, capsys):
@@ -315,6 +343,8 @@ def test_every_door_takes_names_and_helps_with_wrong_ones(run, published, door, 
     assert code == 2
     assert f"{option} {NAME}x: no such file, nor published weights of that name" in error
     assert f"did you mean '{NAME}'?" in error
+    far = run(door, option, "zz", *more)[2]
+    assert far.endswith("of that name; python -m paddle_pose port --list names them\n")
     assert run(door, option, "x/y.pth", *more)[2] == f"error: {option} x/y.pth: no such file\n"
     code, _, error = run(door, option, NAME, *more)
     assert code == 2  # no data, or no weights in that file: it was fetched and taken

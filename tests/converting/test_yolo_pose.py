@@ -51,6 +51,10 @@ def test_by_hand(tmp_path: Path, capsys):
     assert found["categories"][0]["keypoints"] == ["left_0", "right_0"]
     said = capsys.readouterr().out
     assert "assumed: joints: 2: left_0, right_0" in said
+    assert "assumed: left: joints 0 (not 1), as flip_idx does not say which side" in said
+    assert (
+        "=> flip_pairs: 1 pair by the joints' names, the left one first (left_0 - right_0)" in said
+    )
     assert "assumed: area" in said
     assert "1 images without a label file: nobody on them (first: images/train/b.png)" in said
 

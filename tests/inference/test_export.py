@@ -253,8 +253,11 @@ def test_a_folder_of_several_formats_asks_for_one(served, tmp_path):
     with pytest.raises(UserError, match=r"no model\.yaml"):
         Exported(tmp_path)
     if len(list(served.iterdir())) > 1:
-        with pytest.raises(UserError, match="several formats"):
+        with pytest.raises(UserError, match="several formats; name one of ") as caught:
             Exported(served)
+        found = str(caught.value).partition(" one of ")[2].split(", ")
+        assert sorted(found) == sorted(str(folder) for folder in served.iterdir())
+        assert found[0] == str(served / "paddle")
 
 
 def test_a_difference_above_the_bound_leaves_nothing(network, tmp_path, monkeypatch):

@@ -70,6 +70,35 @@ def test_unknown_recipe_names_the_nearest():
         configs.load("hourglass:hourglass52_mpi_256x256")
 
 
+@pytest.mark.parametrize("full", configs.all_names())
+def test_a_name_alone_is_its_recipe_and_said_once(full, capsys):
+    configs._say.cache_clear()
+    name = full.partition(":")[2]
+    assert [configs.load(name) for _ in "ab"] == [configs.load(full)] * 2
+    said = f"assumed: recipe: {full}, the only one of that name\n"
+    assert capsys.readouterr().out == said
+
+
+def test_a_name_of_two_recipes_is_none(monkeypatch):
+    monkeypatch.setattr(configs, "all_names", lambda: ["hrnet:one", "twins:one"])
+    with pytest.raises(UserError, match="unknown recipe 'one'"):
+        configs.load("one")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("smal_person", "did you mean 'small_person'?"),
+        ("hourgalss", "did you mean 'hourglass'?"),
+        ("zzz", "python -m paddle_pose recipes lists all"),
+    ],
+)
+def test_a_wrong_name_alone_has_a_hint(name, hint):
+    with pytest.raises(UserError) as caught:
+        configs.load(name)
+    assert str(caught.value) == f"unknown recipe '{name}'; {hint}"
+
+
 @pytest.mark.parametrize("name", configs.all_names())
 def test_yaml_gives_the_recipe_back(name, tmp_path):
     recipe = configs.load(name)
