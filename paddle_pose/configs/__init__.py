@@ -75,8 +75,14 @@ def all_names() -> list[str]:
 
 
 def full_name(config: str) -> str:
-    """``family:name`` of a name alone, where one recipe has it, which is said; else the words."""
+    """``family:name`` of a name alone, where one recipe has it, which is said; else the words.
+
+    Raises:
+        UserError: several recipes have it.
+    """
     found = [full for full in all_names() if full.partition(":")[2] == config]
+    if len(found) > 1:
+        raise UserError(f"recipe '{config}': of that name there are {' and '.join(found)}")
     if len(found) != 1:
         return config
     _say(found[0])
