@@ -131,7 +131,9 @@ def test_half_writes_float16_but_for_the_statistics(tmp_path: Path) -> None:
     packaged = ROOT / "paddle_pose" / "weights_files" / "small_person.safetensors"
     main([str(packaged), "--recipe", recipe, "--output", str(whole)])
     main([str(packaged), "--recipe", recipe, "--output", str(half), "--half"])
-    assert half.read_bytes() == packaged.read_bytes()
+    made, kept = read_safetensors(half)[0], read_safetensors(packaged)[0]
+    assert made.keys() == kept.keys()
+    assert all(np.array_equal(made[name], kept[name]) for name in kept)
     assert packaged.stat().st_size < 4 * 2**20
     kinds = {
         array.dtype.name: name.endswith(("._mean", "._variance"))

@@ -246,7 +246,7 @@ def test_a_first_look_takes_all_and_squares_and_a_second_one_the_joints():
     assert len(people.windows((100, 100))) == 1
     assert people.windows((100, 120))[-1, 1] == pytest.approx(30)  # 20 + a tenth of 100
     # A box of 60 × 100 around (50, 70): 1.15 × its longer side; the third joint was not seen.
-    joints = np.array([[20.0, 20, 1], [80, 120, 1], [400, 600, 0.1]])
+    joints = np.array([[20.0, 20, 1], [80, 120, 1], [400, 600, 0.05]])
     worse = np.array([[0.0, 0, 0.6], [9, 9, 0.6], [5, 5, 0.6]])
     found = people.around(np.stack([worse, joints]), (500, 500))
     assert found[0] == pytest.approx([-7.5, 12.5, 115, 115])
