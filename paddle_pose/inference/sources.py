@@ -63,7 +63,8 @@ class Frames:
     def __init__(self, video: Video) -> None:
         where = f"camera {video.camera}" if video.path is None else str(video.path)
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the error below says enough
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+        quiet = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, 5
+        quiet(0)
         if video.path is None:
             self._capture = cv2.VideoCapture(video.camera)
         else:
