@@ -25,6 +25,9 @@ INSTANCE_RGB = ((255, 220, 0), (210, 0, 210))
 _FRACTION_BITS = 4
 _FAR_PX = 1 << 20  # beyond this OpenCV's fixed-point coordinates overflow
 
+DRAWN = 0.2
+"""Least score of a joint that is drawn."""
+
 
 def side_of(joint: str) -> str:
     """``left``, ``right`` or ``centre``, by the joint's name."""
@@ -36,7 +39,7 @@ def draw_pose(
     keypoints: np.ndarray,
     skeleton: Skeleton,
     *,
-    min_score: float = 0.2,
+    min_score: float = DRAWN,
     show_scores: bool = False,
     color: tuple[int, int, int] | None = None,
 ) -> np.ndarray:

@@ -92,7 +92,7 @@ class Drawing:
     """
 
     output: Path
-    min_score: float = 0.2
+    min_score: float = drawing.DRAWN
     heatmaps: bool = False
     smooth: OneEuro | None = None
 

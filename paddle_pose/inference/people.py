@@ -19,9 +19,6 @@ from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
 
-DRAWN = 0.2
-"""Least score of a joint that is drawn."""
-
 SEEN = 0.1
 """Least score of a joint that a second look goes by."""
 
@@ -181,7 +178,7 @@ class FoundPoses(Poses):
         """Those of one image, of a list its position."""
         return self.select(self.image_ids == image_id)
 
-    def draw(self, image: Picture, *, min_score: float = DRAWN) -> np.ndarray:
+    def draw(self, image: Picture, *, min_score: float = drawing.DRAWN) -> np.ndarray:
         """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
         Of two poses a box each is of one colour, and the owners' are on top.

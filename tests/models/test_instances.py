@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import paddle
 import pytest
+from seeded_networks import seeded
 
 from paddle_pose import configs
 from paddle_pose.errors import UserError
 from paddle_pose.models import hrnet
-from paddle_pose.models.architectures import Architecture, MIPNet, MIPPoseResNet
+from paddle_pose.models.architectures import MIPNet, MIPPoseResNet
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
 from paddle_pose.models.instances import BothInstances, TwoPersonNetwork
-from paddle_pose.porting.loading import keys_of
 from paddle_pose.settings import INSTANCES
-from reproduce.aligning import gates, name_seeded, two_people
+from reproduce.aligning import gates, two_people
 
 T, F = True, False
 NETWORKS = [
@@ -34,19 +34,6 @@ FLOAT32 = 5e-6
 def narrow(monkeypatch):
     monkeypatch.setattr(hrnet, "BLOCKS_PER_BRANCH", 1)
     monkeypatch.setattr(hrnet, "MODULES_PER_STAGE", {2: 1, 3: 1, 4: 2})
-
-
-def seeded(architecture: Architecture) -> TwoPersonNetwork:
-    """With name-seeded weights: the first random ones give outputs near 0."""
-    network = build(architecture)
-    wanted = keys_of(network)
-    shapes = [
-        (name_seeded.official_name(key), shape[:: -1 if key in wanted.linear else 1])
-        for key, shape in wanted.shapes.items()
-    ]
-    name_seeded.fill(network, name_seeded.tensors(shapes, 0.8))
-    network.eval()
-    return network
 
 
 def maps(network: TwoPersonNetwork, images: paddle.Tensor, instance: str) -> list[np.ndarray]:

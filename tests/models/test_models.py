@@ -15,11 +15,11 @@ import paddle
 import pytest
 from paddle import nn
 from places import PARITY
+from seeded_networks import seeded
 
 from paddle_pose.errors import UserError
 from paddle_pose.models import hourglass52, hrnet
 from paddle_pose.models.architectures import (
-    Architecture,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -31,7 +31,6 @@ from paddle_pose.models.architectures import (
 from paddle_pose.models.blocks import BatchNorm2D, Conv2D, upsample
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count, count_parameters
-from paddle_pose.porting.loading import keys_of
 from reproduce.aligning import forward, name_seeded
 from reproduce.aligning.networks import NETWORKS
 
@@ -180,19 +179,6 @@ def test_only_the_last_layer_depends_on_the_joints(architecture):
     assert few.keys() == many.keys()
     changed = {key.split(".")[0] for key in few if few[key].shape != many[key].shape}
     assert changed <= {"outs", "merge_preds", "final_layer"}
-
-
-def seeded(architecture: Architecture) -> nn.Layer:
-    """With name-seeded weights: the first random ones give outputs near 0 in the eval mode."""
-    network = build(architecture)
-    wanted = keys_of(network)
-    shapes = [
-        (name_seeded.official_name(key), shape[:: -1 if key in wanted.linear else 1])
-        for key, shape in wanted.shapes.items()
-    ]
-    name_seeded.fill(network, name_seeded.tensors(shapes, 0.8))
-    network.eval()
-    return network
 
 
 @pytest.mark.parametrize("architecture", [*SMALL, Hourglass52(joints=5, stacks=2)])
