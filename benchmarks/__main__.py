@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import decoding, loading, networks, pipeline, scoring
+from benchmarks import decoding, loading, networks, pipeline, scoring, two_people
 from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
 from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
 from paddle_pose.command_line import CommandLine
@@ -24,7 +24,7 @@ from paddle_pose.files import read_json
 from paddle_pose.names import require_not_read
 from paddle_pose.system.runtime import cpu_facts
 
-ROOMS = (scoring, decoding, loading, networks, pipeline)
+ROOMS = (scoring, decoding, loading, networks, two_people, pipeline)
 """Short rows first: the record is written after each, and an interrupted run keeps them."""
 
 

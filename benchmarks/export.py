@@ -3,7 +3,8 @@
 ``python -m benchmarks.export --torch_python P --hrnet DIR --score WHAT RECIPE WEIGHTS DATA …``
 exports HRNet-W32 with seeded weights and times every format in turn, A B C A B C, each in a process
 of its own; exports each trained network and scores it with ``val.py``; writes
-``results/export.json`` and the table. ``--table`` writes the table alone, from the record.
+``results/export.json`` and the table. ``--table`` writes the table alone, from the record;
+``--scores`` keeps the record's times, which need a quiet machine, and scores again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.pipeline import command, temporary_folder
 from benchmarks.results import FOLDER, header, machine, markdown, write
 from benchmarks.worker import Work
 from paddle_pose.command_line import CommandLine
+from paddle_pose.commands import record as records
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import read_json, write_text
 from paddle_pose.system.runtime import cpu_facts
@@ -230,12 +232,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--quick", action="store_true", help="one round, small images: does everything run?")
     add("--output", type=Path, metavar="FILE", help="record (default: results/export.json)")
     add("--table", action="store_true", help="write the table of the record, and nothing else")
+    add("--scores", action="store_true", help="keep the record's times, and score again")
     given = parser.parse_args(arguments)
     if not given.table:
         for path in (given.torch_python, given.hrnet, *(p for s in given.score for p in s[2:])):
             if path is not None and not Path(path).exists():
                 raise UserError(f"{path}: not there")
-        write(measured(given), given.output or RECORD)
+        write(rescored(given) if given.scores else measured(given), given.output or RECORD)
     if given.table or given.output is None:
         write_text(DOCUMENT, text()[1])
 
@@ -259,10 +262,21 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         "times": timed(sides(folder, batch, overrides, options), options, rounds),
         "scored": [],
     }
-    for what, recipe, weights, data in given.score:
-        made = scored(what, recipe, Path(weights).absolute(), Path(data).absolute())
-        record["scored"].append(made)
-    return record
+    return record | {"scored": all_scored(given)}
+
+
+def rescored(given: argparse.Namespace) -> dict[str, Any]:
+    """The record as it is, with scores of today and the commit that they are of."""
+    record = read_json(given.output or RECORD)
+    return {**record, "scored": all_scored(given), "scored_by": records.code_state()}
+
+
+def all_scored(given: argparse.Namespace) -> list[dict[str, Any]]:
+    """Each trained network that was asked for."""
+    return [
+        scored(what, recipe, Path(weights).absolute(), Path(data).absolute())
+        for what, recipe, weights, data in given.score
+    ]
 
 
 if __name__ == "__main__":

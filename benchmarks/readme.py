@@ -32,15 +32,62 @@ SHORT_ROWS = (
 )
 """Rows that the project's README shows: each kind of work beside PyTorch or the official tool."""
 NOTHING = "No run is recorded yet: `make bench` makes one."
+CHINESE_SHORT = ("工作", "本项目", "对方", "比值")
+CHINESE_NOTHING = "尚无记录：用 `make bench` 生成。"
+CHINESE = {
+    "training step": "训练一步",
+    "evaluation forward with flip": "带翻转测试的评测前向",
+    "training sample from a 1280×720 JPEG": "由 1280×720 JPEG 得到训练样本",
+    "one core": "单核",
+    "same pixels": "像素相同",
+    "heat maps of 2,958 people": "2,958 人的热图",
+    "and their mirrored halves → image coordinates": "及其镜像 → 图像坐标",
+    "PCKh at 51 thresholds": "51 个阈值的 PCKh",
+    "2,958 people": "2,958 人",
+    "5,000 images": "5,000 幅图像",
+    "100,000 poses": "100,000 个姿态",
+    "Newell's hourglass": "Newell 的 hourglass",
+    "2 stacks @256×256": "2 个堆叠 @256×256",
+    "batch": "批大小",
+    "threads": "线程",
+}
+"""Words of rows and machine, as README_cn.md has them; what is not here stays as it is."""
+
+
+def in_chinese(text: str) -> str:
+    """``training step, batch 2`` → ``训练一步，批大小 2``; commas within numbers stay."""
+    for english, words in CHINESE.items():
+        text = re.sub(rf"\b{re.escape(english)}\b", words, text)
+    return text.replace(", ", "，")
+
+
+def chinese_block(record: dict[str, Any] | None) -> str:
+    """README_cn.md: what ``short_block`` has."""
+    if record is None:
+        return "\n\n".join((BEGIN, CHINESE_NOTHING, END))
+    lines = [(in_chinese(work), *numbers) for work, *numbers in short_rows(record)]
+    judged = [row["met"] for row in record["rows"] if row["target"]]
+    words = (
+        f"{in_chinese(machine(record)).replace('commit', '提交')}。"
+        "比值大于 1 表示本项目更快；PyTorch 用 float32。"
+        f"达到 {judged.count(True)} 项目标，共 {len(judged)} 项："
+        "[所有各行](benchmarks/README.md#results)，附目标、内存与测量方法；"
+        "[开销如何增长](benchmarks/growth.md)。"
+    )
+    return "\n\n".join((BEGIN, markdown(CHINESE_SHORT, lines), words, END))
+
+
+def short_rows(record: dict[str, Any]) -> list[list[str]]:
+    """The main rows."""
+    columns = [COLUMNS.index(name) for name in SHORT]
+    named = dict(zip((row["name"] for row in record["rows"]), table_rows(record), strict=True))
+    return [[named[name][column] for column in columns] for name in SHORT_ROWS if name in named]
 
 
 def short_block(record: dict[str, Any] | None) -> str:
     """The project's README: the main rows, and how many targets are met in all."""
     if record is None:
         return "\n\n".join((BEGIN, NOTHING, END))
-    columns = [COLUMNS.index(name) for name in SHORT]
-    named = dict(zip((row["name"] for row in record["rows"]), table_rows(record), strict=True))
-    lines = [[named[name][column] for column in columns] for name in SHORT_ROWS if name in named]
     judged = [row["met"] for row in record["rows"] if row["target"]]
     words = (
         f"{machine(record)}. Ratio above 1: ours is faster; PyTorch runs in float32. "
@@ -48,7 +95,7 @@ def short_block(record: dict[str, Any] | None) -> str:
         "[every row](benchmarks/README.md#results), with target, memory and how it is measured; "
         "[how cost grows](benchmarks/growth.md)."
     )
-    return "\n\n".join((BEGIN, markdown(SHORT, lines), words, END))
+    return "\n\n".join((BEGIN, markdown(SHORT, short_rows(record)), words, END))
 
 
 def full_block(record: dict[str, Any] | None) -> str:
@@ -63,6 +110,7 @@ def texts() -> dict[Path, tuple[str, str]]:
     record = newest()
     blocks = {
         ROOT / "README.md": short_block(record),
+        ROOT / "README_cn.md": chinese_block(record),
         ROOT / "benchmarks" / "README.md": full_block(record),
     }
     found = {}

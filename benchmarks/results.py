@@ -46,7 +46,8 @@ def write(record: dict[str, Any], file: Path) -> None:
 
 def newest_file(prefix: str = "") -> Path | None:
     """The latest record in ``results/``: of the comparisons, or with ``growth-`` of growth."""
-    files = [f for f in FOLDER.glob(f"{prefix}*.json") if f.name.startswith(GROWTH) == bool(prefix)]
+    others = (GROWTH, "export")  # export.json is of benchmarks.export
+    files = [f for f in FOLDER.glob(f"{prefix}*.json") if prefix or not f.name.startswith(others)]
     return max(files, key=lambda f: read_json(f)["date"], default=None)
 
 

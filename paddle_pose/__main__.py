@@ -10,6 +10,7 @@ from paddle_pose.system import runtime
 TOOLS = {
     "recipes": "every recipe with its published values",
     "port": "published PyTorch weights to ours and back",
+    "predict": "poses drawn on photos and videos: predict.py",
     "draw": "saved predictions on their photos",
     "gallery": "image, truth and prediction side by side, best person to worst",
     "count": "parameters and MACs of recipes",
@@ -18,19 +19,27 @@ TOOLS = {
     "render": "a data set of rendered people",
     "quickstart": "render, train, score and draw, in minutes on a CPU",
 }
+EXAMPLES = (
+    "python -m paddle_pose quickstart",
+    "python -m paddle_pose recipes hrnet",
+    "python -m paddle_pose port --list",
+    "python -m paddle_pose browse --dataset_root data/mpii",
+)
 
 
 def main() -> None:
     """Run the tool that the first word names."""
     with one_line_errors():
         if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
-            print("python -m paddle_pose TOOL …; each has its own --help\n")
+            print("usage: python -m paddle_pose TOOL …; each has its own --help\n")
             print("\n".join(f"  {name:12}{what}" for name, what in TOOLS.items()))
+            print("\nexamples:", *EXAMPLES, sep="\n  ")
             return
         tool, words = sys.argv[1], sys.argv[2:]
         if tool not in TOOLS:
             raise UserError(f"no tool '{tool}'{nearest(tool, TOOLS)}")
-        runtime.configure(quiet=tool not in ("port", "quickstart"))
+        asks = {"-h", "--help"} & set(words)
+        runtime.configure(quiet=bool(asks) or tool not in ("port", "quickstart"))
         _run(tool, words)
 
 
@@ -44,6 +53,10 @@ def _run(tool: str, words: list[str]) -> None:
         from paddle_pose.commands import port
 
         port.main(words)
+    elif tool == "predict":
+        from paddle_pose.serving import predict_line
+
+        predict_line.main(words, "python -m paddle_pose predict")
     elif tool == "draw":
         from paddle_pose.commands import draw
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
-from paddle_pose.files import atomic, parse_json, read_bytes, write_bytes
+from paddle_pose.files import atomic, parse_json, read_bytes
 from paddle_pose.plain import all_numbers
 from paddle_pose.skeletons import Skeleton
 
@@ -25,6 +25,9 @@ INSTANCE_RGB = ((255, 220, 0), (210, 0, 210))
 _FRACTION_BITS = 4
 _FAR_PX = 1 << 20  # beyond this OpenCV's fixed-point coordinates overflow
 
+DRAWN = 0.2
+"""Least score of a joint that is drawn."""
+
 
 def side_of(joint: str) -> str:
     """``left``, ``right`` or ``centre``, by the joint's name."""
@@ -36,7 +39,7 @@ def draw_pose(
     keypoints: np.ndarray,
     skeleton: Skeleton,
     *,
-    min_score: float = 0.2,
+    min_score: float = DRAWN,
     show_scores: bool = False,
     color: tuple[int, int, int] | None = None,
 ) -> np.ndarray:
@@ -72,13 +75,8 @@ def draw_pose(
     for first, second in skeleton.limbs:
         a, b = skeleton.index(first), skeleton.index(second)
         if shown[a] and shown[b]:
-            _line(
-                canvas,
-                fixed[a],
-                fixed[b],
-                color or SIDE_RGB[_limb_side(first, second)],
-                thickness,
-            )
+            of_limb = color or SIDE_RGB[limb_side(first, second)]
+            _line(canvas, fixed[a], fixed[b], of_limb, thickness)
     for joint in np.flatnonzero(shown):
         by_side = SIDE_RGB[side_of(skeleton.joints[joint])]
         _dot(canvas, fixed[joint], color or by_side, thickness + 1)
@@ -89,7 +87,8 @@ def draw_pose(
     return canvas
 
 
-def _limb_side(first: str, second: str) -> str:
+def limb_side(first: str, second: str) -> str:
+    """That of the joint that has one; ``centre`` where both have, and others."""
     sides = {side_of(first), side_of(second)} - {"centre"}
     return sides.pop() if len(sides) == 1 else "centre"
 
@@ -162,12 +161,13 @@ def write_image(path: Path, image_rgb: np.ndarray) -> None:
         UserError: another ending, or the file cannot be written.
     """
     try:
-        _, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image_rgb[..., ::-1]))
+        _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
         raise UserError(
             f"{path}: cannot write an image of that ending; use .png or .jpg"
         ) from error
-    write_bytes(path, encoded.tobytes())
+    with atomic(path, lasting=False) as file:  # it can be drawn again
+        file.write(encoded.tobytes())
 
 
 def curves(metrics_jsonl: Path, output: Path) -> None:

@@ -54,8 +54,11 @@ class Fault(Exception):
         self.trace = trace
 
 
-def nearest(name: str, valid: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the closest valid name, else the first of the valid names."""
+def nearest(name: str, valid: Iterable[str], otherwise: str = "") -> str:
+    """``; did you mean 'x'?`` for the closest valid name, else the first of the valid names.
+
+    ``otherwise`` is said in place of these, where there are too many to help.
+    """
     valid = sorted(valid, key=lambda one: (one.count("."), one))
     begun = [one for one in valid if name and one.startswith(name)]
     if len(begun) > 1:
@@ -63,6 +66,8 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     close = begun or difflib.get_close_matches(name[:200], valid, n=1, cutoff=0.5)
     if close:
         return f"; did you mean '{close[0]}'?"
+    if otherwise:
+        return f"; {otherwise}"
     return f"; valid: {_listed(valid)}" if valid else ""
 
 

@@ -30,8 +30,14 @@ _JSON_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def temporary_name(path: Path) -> Path:
-    """``.NAME.PID.tmp`` beside a file: its name while this process writes it."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """``.NAME.PID.tmp`` beside a file: its name while this process writes it.
+
+    Of a name that leaves no room for this, the beginning and a checksum.
+    """
+    name, whole = path.name, os.fsencode(path.name)
+    if len(whole) > LIMITS["file_name_bytes"].most - 20:
+        name = f"{name[:50]}.{zlib.crc32(whole):08x}"
+    return path.with_name(f".{name}.{os.getpid()}.tmp")
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -43,11 +49,12 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
+def atomic(path: Path, *, lasting: bool = True) -> Iterator[BinaryIO]:
     """A binary file that stands under its name only when it is complete and on disk.
 
     Its folder is made. Until then the content lies in ``temporary_name(path)``, which is removed if
-    the writing fails, and stays (see ``leftovers``) if the process is killed.
+    the writing fails, and stays (see ``leftovers``) if the process is killed. Not ``lasting``: it
+    need not outlive a power cut, and nobody waits for the disk.
 
     Raises:
         UserError: the file cannot be written; the line has the path and the reason.
@@ -59,7 +66,8 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise CannotWrite(f"{path}: cannot write this file ({error.strerror or error})") from error
@@ -97,9 +105,14 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def as_utf8(text: str) -> bytes:
+    r"""UTF-8; bytes of a file's name that are no text stay as ``\udce9``, which JSON reads back."""
+    return text.encode(errors="backslashreplace")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file whole or not at all; Raises UserError, as ``atomic``."""
-    write_bytes(path, text.encode())
+    write_bytes(path, as_utf8(text))
 
 
 def lock_folder(folder: Path) -> int:
@@ -110,16 +123,32 @@ def lock_folder(folder: Path) -> int:
     Raises:
         UserError: another process holds it.
     """
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        os.close(descriptor)
         raise UserError(
             f"{folder}: another process writes there; wait for it, or choose another --output_dir"
         ) from error
-    except OSError:
-        pass
+
+
+@contextlib.contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Hold a folder as ``lock_folder`` does, once no other process holds it."""
+    lock = _locked(folder, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(folder: Path, how: int) -> int:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException as error:  # also a signal while it waits
+        if isinstance(error, BlockingIOError) or not isinstance(error, OSError):
+            os.close(descriptor)
+            raise
     return descriptor
 
 

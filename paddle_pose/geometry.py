@@ -11,6 +11,9 @@ import numpy as np
 UNIT_PX = 200.0
 """MPII's unit of person scale, in pixels."""
 
+PADDING = 1.25
+"""A box grows by so much before it is cut out."""
+
 
 def _triangle(corner_xy: np.ndarray, step_xy: np.ndarray) -> np.ndarray:
     """(3, 2) float32: a point, the point one step away, and the step turned by 90 degrees."""
@@ -62,7 +65,7 @@ def flip_points(points_xy: np.ndarray, width_px: int, order: np.ndarray) -> np.n
 
 
 def box_to_center_scale(
-    boxes_xywh: np.ndarray, aspect_ratio: float, padding: float = 1.25
+    boxes_xywh: np.ndarray, aspect_ratio: float, padding: float = PADDING
 ) -> tuple[np.ndarray, np.ndarray]:
     """Boxes (..., 4) in pixels -> centre (..., 2) and scale (..., 2), float32 as the reference.
 

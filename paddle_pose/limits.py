@@ -100,6 +100,9 @@ LIMITS: dict[str, Limit] = {
         "pixels",
         "phones' 12,000 × 9,000 pass; decoding twice as many can take 2 GiB",
     ),
+    "page_boxes": Limit(
+        "on the page", 100, "boxes", "each comes back with a picture for every joint's map"
+    ),
     "far_px": Limit("a place or length of", 1_000_000, "px", "no image that is read is as large"),
 }
 """Every limit by its key; ``LIMITS["nesting"].require(depth, "file: annotations[3]")``."""

@@ -21,6 +21,9 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
+INSTANCES = ("primary", "secondary")
+"""Whose pose of a box: its owner's, the second's; at their numbers in ``Poses.instances``."""
+
 
 @dataclass(frozen=True)
 class DataSettings:

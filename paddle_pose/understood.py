@@ -51,3 +51,11 @@ class Understood:
     def plain(self) -> Mapping[str, Any]:
         """``{what: {"value": …, "source": …}}`` for record.json and scores.json."""
         return {fact.what: {"value": fact.value, "source": fact.source} for fact in self.facts}
+
+
+NOTHING = Understood()
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """``1 pair``, ``1,200 pairs``."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"

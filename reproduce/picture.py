@@ -1,6 +1,6 @@
-"""The README's picture: predicted poses on the first rendered validation pictures, none chosen.
+"""Predicted poses on the first rendered validation pictures, none chosen: the README's picture.
 
-``make quickstart``, then ``python -m reproduce.picture``.
+``make quickstart``, then ``python -m reproduce.picture``; or of other predictions and their images.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "people.jpg"
 COUNT, COLUMNS, HEIGHT_PX = 10, 5, 190
 
 
-def make(quickstart: Path, output: Path) -> None:
-    """Draw the poses that ``make quickstart`` predicted; Raises UserError."""
-    files = ["--predictions", str(quickstart / "eval" / "predictions.json")]
-    files += ["--images", str(quickstart / "data" / "images")]
+def make(predictions: Path, images: Path, output: Path) -> None:
+    """Draw predicted poses; Raises UserError."""
+    files = ["--predictions", str(predictions), "--images", str(images)]
     with tempfile.TemporaryDirectory() as folder:
         draw.main([*files, "--save_path", folder, "--limit", str(COUNT)])
         cells = []
@@ -37,11 +36,14 @@ def make(quickstart: Path, output: Path) -> None:
 def main(words: Sequence[str] | None = None) -> None:
     """Make the picture."""
     parser = CommandLine(prog="python -m reproduce.picture", description=main.__doc__)
-    parser.add_argument("--quickstart", type=Path, default=Path("output/quickstart"))
+    quickstart = Path("output/quickstart")
+    add = parser.add_argument
+    add("--predictions", type=Path, default=quickstart / "eval" / "predictions.json")
+    add("--images", type=Path, default=quickstart / "data" / "images", help="rendered people")
     parser.add_argument("--output", type=Path, default=PICTURE)
     arguments = parser.parse_args(words)
     with one_line_errors():
-        make(arguments.quickstart, arguments.output)
+        make(arguments.predictions, arguments.images, arguments.output)
         print(f"=> {arguments.output}")
 
 

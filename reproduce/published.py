@@ -12,11 +12,13 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.architectures import (
     Architecture,
     Hourglass52,
     HRNet,
+    MIPNet,
     NewellHourglass,
     PoseResNet,
 )
@@ -31,6 +33,10 @@ NOT_STATED = "not stated"
 KINDS = ("paper", "readme", "user")
 MPII_METRICS = ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean")
 COCO_METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+SPEED = "images/s"
+"""Of a training, all its devices together; no score, but a column of some tables of scores."""
+JOINTS = {"coco": "17", "ochuman": "17", "crowdpose": "14"}
+"""Data sets scored by OKS, and how many joints of a pose."""
 
 DETECTOR_AP = {"val2017": "56.4", "test-dev2017": "60.9"}
 """Human AP of the detector whose boxes the official tables use: COCO split → AP."""
@@ -41,7 +47,7 @@ class Protocol:
     """Everything that decides a number apart from the weights, as text that is equal or not.
 
     Attributes:
-        dataset, split: ``mpii`` ``valid``, ``coco`` ``val2017``, …
+        dataset, split: ``mpii`` ``valid``, ``coco`` ``val2017``, ``ochuman`` ``test``, …
         network: a family and its size, ``HRNet-W32``.
         input_hw: height × width of the crop, ``256x192``.
         boxes: ``ground_truth``, ``detector``, or ``ground_truth_selected`` (people whose joints
@@ -50,11 +56,12 @@ class Protocol:
         flip_test, shift_heatmap: ``true`` or ``false``.
         test_scales: crop sizes relative to the person's, ``1`` or ``0.8 1 1.2``.
         decoder: heat map to position; names of ``settings.DECODERS`` and of others' decoders.
-        suppression: what becomes of poses before they are scored; ``none`` on MPII.
-        joints: 14 or 16 (MPII), 17 (COCO).
+        suppression: what becomes of poses before they are scored, the second of a box included;
+            ``none`` on MPII.
+        joints: 14 or 16 (MPII), 17 (COCO, OCHuman), 14 (CrowdPose).
         mean: ``weighted`` by how often each joint is labelled, ``plain``, or ``oks``.
-        metric: of MPII_METRICS or COCO_METRICS.
-        threshold: of PCKh in head sizes; empty for COCO.
+        metric: of MPII_METRICS or COCO_METRICS, or SPEED.
+        threshold: of PCKh in head sizes; of SPEED the devices; empty for AP and AR.
     """
 
     dataset: str
@@ -119,7 +126,7 @@ class PublishedRow:
     @property
     def metric_name(self) -> str:
         """``Mean``, ``Mean@0.1``, ``AP``: as scores are named here."""
-        threshold = self.protocol.threshold
+        threshold = "" if self.protocol.metric == SPEED else self.protocol.threshold
         return self.protocol.metric + (f"@{threshold}" if threshold not in ("", "0.5") else "")
 
 
@@ -176,7 +183,7 @@ def _row(cells: list[str], place: str) -> PublishedRow:
             raise UserError(f"{place}: {name} '{cell[name]}' is not a number") from error
         if not numbers[name].is_finite() or numbers[name] <= 0:
             raise UserError(f"{place}: {name} {cell[name]} must be above 0")
-    most = 100 if cell["unit"] == "percent" else 1
+    most = {"percent": 100, "fraction": 1, SPEED: Decimal("inf")}[cell["unit"]]
     if numbers["value"] > most:
         raise UserError(f"{place}: value {cell['value']} is more than a {cell['unit']} can be")
     texts = ("id", "kind", "recipe", "benchmark", "unit", "tolerance_reason")
@@ -191,19 +198,24 @@ def _row(cells: list[str], place: str) -> PublishedRow:
 
 def _check_words(cell: Mapping[str, str], place: str) -> None:
     """Raises UserError for words outside their list and for cells that contradict each other."""
-    coco = cell["dataset"] == "coco"
+    joints = JOINTS.get(cell["dataset"])
+    coco, speed = joints is not None, cell["metric"] == SPEED
     allowed = {
         "kind": KINDS,
         "trains": ("yes", "no") if cell["recipe"] else ("",),
-        "dataset": ("mpii", "coco"),
+        "dataset": ("mpii", *JOINTS),
         "boxes": ("ground_truth", "ground_truth_selected", "detector"),
         "flip_test": ("true", "false", NOT_STATED),
         "shift_heatmap": ("true", "false", NOT_STATED),
-        "joints": ("17",) if coco else ("14", "16", NOT_STATED),
+        "joints": (joints,) if joints else ("14", "16", NOT_STATED),
         "mean": ("oks",) if coco else ("weighted", "plain", NOT_STATED),
-        "metric": COCO_METRICS if coco else MPII_METRICS,
-        "threshold": ("",) if coco else ("0.5", "0.1", "0.11"),
-        "unit": ("fraction",) if coco else ("percent",),
+        "metric": (*COCO_METRICS, SPEED) if coco else MPII_METRICS,
+        "threshold": (cell["threshold"] or "devices",)
+        if speed
+        else ("",)
+        if coco
+        else ("0.5", "0.1", "0.11"),
+        "unit": (SPEED,) if speed else ("fraction",) if coco else ("percent",),
     }
     for name, words in allowed.items():
         if cell[name] not in words:
@@ -247,6 +259,8 @@ def network_name(model: Architecture) -> str:
             return f"Hourglass-52, {_counted(stacks)}"
         case NewellHourglass(stacks=stacks) if model == NewellHourglass(model.joints, stacks):
             return f"Newell hourglass, {_counted(stacks)}"
+        case MIPNet(width=width) if model == MIPNet(model.joints, width):
+            return f"MIPNet-W{width}"
         case HRNet(width=width) if model == HRNet(model.joints, width):
             return f"HRNet-W{width}"
         case PoseResNet(layers=layers) if model == PoseResNet(model.joints, layers):
@@ -273,11 +287,12 @@ def protocol_of(
         recipe: as it was run.
         benchmark: as it was run, of the recipe or changed.
         metric: score name, ``Mean@0.1`` or ``AP``.
-        joints: of MPII's mean, 14 or 16; COCO has one.
+        joints: of MPII's mean, 14 or 16; the others have one.
         mean: of MPII, ``weighted`` or ``plain``.
         detector_ap: of the detector whose boxes were read; the official one by default.
     """
-    coco = recipe.data.dataset == "coco"
+    oks_joints = JOINTS.get(recipe.data.dataset)
+    coco = oks_joints is not None
     name, _, threshold = metric.partition("@")
     width, height = recipe.data.image_size_wh
     detector = benchmark.boxes == "detector"
@@ -295,19 +310,21 @@ def protocol_of(
         shift_heatmap=str(benchmark.shift_heatmap).lower(),
         test_scales=" ".join(f"{scale:g}" for scale in benchmark.test_scales),
         decoder=benchmark.decoder,
-        suppression=_suppression(benchmark),
-        joints="17" if coco else str(joints),
+        suppression=_suppression(recipe, benchmark),
+        joints=oks_joints or str(joints),
         mean="oks" if coco else "plain" if part else mean,
         metric=name,
         threshold="" if coco else f"{float(threshold or 0.5):g}",
     )
 
 
-def _suppression(benchmark: Benchmark) -> str:
+def _suppression(recipe: Recipe, benchmark: Benchmark) -> str:
     rules = benchmark.metric
     if not isinstance(rules, OksProtocol):
         return "none"
     parts = []
+    if isinstance(recipe.codec, PairCodec):
+        parts.append(f"second poses × {rules.second_score:g}")
     if rules.oks_nms:
         kind = "soft_oks_nms" if rules.soft_oks_nms else "oks_nms"
         parts.append(f"{kind} {rules.oks_nms:g}")

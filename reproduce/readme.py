@@ -1,4 +1,4 @@
-"""The README's results, short, from committed records, as ``reproduce.report`` writes them."""
+"""The results of both READMEs, short, from records, as ``reproduce.report`` writes them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reproduce.reporting import published_rows, rescored, summary
-from reproduce.reporting.content import Facts, Table
+from reproduce.reporting import chinese, published_rows, rescored, summary
+from reproduce.reporting.content import Fact, Facts, Table
 from reproduce.reporting.markdown import MarkdownWriter
 
 BEGIN, END = "<!-- results: written by python -m reproduce.report -->", "<!-- end of results -->"
-REPORT = "reproduce/REPORT.md"
+REPORT, CHINESE = "reproduce/REPORT.md", "reproduce/REPORT_cn.md"
 
 WHERE = (
     f"Number by number, with the twin runs in both frameworks and those trained here: "
-    f"[REPORT.md]({REPORT}), [中文](reproduce/REPORT_cn.md), and as a page with figures "
+    f"[REPORT.md]({REPORT}), [中文]({CHINESE}), and as a page with figures "
     "`reproduce/report.html`, which a browser opens from a clone."
 )
 VERDICTS = (
@@ -27,22 +27,46 @@ RESCORED = (
     "*Re-scored*: published predictions of all 2,958 MPII validation people, with 95 % bootstrap "
     "intervals:"
 )
+CHINESE_WHERE = (
+    f"逐个数字的说明，连同两个框架中的孪生训练与本项目的训练：[REPORT_cn.md]({CHINESE})，"
+    f"[English]({REPORT})；带图的网页为 `reproduce/report.html`，克隆后用浏览器打开。"
+)
+CHINESE_VERDICTS = f"已发表结果各行在此的最强证据（[各词的含义]({CHINESE}#summary)）："
+CHINESE_RESCORED = "*已重新评分*：全部 2,958 名 MPII 验证人物的公开预测结果，附 95 % 自助法区间："
+LEFT_OUT = ("what it means", "含义", "PCKh@0.11")
+"""Columns of the report's tables that the READMEs do without."""
 
 
 def block() -> str:
-    """Everything between the marks."""
-    writer = MarkdownWriter(Path())
+    """Everything between README.md's marks."""
     rows = published_rows.table_rows()
-    facts = [
-        replace(fact, link=REPORT + fact.link) if fact.link.startswith("#") else fact
-        for fact in summary.facts(rows)
+    tables = summary.verdict_table(rows), rescored.result_table()
+    return _block(REPORT, summary.facts(rows), tables, (VERDICTS, RESCORED, WHERE))
+
+
+def chinese_block() -> str:
+    """Everything between README_cn.md's marks."""
+    tables = chinese.verdict_table(), chinese.rescored_table()
+    words = (CHINESE_VERDICTS, CHINESE_RESCORED, CHINESE_WHERE)
+    return _block(CHINESE, chinese.facts(), tables, words)
+
+
+def _block(
+    report: str,
+    facts: Sequence[Fact],
+    tables: tuple[Table, Table | None],
+    words: tuple[str, str, str],
+) -> str:
+    writer = MarkdownWriter(Path())
+    linked = [
+        replace(fact, link=report + fact.link) if fact.link.startswith("#") else fact
+        for fact in facts
     ]
-    parts = [BEGIN, *writer.block(Facts(facts)), VERDICTS]
-    parts.append(writer.table(_without(summary.verdict_table(rows), ["what it means"])))
-    scores = rescored.result_table()
-    if scores is not None:
-        parts += [RESCORED, writer.table(_without(scores, ["PCKh@0.11"]))]
-    return "\n\n".join([*parts, writer.text(WHERE), END])
+    parts = [BEGIN, *writer.block(Facts(linked))]
+    for caption, table in zip(words, tables, strict=False):
+        if table is not None:
+            parts += [caption, writer.table(_without(table, LEFT_OUT))]
+    return "\n\n".join([*parts, writer.text(words[2]), END])
 
 
 def _without(table: Table, columns: Sequence[str]) -> Table:
@@ -55,8 +79,9 @@ def _without(table: Table, columns: Sequence[str]) -> Table:
     )
 
 
-def with_results(readme: str) -> str:
-    """The README's text with the block of today."""
+def with_results(readme: str, today: str | None = None) -> str:
+    """The README's text with the block of today, by default README.md's."""
+    text = block() if today is None else today
     return re.sub(
-        f"<!-- results: [^>]*-->.*{re.escape(END)}", lambda _: block(), readme, flags=re.DOTALL
+        f"<!-- results: [^>]*-->.*{re.escape(END)}", lambda _: text, readme, flags=re.DOTALL
     )

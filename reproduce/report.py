@@ -1,8 +1,9 @@
 """The reproduction report from committed records: ``python -m reproduce.report`` (``make report``).
 
-Writes REPORT.md, REPORT_cn.md, RELIABILITY.md and report.html here and the README's result tables;
-``--check`` writes nothing and fails when one of them is stale. ``--gallery DATASET_ROOT`` writes
-the page with pictures of other people's photos somewhere else, for the reader's eyes alone.
+Writes REPORT.md, REPORT_cn.md, RELIABILITY.md and report.html here, and the tables of both READMEs
+and of the packaged weights' card; ``--check`` writes nothing and fails when one of them is stale.
+``--gallery DATASET_ROOT`` writes the page with pictures of other people's photos somewhere else,
+for the reader's eyes alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import write_text
 from paddle_pose.names import require_not_read
 from paddle_pose.system import runtime
-from reproduce import gallery, readme
+from reproduce import gallery, packaged_card, readme
 from reproduce.reporting import chinese, contents, reliability
 from reproduce.reporting.markdown import MarkdownWriter
 from reproduce.reporting.page import PageWriter, drawn_by, without_drawings
@@ -48,7 +49,10 @@ def texts() -> Iterator[tuple[str, str]]:
     yield REPORT, report()
     yield CHINESE, chinese.report(NOTE)
     yield reliability.DOCUMENT, reliability.document(NOTE, PAGE)
-    yield "README.md", readme.with_results((ROOT / "README.md").read_text(encoding="utf-8"))
+    card = (ROOT / packaged_card.CARD).read_text(encoding="utf-8")
+    yield packaged_card.CARD, packaged_card.with_scores(card)
+    for name, block in (("README.md", readme.block), ("README_cn.md", readme.chinese_block)):
+        yield name, readme.with_results((ROOT / name).read_text(encoding="utf-8"), block())
 
 
 def page_is_stale() -> bool:

@@ -87,9 +87,9 @@ def _newell(model: NewellHourglass, clone: Path) -> Official:
     from models.posenet import PoseNet
     from task.loss import HeatmapLoss
 
-    if (model.stacks, model.stem, model.depth, model.conv_bias) != (1, 64, 4, True):
-        raise UserError("the twin is written for one stack, stem 64, depth 4, with biases")
-    network = PoseNet(1, model.features, model.joints, bn=False)
+    if (model.stem, model.depth, model.conv_bias) != (64, 4, True):
+        raise UserError("the official network has stem 64, depth 4 and biases")
+    network = PoseNet(model.stacks, model.features, model.joints, bn=False)
     heatmap_loss = HeatmapLoss()
     return Official(
         network,
@@ -204,6 +204,8 @@ def train(
     dtype = torch.float64 if float64 else torch.float32
     torch.set_default_dtype(dtype)
     twin = official(recipe, reference)
+    if getattr(recipe.model, "stacks", 1) != 1:
+        raise UserError("the twin's loss is written for one stack")
     load_initial(twin.network, initial)
     twin.network.to(dtype).train()
     if paddle_epsilon:

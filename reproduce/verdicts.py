@@ -35,18 +35,23 @@ ALIGNED_AS = {
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     "PoseResNet-50": "pose_resnet50",
+    "MIPNet-W48": "mipnet",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
+
+TWO_PEOPLE = "crowds"
+"""The records of data, merging and scores of two people in a box, on all of their data sets."""
 
 NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
 DATA_STEPS = ("data", "metric", "decode")
 
-IMAGENET = {
+BEGAN_WITH = {
     "HRNet-W32": "imagenet_hrnet_w32",
     "HRNet-W48": "imagenet_hrnet_w48",
     "PoseResNet-50": "imagenet_resnet50",
     "PoseResNet-101": "imagenet_resnet101",
     "PoseResNet-152": "imagenet_resnet152",
+    "MIPNet-W48": "official_hrnet_w48_coco_384x288",
 }
 """Network → the published weights that its trainings began with; hourglasses began with none."""
 
@@ -146,7 +151,7 @@ def full_runs(row: PublishedRow, root: Path = ROOT) -> Iterator[Path]:
 
 def started_from(row: PublishedRow) -> str:
     """The published weights that a row's training began with; empty for none."""
-    return "" if "without ImageNet" in row.note else IMAGENET.get(row.protocol.network, "")
+    return "" if "without ImageNet" in row.note else BEGAN_WITH.get(row.protocol.network, "")
 
 
 def shortfalls(run: Path, recipe: Recipe, weights: str) -> tuple[str, ...]:
@@ -213,7 +218,8 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
 
 
 def _alignment_names(row: PublishedRow) -> tuple[str, str]:
-    return ALIGNED_AS[row.protocol.network], row.protocol.dataset
+    name = ALIGNED_AS[row.protocol.network]
+    return name, TWO_PEOPLE if name == "mipnet" else row.protocol.dataset
 
 
 def _alignment_files(name: str, root: Path) -> list[str]:
@@ -228,6 +234,8 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return row.note
     if not row.weights:
         return "its weights are not published where porting can fetch them"
+    if NOT_STATED in row.protocol.detector_ap:
+        return "which detector's boxes it was measured with is not stated"
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
     for name, steps in zip(_alignment_names(row), (NETWORK_STEPS, DATA_STEPS), strict=True):
@@ -259,6 +267,8 @@ def train_command(row: PublishedRow) -> str:
         file = f"{weights}.pdparams"
         port = f"python -m paddle_pose port --download {weights} --output {file}"
         train = f"{port} && {train} --pretrained_model {file}"
+        if row.protocol.network.startswith("MIPNet"):
+            train += " --allow_partial"
     return f"{train} && {_val(row, f'output/{recipe.name}/best_model/model.pdparams', data)}"
 
 
@@ -273,9 +283,13 @@ def port_command(row: PublishedRow) -> str:
 
 
 def _val(row: PublishedRow, weights: str, data: str) -> str:
+    split = row.protocol.split
+    other = (
+        "" if configs.load(row.recipe).data.val_split == split else f" --set data.val_split={split}"
+    )
     return (
         f"python val.py --config {row.recipe} --benchmark {row.benchmark} "
-        f"--pretrained_model {weights} {data}"
+        f"--pretrained_model {weights} {data}{other}"
     )
 
 

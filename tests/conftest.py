@@ -11,7 +11,7 @@ import pytest
 from places import ROOT
 
 from paddle_pose import skeletons
-from paddle_pose.system import runtime
+from paddle_pose.system import ending, runtime
 
 runtime.configure(quiet=True)
 
@@ -26,6 +26,20 @@ def no_joint_set_of_another_test() -> Iterator[None]:
     skeletons.SKELETONS.pop("from_file", None)
     yield
     skeletons.SKELETONS.pop("from_file", None)
+
+
+@pytest.fixture(autouse=True)
+def no_signal_of_another_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A command takes the signals for the rest of its process: a test gives them back.
+
+    Else one that is asked to stop would stop the next one that looks (``ending.asked``).
+    """
+    for name in ("_asked", "_interrupts", "_owner"):
+        monkeypatch.setattr(ending, name, getattr(ending, name))
+    before = {number: signal.getsignal(number) for number in ending.SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,8 @@ def test_no_command_makes_a_parser_of_its_own():
         for file in (ROOT / folder).rglob("*.py"):
             if file.stem != "command_line":
                 assert "ArgumentParser(" not in file.read_text(encoding="utf-8"), file
-    assert "ArgumentParser(" not in (ROOT / "train.py").read_text() + (ROOT / "val.py").read_text()
+    for script in ROOT.glob("*.py"):
+        assert "ArgumentParser(" not in script.read_text(encoding="utf-8"), script
 
 
 def test_messages_stay_short_and_keep_their_end():
@@ -69,3 +70,4 @@ def test_nearest_prefers_what_begins_so():
     assert nearest("hrnet:w32", names) == "; did you mean one of hrnet:w32_a, hrnet:w32_b?"
     assert nearest("hrnet:w48", names) == "; did you mean 'hrnet:w48_a'?"
     assert nearest("zz", [f"x{number}" for number in range(60)]).endswith("… (60 in all)")
+    assert nearest("zz", names, "--list names them") == "; --list names them"

@@ -51,6 +51,16 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert not files.leftovers(tmp_path.parent)
 
 
+@pytest.mark.parametrize("name", ["x" * 250 + ".jpg", "\u00e9" * 125 + ".jpg"])
+def test_a_file_of_the_longest_name_is_written(tmp_path: Path, name: str) -> None:
+    with files.atomic(tmp_path / name) as file:
+        assert files.leftovers(tmp_path) == [Path(file.name)]
+        file.write(b"x")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    other = files.temporary_name(tmp_path / f"{name[:-1]}x")
+    assert other != files.temporary_name(tmp_path / name)
+
+
 def test_leftovers_are_temporary_files_alone(tmp_path: Path) -> None:
     left = tmp_path / "last" / ".checkpoint.safetensors.4711.tmp"
     for path in (left, tmp_path / "a.1.tmp", tmp_path / ".hidden.tmp", tmp_path / ".lock"):

@@ -18,8 +18,10 @@ OF_OTHERS = re.compile(r"(val\.py|train\.py|python -m \S+( \w+)?) [^;,]*$")
 """``val.py --predictions FILE``: what stands before an option that is another command's."""
 
 COMMANDS = {
-    "train.py": "commands.train.train configs.chosen commands.resuming.run_folder",
-    "val.py": "commands.evaluate.evaluate configs.chosen",
+    "train.py": "commands.train.train configs.chosen commands.resuming.run_folder "
+    "commands.defaults.data_for commands.defaults.weights_named",
+    "val.py": "commands.evaluate.evaluate configs.chosen commands.defaults.data_for "
+    "commands.defaults.own_weights commands.defaults.weights_named",
     "draw": "commands.draw.main",
     "gallery": "commands.gallery.main",
     "port": "commands.port.main",

@@ -22,6 +22,7 @@ LAYERS = {
     5: "configs porting drawing",
     6: "training inference evaluation converting",
     7: "commands",
+    8: "serving",
 }
 PURE = ("skeletons", "geometry", "settings", "codecs", "poses", "metrics")
 FACTS = 1

@@ -129,6 +129,11 @@ def large_batch(folder: Path, lower: Callable[[int], None]) -> None:
     require_batch(recipe, build(recipe.model), "cpu", people=4096, trained=True)
 
 
+def many_boxes(folder: Path, lower: Callable[[int], None]) -> None:
+    app = pytest.importorskip("paddle_pose.serving.app")
+    app.inside([[0, 0, 5, 5]] * 101, np.zeros((9, 9, 3), np.uint8))
+
+
 def recipe_of(text: str) -> Trial:
     """A recipe file with a text."""
 
@@ -156,6 +161,7 @@ TRIALS: dict[str, Trial] = {
     "image_file_bytes": large_member,
     "image_pixels": many_pixels,
     "far_px": far_box,
+    "page_boxes": many_boxes,
     "pickle_steps": long_pickle,
     "tensors": many_tensors,
     "tensor_bytes": large_tensors,

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from left_files import not_ignored
 from places import ROOT
 
 from paddle_pose.commands import convert
@@ -31,9 +32,10 @@ OWN = {
 
 
 def blocks(mark: str) -> list[str]:
-    """Commands of the bash blocks below comments that begin so."""
-    found = re.findall(rf"<!-- {mark}.*? -->\n```bash\n(.*?)```", GUIDE, re.DOTALL)
-    return [line for block in found for line in block.splitlines()]
+    """Commands of the bash blocks below comments that begin so; python blocks whole."""
+    found = re.findall(rf"<!-- {mark}.*? -->\n```(bash|python)\n(.*?)```", GUIDE, re.DOTALL)
+    lines = [[f"python -c {shlex.quote(b)}"] if k == "python" else b.splitlines() for k, b in found]
+    return [line for block in lines for line in block]
 
 
 def write_own_data(source: Path, root: Path) -> None:
@@ -66,6 +68,10 @@ def folder(small_people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Where the guide's commands run: its data and its recipe."""
     root = tmp_path_factory.mktemp("guide")
     write_own_data(small_people, root / "my_data")
+    first = min((root / "my_data/images").iterdir())
+    first.rename(first.with_name("a.jpg"))
+    for file in (root / "my_data/annotations").iterdir():
+        file.write_text(file.read_text().replace(first.name, "a.jpg"))
     (root / "own.yaml").write_text(re.search(r"```yaml\n(.*?)```", GUIDE, re.DOTALL).group(1))
     return root
 
@@ -76,7 +82,8 @@ def run(command: str, folder: Path) -> str:
     assert words[0] == "python"
     words = [
         sys.executable,
-        *(str(ROOT / w) if w in ("train.py", "val.py") else w for w in words[1:]),
+        *(str(ROOT / w) if (ROOT / w).is_file() else w for w in words[1:2]),
+        *words[2:],
     ]
     done = subprocess.run(
         words, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -88,7 +95,7 @@ def run(command: str, folder: Path) -> str:
 
 def test_its_commands_run_in_order(folder: Path):
     said = [run(command, folder) for command in blocks("run")]
-    look, trained, scored, drawn = said
+    look, trained, scored, drawn, predicted, joints, exported, _, _, again = said
     assert "24 people" in look or "people on" in look
     assert "3 pairs of left and right joints" in look
     assert (folder / "look.png").is_file()
@@ -99,6 +106,36 @@ def test_its_commands_run_in_order(folder: Path):
     assert results
     recipe = (folder / "output/trial/recipe.yaml").read_text()
     assert "joints: 8" in recipe
+    pictures = len(list((folder / "my_data/images").iterdir()))
+    assert f"{pictures} pictures, {pictures} poses" in predicted
+    header = (folder / "output/trial/predicted/results.csv").read_text().splitlines()[0]
+    assert "crown_x,crown_y,crown_score,nape_x" in header
+    assert "('crown', 'nape', 'left_hand'" in joints
+    assert exported.count("difference from eager") == 2
+    assert_same_poses(folder / "output/trial", "predicted_onnx")
+    assert_same_poses(folder / "output/trial", "predicted_paddle")
+    eval_line = scored[scored.index("[EVAL]") :].splitlines()[0]
+    assert again[again.index("[EVAL]") :].splitlines()[0] == eval_line
+    assert not not_ignored(folder)
+
+
+def keypoints(file: Path) -> np.ndarray:
+    """(P, J, 3) of a results file."""
+    return np.array([r["keypoints"] for r in json.loads(file.read_text())]).reshape(-1, 8, 3)
+
+
+def assert_same_poses(run_folder: Path, exported: str) -> None:
+    """The guide's words.
+
+    Scores to 2e-5 of the largest, twice the export's bound: eager rounds, too. Positions to 0.01
+    pixels, but for one joint in a hundred.
+    """
+    first = keypoints(run_folder / "predicted/results.json")
+    second = keypoints(run_folder / exported / "results.json")
+    largest = np.abs(first[..., 2]).max()
+    np.testing.assert_allclose(second[..., 2], first[..., 2], rtol=0, atol=2e-5 * largest)
+    apart = np.abs(second[..., :2] - first[..., :2]).max(-1)
+    assert np.mean(apart < 0.01) > 0.99
 
 
 def test_the_recipe_has_ten_lines(folder: Path):
@@ -120,6 +157,6 @@ def test_what_needs_data_is_parsed():
 
 
 def test_every_command_is_run_or_marked():
-    fenced = re.findall(r"(.*)\n```bash", GUIDE)
+    fenced = re.findall(r"(.*)\n```(?:bash|python)", GUIDE)
     assert fenced
     assert all(re.fullmatch(r"<!-- (run|needs: .+) -->", mark) for mark in fenced)

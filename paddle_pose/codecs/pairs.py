@@ -10,10 +10,7 @@ import numpy as np
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.views import View
 from paddle_pose.poses.poses import Place, Poses
-from paddle_pose.settings import Benchmark
-
-INSTANCES = PRIMARY, SECONDARY = "primary", "secondary"
-"""Whom a network is asked for, at their numbers in ``Poses.instances``."""
+from paddle_pose.settings import INSTANCES, Benchmark
 
 
 @dataclass(frozen=True)
@@ -25,7 +22,9 @@ class PairCodec(HeatmapCodec):
 
     def heatmaps(self, views: Sequence[View], flip_order: np.ndarray, *, shift: bool) -> np.ndarray:
         """(B, J, h, w) float32 maps of the owner, as HeatmapCodec."""
-        return super().heatmaps([_of(view, PRIMARY) for view in views], flip_order, shift=shift)
+        return super().heatmaps(
+            [_of(view, INSTANCES[0]) for view in views], flip_order, shift=shift
+        )
 
     def decode(
         self, views: Sequence[View], place: Place, benchmark: Benchmark, flip_order: np.ndarray

@@ -26,6 +26,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import write_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import skeleton_named
+from paddle_pose.understood import counted
 
 COCO_RECIPE = "hrnet:w32_coco_256x192"
 PANEL_PX = 224
@@ -34,6 +35,7 @@ PANEL_PX = 224
 AROUND = 1.3
 """The annotated picture shows so much more than the crop, whose edge is drawn."""
 
+_COCO_FILE = "person_keypoints_"
 _RED, _WHITE = (220, 30, 30), (255, 255, 255)
 
 
@@ -55,6 +57,18 @@ def recipe_for(
     if annotations is None and any(layout.splits(root) for layout in LAYOUTS):
         return configs.chosen(None, None, assignments)
     return configs.chosen(COCO_RECIPE, None, [f"data.skeleton={FROM_FILE}", *assignments])
+
+
+def split_of(recipe: Recipe, root: Path) -> str:
+    """The recipe's training split, or what a COCO-like folder has in its place."""
+    wanted = recipe.data.train_split
+    files = sorted((root / "annotations").glob(f"{_COCO_FILE}*.json"))
+    there = [file.stem.removeprefix(_COCO_FILE) for file in files]
+    if recipe.data.dataset != "coco" or not there or wanted in there:
+        return wanted
+    found = "train" if "train" in there else there[0]
+    print(f"=> split: {found}, of {', '.join(there)}; --split names another")
+    return found
 
 
 def people_of(recipe: Recipe, root: Path, split: str, annotations: Path | None) -> PersonTable:
@@ -138,7 +152,8 @@ def write_grid(
     cells, words = [], []
     for position in shown:
         kinds = list(dict.fromkeys(one.what for one in found if one.position == position))
-        for samples, word in ((plain, ", ".join(kinds)), (changed, "augmented")):
+        said = kinds[0] + f" +{len(kinds) - 1}" * (len(kinds) > 1) if kinds else "annotated"
+        for samples, word in ((plain, said), (changed, "augmented")):
             sample = samples.sample(0, position)
             keypoints = np.column_stack([sample.place.joints_xy, sample.place.visible])
             cell = drawing.draw_pose(sample.image_HWC, keypoints, skeleton, min_score=0.5)
@@ -148,7 +163,7 @@ def write_grid(
             if kinds:
                 cv2.rectangle(cell, (0, 0), (width - 1, height - 1), _RED, 4)
             cells.append(cell)
-            words.append(f"{table.rows[position]}: {word or 'annotated'}")
+            words.append(f"{table.rows[position]}: {word}")
     across = max(1, round((len(shown) * height / (2 * width)) ** 0.5))  # about square
     drawing.write_image(output, drawing.grid(cells, 2 * across, words))
 
@@ -156,32 +171,45 @@ def write_grid(
 def report(table: PersonTable, found: Sequence[Suspicion], pictures: Pictures) -> None:
     """Print statistics, and of each kind of suspicion the number and the first three."""
     print(f"=> {table.summary}")
-    for line in inspection.statistics(table):
-        print(f"=> {line}")
+    lines = inspection.statistics(table)
+    for line in lines:
+        print(line if line.startswith("suspicious") else f"=> {line}")
     if pictures.broken:
-        print(f"=> {len(pictures.broken)} images cannot be read; first: {pictures.broken[0]}")
+        many = counted(len(pictures.broken), "image")
+        print(f"suspicious: cannot be read: {many}; first: {pictures.broken[0]}")
     kinds = dict.fromkeys(one.what for one in found)
     for kind in kinds:
         ones = [one for one in found if one.what == kind]
         print(f"suspicious: {kind}: {len(ones)}")
         for one in ones[:3]:
             print(f"    row {table.rows[one.position]} ({one.image}): {one.text}")
-    if not found:
+    if not found and not pictures.broken and not any(one.startswith("susp") for one in lines):
         print("=> nothing looks wrong")
+
+
+EXAMPLES = (
+    "python -m paddle_pose browse --dataset_root data/mpii --limit 1000",
+    "python -m paddle_pose browse --dataset_root photos --annotations people.json --people 60",
+)
 
 
 def main(words: Sequence[str] | None = None) -> None:
     """Statistics, suspicions, and a picture of annotated and augmented samples."""
-    parser = CommandLine("python -m paddle_pose browse", description=main.__doc__)
+    parser = CommandLine("python -m paddle_pose browse", description=main.__doc__,
+        examples=EXAMPLES)  # fmt: skip
     add = parser.add_argument
-    add("--dataset_root", type=Path, required=True)
-    add("--config", help="family:recipe or recipe.yaml: its crops and augmentation")
-    add("--annotations", type=Path, help="COCO: file instead of the layout's")
+    add("--dataset_root", metavar="DIR", type=Path, required=True, help="of either layout")
+    add(
+        "--config",
+        metavar="RECIPE",
+        help="family:recipe or recipe.yaml: its crops and augmentation",
+    )
+    add("--annotations", metavar="FILE", type=Path, help="COCO: file instead of the layout's")
     add("--split", help="which one (the recipe's training split)")
     add("--output", type=Path, default=Path("browse.png"), help="picture; all findings: its .json")
-    add("--people", type=int, default=24, help="people to draw (24)")
-    add("--limit", type=int, help="look at the first N people only")
-    add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments")
+    add("--people", metavar="N", type=int, default=24, help="people to draw (24)")
+    add("--limit", metavar="N", type=int, help="look at the first N people only")
+    parser.add_changes()
     given = parser.parse_args(words)
     if not 1 <= given.people <= MOST_PEOPLE:
         raise UserError(f"--people {given.people}: must be from 1 to {MOST_PEOPLE}")
@@ -191,7 +219,10 @@ def main(words: Sequence[str] | None = None) -> None:
     if not root.is_dir():
         raise UserError(f"--dataset_root {root}: no such folder")
     recipe = recipe_for(root, given.config, given.annotations, given.assignments)
-    split = names.require_plain(given.split or recipe.data.train_split, "--split")
+    chosen = given.split or (
+        recipe.data.train_split if given.annotations else split_of(recipe, root)
+    )
+    split = names.require_plain(chosen, "--split")
     table = people_of(recipe, root, split, given.annotations).head(given.limit)
     listing = given.output.with_suffix(".json")
     images = (table.image_root / name for name in table.image_names)

@@ -11,28 +11,33 @@ from paddle_pose.converting import coco, labelme, lsp, mpii, ochuman, yolo_pose
 from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
 from paddle_pose.errors import UserError
 
-_EXAMPLES = """examples:
-  convert mpii --mat mpii_human_pose_v1_u12_1.mat --images images --valid_list detections.mat \\
-               --output data/mpii
-  convert lsp --mat joints.mat --images images --output data/lspet
-  convert coco person.json --keep_person_keypoints --output people.json
-  convert labelme folder --output people.json
-  convert yolo_pose data.yaml --output converted
-  convert ochuman ochuman.json --output data/ochuman
-"""
+EXAMPLES = {
+    "mpii": ("--mat release.mat --images images --output data/mpii",
+             "--mat m.mat --images images --valid_list valid.h5 --output mpii"),
+    "lsp": ("--mat joints.mat --images images --output data/lsp",
+            "--mat joints.mat --images images --valid 500 --output data/lspet"),
+    "coco": ("person.json --keep_person_keypoints --output people.json",
+             "c.json --keep_person_keypoints --for_scoring --output p.json"),
+    "labelme": ("folder --output people.json",
+                "folder --images photos --joints nose,neck --output p.json"),
+    "yolo_pose": ("data.yaml --output converted",
+                  "data.yaml --class person --joints nose,neck --output coco"),
+    "ochuman": ("ochuman.json --output data/ochuman", "o.json --output data/ochuman"),
+}  # fmt: skip
+_PROG = "python -m paddle_pose convert"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandLine(
-        prog="python -m paddle_pose convert",
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        _PROG,
+        description=f"{__doc__.partition(':')[0]}. KIND --help says what a kind takes.",
+        examples=[f"{_PROG} {kind} {EXAMPLES[kind][0]}" for kind in ("mpii", "coco", "labelme")],
     )
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", help="of annotations")
 
     def kind(name: str, what: str) -> argparse.ArgumentParser:
-        return kinds.add_parser(name, help=what, description=what)
+        examples = [f"{_PROG} {name} {words}" for words in EXAMPLES[name]]
+        return kinds.add_parser(name, help=what, description=what, examples=examples)
 
     one = kind("mpii", "MPII's official release: train, valid and test json, gt_valid.mat")
     one.add_argument("--mat", type=Path, required=True, help="mpii_human_pose_v1_u12_1.mat")
@@ -52,20 +57,21 @@ def _parser() -> argparse.ArgumentParser:
         "--pixel_origin", type=int, choices=(0, 1), default=0, help="of joints.mat (0)"
     )
     one = kind("coco", "a COCO file: its person keypoints alone")
-    one.add_argument("file", type=Path)
+    one.add_argument("file", type=Path, help="COCO file to read")
     one.add_argument("--output", type=Path, required=True, help="COCO file to write")
-    one.add_argument("--keep_person_keypoints", "--keep-person-keypoints", action="store_true")
+    one.add_argument("--keep_person_keypoints", "--keep-person-keypoints", action="store_true",
+        help="must be given: it says what is kept")  # fmt: skip
     one.add_argument("--for_scoring", action="store_true", help="keep also all that AP looks at")
     one = kind("ochuman", "OCHuman's own json: its official COCO files, val and test")
-    one.add_argument("file", type=Path)
+    one.add_argument("file", type=Path, help="ochuman.json")
     one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
     one = kind("labelme", "a folder of labelme files: one COCO file")
-    one.add_argument("folder", type=Path)
+    one.add_argument("folder", type=Path, help="of .json files")
     one.add_argument("--output", type=Path, required=True, help="COCO file to write")
     one.add_argument("--images", type=Path, help="folder of the images (where the files say)")
     one.add_argument("--joints", default="", help="their order: nose,left_eye,…")
     one = kind("yolo_pose", "a YOLO pose data set: one COCO file a split")
-    one.add_argument("data_yaml", type=Path)
+    one.add_argument("data_yaml", type=Path, help="the data set's data.yaml")
     one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
     one.add_argument("--joints", default="", help="their names: nose,left_eye,…")
     one.add_argument("--class", dest="class_name", help="which class is people")
@@ -119,10 +125,23 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
 def main(words: Sequence[str] | None = None) -> None:
     """Convert, say what was assumed and left out, write."""
     given = _parser().parse_args(words)
-    if given.kind in ("mpii", "lsp"):
-        converted = _mpii_layout(given)
-        linked = link_images(given.output, given.images)
-        converted.write()
-        print(linked, flush=True)
-    else:
-        _coco_layout(given).write()
+    in_folder = given.kind in ("mpii", "lsp")
+    converted = _mpii_layout(given) if in_folder else _coco_layout(given)
+    last = ""
+    if in_folder:
+        last = link_images(given.output, given.images)
+    elif given.kind == "yolo_pose" and converted.image_root is not None:
+        last = link_images(given.output, converted.image_root)
+    elif converted.image_root is not None:
+        last = _where_images_are(given.output, converted.image_root)
+    converted.write()
+    print(last, end="\n" if last else "", flush=True)
+
+
+def _where_images_are(file: Path, root: Path) -> str:
+    """How a file alone is used: with the images where they are, or where a layout has them."""
+    line = f"=> images: {root}; use --dataset_root {root} --annotations {file}"
+    if file.parent.name == "annotations":
+        folder = file.parent.parent
+        line += f", or put them into {folder / 'images'} and use --dataset_root {folder}"
+    return line

@@ -62,9 +62,17 @@ def layer_rows(name: str, depth: int | None) -> list[tuple[str, ...]]:
     ]
 
 
+EXAMPLES = (
+    "python -m paddle_pose count hrnet:w32_mpii_256x256",
+    "python -m paddle_pose count hrnet:w32_mpii_256x256 --layers --depth 2",
+    "python -m paddle_pose count --all",
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table; Raises UserError for an unknown recipe or none at all."""
-    parser = CommandLine(prog="python -m paddle_pose count", description=__doc__)
+    parser = CommandLine(prog="python -m paddle_pose count", description=__doc__.splitlines()[0],
+        examples=EXAMPLES)  # fmt: skip
     parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="family:name or a .yaml file")
     parser.add_argument("--all", action="store_true", help="every recipe")
     parser.add_argument("--layers", action="store_true", help="each layer, too")
@@ -74,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise UserError(f"--depth {options.depth}: must be at least 1")
     runtime.import_paddle()
 
-    names = configs.all_names() if options.all else options.recipes
+    names = configs.all_names() if options.all else list(map(configs.full_name, options.recipes))
     if not names:
         raise UserError(
             "no recipe: name some, for example hourglass:hourglass52_mpii_256x256, or --all"

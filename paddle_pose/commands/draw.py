@@ -188,17 +188,36 @@ def _files(images: Path, names: Iterable[str]) -> Iterator[Path]:
             yield image_files.find_image(images, require_inside(name, "--predictions"))
 
 
+EXAMPLES = (
+    "python -m paddle_pose draw --predictions results.json --images photos --save_path drawn",
+    "python -m paddle_pose draw --predictions r.json --images val2017 --save_path drawn --limit 20",
+)
+
+
 def main(words: Sequence[str] | None = None) -> None:
-    """``python -m paddle_pose draw``: saved predictions of either data set as pictures."""
-    parser = CommandLine(prog="python -m paddle_pose draw", description=main.__doc__)
+    """Saved predictions of either data set as pictures."""
+    parser = CommandLine(prog="python -m paddle_pose draw", description=main.__doc__,
+        examples=EXAMPLES)  # fmt: skip
     add = parser.add_argument
-    add("--predictions", type=Path, required=True, help="predictions.json, or COCO results")
-    add("--images", type=Path, required=True, help="folder of the images")
-    add("--save_path", type=Path, required=True, help="folder for the pictures")
-    add("--annotations", type=Path, help="COCO file that names images and joints")
-    add("--limit", type=int, help="draw the first N images only")
-    add("--min_score", type=float, default=0.2, help="joints below are left out (0.2)")
-    add("--min_pose_score", type=float, default=0.0, help="poses below are left out (0)")
+    add(
+        "--predictions",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="predictions.json, or COCO results",
+    )
+    add("--images", metavar="DIR", type=Path, required=True, help="folder of the images")
+    add("--save_path", metavar="DIR", type=Path, required=True, help="folder for the pictures")
+    add("--annotations", metavar="FILE", type=Path, help="COCO file that names images and joints")
+    add("--limit", metavar="N", type=int, help="draw the first N images only")
+    add("--min_score", metavar="S", type=float, default=0.2, help="joints below are left out (0.2)")
+    add(
+        "--min_pose_score",
+        metavar="S",
+        type=float,
+        default=0.0,
+        help="poses below are left out (0)",
+    )
     add("--show_scores", action="store_true", help="write each joint's score beside it")
     arguments = parser.parse_args(words)
     if arguments.limit is not None and arguments.limit < 1:

@@ -21,6 +21,7 @@ from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import ending, parallel, runtime
+from paddle_pose.understood import NOTHING, Understood
 
 if TYPE_CHECKING:
     from paddle_pose.inference.exported import Exported
@@ -44,6 +45,7 @@ def evaluate(
     precision: str | None = None,
     network: PoseNetwork | Exported | None = None,
     analyse: bool = False,
+    understood: Understood = NOTHING,
 ) -> Scores | None:
     """Predict to disk, read from disk, score, and print the table and the [EVAL] line.
 
@@ -66,6 +68,7 @@ def evaluate(
         precision: ``float32`` (default) or ``bfloat16``.
         network: one that is built already, or an exported one; by default the recipe's.
         analyse: say what kinds of errors there are, too, in a table and files.
+        understood: how the arguments were chosen, to be said and kept with the scores.
 
     Returns:
         The scores; None where the split has no published truth, and on all ranks but the first.
@@ -83,6 +86,10 @@ def evaluate(
     if batch_size is not None and batch_size < 1:
         raise UserError(f"batch_size {batch_size}: must be at least 1")
     protocol = recipe.benchmark(benchmark)
+    parallel.quiet_unless_first()
+    where = _where(data, device, num_workers, predicts=predictions is None)
+    runtime.tell()
+    understood.tell()
     if isinstance(data, Evaluator):
         if benchmark is not None:
             raise UserError("benchmark: an evaluator of one's own has its own; leave this out")
@@ -108,11 +115,29 @@ def evaluate(
         if output is not None and parallel.is_first():
             folder = stack.enter_context(_Folder(output))
         if predictions is None:
-            how = (batch_size, num_workers, device, engine, precision)
-            predictions = _predicted(recipe, weights, evaluator, network, folder, *how)
+            parts = (recipe, weights, evaluator, network, folder)
+            predictions = _predicted(*parts, *where, batch_size, engine, precision)
             if predictions is None:
                 return None
-        return _scored(recipe, evaluator, predictions, folder, asked, pixel_origin, analyse)
+        how_read = (asked, pixel_origin, analyse, understood)
+        return _scored(recipe, evaluator, predictions, folder, *how_read)
+
+
+def _where(
+    data: str | Path | DataFiles | Evaluator,
+    device: str | None,
+    num_workers: int | None,
+    *,
+    predicts: bool,
+) -> tuple[str, int]:
+    """The device, and loader processes; Raises UserError for these or data that are not there."""
+    if not isinstance(data, Evaluator):
+        (data if isinstance(data, DataFiles) else DataFiles(Path(data))).require_there()
+    if not predicts:
+        return "", 0
+    runtime.import_paddle()
+    parallel.start()
+    return runtime.choose_device(device or "auto"), runtime.worker_count(num_workers)
 
 
 def _scored(
@@ -123,6 +148,7 @@ def _scored(
     asked: Asked,
     pixel_origin: int | None,
     analyse: bool,
+    understood: Understood,
 ) -> Scores | None:
     found = evaluator.read(file, asked=asked, pixel_origin=pixel_origin)
     written = None if folder is None else evaluator.write_files(folder.replacing(), found)
@@ -134,7 +160,9 @@ def _scored(
     print(evaluator.report(scores, found), flush=True)
     if folder is not None:
         path = folder.replacing() / "scores.json"
-        write_json(path, {**asdict(scores), **evaluator.facts(found, file)})
+        facts = evaluator.facts(found, file)
+        facts["understood"] = {**understood.plain(), **facts["understood"]}
+        write_json(path, {**asdict(scores), **facts})
         print(f"=> {path}")
     if analyse:
         show(evaluator, found, folder.replacing() if folder else None)
@@ -200,9 +228,9 @@ def _predicted(
     evaluator: Evaluator,
     network: PoseNetwork | Exported | None,
     folder: _Folder | None,
+    device: str,
+    num_workers: int,
     batch_size: int | None,
-    num_workers: int | None,
-    device: str | None,
     engine: str | None,
     precision: str | None,
 ) -> Path | None:
@@ -210,7 +238,6 @@ def _predicted(
 
     Several processes each predict their batches of people.
     """
-    runtime.import_paddle()
     from paddle_pose.commands import predicting
     from paddle_pose.commands.fitting import require_batch
     from paddle_pose.inference.exported import Exported
@@ -218,14 +245,10 @@ def _predicted(
     from paddle_pose.models.build import build
     from paddle_pose.porting.loading import Use, load_weights
 
-    parallel.quiet_unless_first()
-    parallel.start()
-    workers = runtime.worker_count(num_workers)
-    device = runtime.choose_device(device or "auto")
     precision = precision or "float32"
     how = predicting.Computing(
         batch_size=batch_size or recipe.eval.batch_size,
-        num_workers=workers,
+        num_workers=num_workers,
         engine=predicting.choose(engine or "auto", precision, evaluator),
         precision=precision,
     ).of(network, evaluator)

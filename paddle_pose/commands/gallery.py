@@ -92,16 +92,23 @@ def write_grid(
     drawing.write_image(output, drawing.grid(cells, 3 * across, words))
 
 
+EXAMPLES = (
+    "python -m paddle_pose gallery --predictions predictions.json --dataset_root data/mpii",
+    "python -m paddle_pose gallery --predictions p.h5 --pixel_origin 1 --dataset_root data/mpii",
+)
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Draw people of a saved prediction file, best to worst."""
-    parser = CommandLine(prog="python -m paddle_pose gallery", description=main.__doc__)
+    parser = CommandLine(prog="python -m paddle_pose gallery", description=main.__doc__,
+        examples=EXAMPLES)  # fmt: skip
     add = parser.add_argument
-    add("--predictions", type=Path, required=True, help="predictions.json")
-    add("--dataset_root", type=Path, required=True)
-    add("--split", default="valid")
+    add("--predictions", metavar="FILE", type=Path, required=True, help="predictions.json")
+    add("--dataset_root", metavar="DIR", type=Path, required=True, help="in MPII's layout")
+    add("--split", default="valid", help="that was predicted (valid)")
     add("--pixel_origin", type=int, choices=(0, 1), help="of the coordinates in --predictions")
-    add("--output", type=Path, default=Path("predictions.png"))
-    add("--people", type=int, default=12)
+    add("--output", metavar="FILE", type=Path, default=Path("predictions.png"), help="picture")
+    add("--people", metavar="N", type=int, default=12, help="to draw (12)")
     arguments = parser.parse_args(words)
     if not 1 <= arguments.people <= MOST_PEOPLE:
         raise UserError(f"--people {arguments.people}: must be from 1 to {MOST_PEOPLE}")

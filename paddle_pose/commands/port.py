@@ -1,10 +1,4 @@
-"""``python -m paddle_pose port``: published weights in, our weights out.
-
-python -m paddle_pose port FILE.pth --recipe hrnet:w32_mpii_256x256 --output model.pdparams
-python -m paddle_pose port --list
-python -m paddle_pose port --download mmpose_hrnet_w32_mpii_256x256 --output model.pdparams
-python -m paddle_pose port --to_torch model.pdparams --recipe … --output x.safetensors
-"""
+"""``python -m paddle_pose port``: published weights in, our weights out."""
 
 from __future__ import annotations
 
@@ -20,7 +14,15 @@ from paddle_pose.porting import convert_file, download, export_file
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import SKELETONS
+from paddle_pose.system import runtime
 from paddle_pose.weights.facts import WeightFacts, facts_of
+
+EXAMPLES = (
+    "python -m paddle_pose port --list",
+    "python -m paddle_pose port --download mmpose_hrnet_w32_mpii_256x256 --output w32.pdparams",
+    "python -m paddle_pose port w32.pth --recipe hrnet:w32_mpii_256x256 --output w32.pdparams",
+    "python -m paddle_pose port --to_torch w.pdparams --recipe recipe.yaml --output w.safetensors",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,6 +30,8 @@ def parser() -> argparse.ArgumentParser:
     command = CommandLine(
         prog="python -m paddle_pose port",
         description="Convert published weights to .pdparams and back; PyTorch is not needed.",
+        usage="%(prog)s (FILE | --list | --download NAME | --to_torch FILE) [options]",
+        examples=EXAMPLES,
     )
     what = command.add_mutually_exclusive_group(required=True)
     what.add_argument(
@@ -50,6 +54,10 @@ def parser() -> argparse.ArgumentParser:
         "--backbone", action="store_true",
         help="ImageNet weights: fill all but the pose head and list what was left out",
     )  # fmt: skip
+    command.add_argument(
+        "--half", action="store_true",
+        help="write float16, half the size: loads as float32, scores move in the last digits",
+    )  # fmt: skip
     return command
 
 
@@ -57,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
     options = parser().parse_args(arguments)
     _check_use(options)
+    runtime.tell()
     if options.list:
         _list()
     elif options.download:
@@ -70,16 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{output}: {count} tensors under the official names")
     else:
         recipe, output = _required(options)
-        _convert(options.file, recipe, output, options.backbone)
+        _convert(options.file, recipe, output, options.backbone, options.half)
 
 
 def _check_use(options: argparse.Namespace) -> None:
     """Refuse options that the chosen command would ignore."""
-    given = {name for name in ("recipe", "output", "backbone") if getattr(options, name)}
+    given = {name for name in ("recipe", "output", "backbone", "half") if getattr(options, name)}
     if options.list and given:
         raise UserError(f"--list takes no --{sorted(given)[0]}")
-    if options.to_torch and options.backbone:
-        raise UserError("--to_torch writes the whole network; --backbone is for reading")
+    for name in ("backbone", "half"):
+        if options.to_torch and getattr(options, name):
+            raise UserError(f"--to_torch writes the whole network; --{name} is for reading")
     if options.download and given and not options.output:
         raise UserError(f"--download with --{sorted(given)[0]} needs --output FILE to convert to")
 
@@ -102,12 +112,12 @@ def _facts(recipe: Recipe) -> WeightFacts | None:
     return None if skeleton is None else facts_of(recipes.to_dict(recipe), recipe.data, skeleton)
 
 
-def _convert(file: Path, recipe: str, output: Path, backbone: bool) -> None:
+def _convert(file: Path, recipe: str, output: Path, backbone: bool, half: bool) -> None:
     _check_ending(output, (".pdparams", ".safetensors"))
     require_not_read([output], [file])
     chosen = configs.load(recipe)
     facts = None if backbone else _facts(chosen)
-    found = convert_file(file, chosen.model, output, backbone, facts)
+    found = convert_file(file, chosen.model, output, backbone, facts, half)
     print(f"{output}: {len(found.arrays)} tensors from {file} ({found.spelling} names)")
     for what, names in (
         ("in the file, built by the reference and never used", found.unused),
@@ -125,7 +135,8 @@ def _download(options: argparse.Namespace) -> None:
     print(f"{path} ({weights.licence}; {weights.published or 'no published numbers'})")
     if options.output:
         backbone = options.backbone or weights.kind == "backbone"
-        _convert(path, options.recipe or weights.recipe, options.output, backbone)
+        recipe = options.recipe or weights.recipe
+        _convert(path, recipe, options.output, backbone, options.half)
 
 
 def _list() -> None:

@@ -2,52 +2,39 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
 from paddle_pose import drawing
-from paddle_pose.codecs.pairs import INSTANCES
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.files import json_text, write_text
 from paddle_pose.inference import engine as engines
-from paddle_pose.inference.frames import Frame, Seen, ahead, look
+from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import FoundPoses, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.results import RESULTS, Written
 from paddle_pose.inference.sources import Photo, Video, sources_of
 from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
 from paddle_pose.system import ending, runtime
 
-PACKAGED = Path(__file__).parents[1] / "weights_files" / "small_person.safetensors"
-RESULTS = ("results.json", "results.csv")
+MAPS = "heatmaps"
 GPU_BATCH = 32
 
 AHEAD = 8
 """Pictures that are read, and that are drawn, while the network computes."""
-
-
-def packaged_weights() -> Path:
-    """Weights that are part of the repository; Raises UserError where they are not."""
-    if not PACKAGED.is_file():
-        raise UserError(
-            f"no weights given, and {PACKAGED} is not there; give --weights FILE "
-            "(with --config RECIPE) or --exported DIR"
-        )
-    return PACKAGED
 
 
 @dataclass(frozen=True)
@@ -84,7 +71,7 @@ class Network:
         precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
         return PosePredictor.from_weights(
-            packaged_weights() if self.weights is None else self.weights,
+            self.weights,
             self.recipe,
             engine=engines.choose(self.engine or "auto", precision, people=many),
             precision=precision,
@@ -105,48 +92,9 @@ class Drawing:
     """
 
     output: Path
-    min_score: float = 0.2
+    min_score: float = drawing.DRAWN
     heatmaps: bool = False
     smooth: OneEuro | None = None
-
-
-@dataclass
-class _Written:
-    """What was found so far, as the files have it."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[list[Any]] = field(default_factory=list)
-    pictures: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    def add(
-        self, poses: FoundPoses, name: str, frame: int | None, tracks: np.ndarray | None
-    ) -> None:
-        self.pictures += 1
-        for person, record in enumerate(poses.to_coco()):
-            track = None if tracks is None else int(tracks[person])
-            more: dict[str, Any] = {} if frame is None else {"frame": frame, "track": track}
-            if poses.instances.any():
-                whose = INSTANCES[poses.instances[person]]
-                more |= {"box": int(poses.rows[person]) + 1, "instance": whose}
-            self.records.append({**record, "file_name": name, **more})
-            box = [round(value, 2) for value in poses.boxes_xywh[person].tolist()]
-            joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
-            score = round(record["score"], 4)
-            self.rows.append(
-                [name, frame, record["image_id"], person + 1, track, score, *box, *joints]
-            )
-
-    def write(self, output: Path, joints: Sequence[str]) -> None:
-        """Both files, whole or not at all."""
-        write_text(output / RESULTS[0], json_text(self.records) + "\n")
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        sides = ("crop_left", "crop_top", "crop_width", "crop_height")
-        columns = [f"{joint}_{what}" for joint in joints for what in ("x", "y", "score")]
-        table.writerow(["file", "frame", "image_id", "person", "track", "score", *sides, *columns])
-        table.writerows(self.rows)
-        write_text(output / RESULTS[1], text.getvalue())
 
 
 def predict(
@@ -174,29 +122,28 @@ def predict(
     planned = [*(how.output / name for name in RESULTS), *pictures, *films]
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, limit, videos, network.instances)
+    _require_meaning(how, limit, photos, videos, network.instances)
     boxes = where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
     _make_folder(how.output)
     say_replaced(planned)
-    written, began = _Written(), time.perf_counter()
+    written = Written(how.output, predictor.skeleton.joints, how.min_score)
+    began = time.perf_counter()
+    cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
-            job = _Job(predictor, boxes, how, written)
+            job = _Job(predictor, boxes, how, written, sought=where.sought)
             if photos:
                 job.photos(photos, pictures)
             for video, film in zip(videos, films, strict=True):
                 if not ending.asked():
                     job.video(video, film, limit)
         finally:
-            if written.pictures:
-                written.write(how.output, predictor.skeleton.joints)
+            written.close()
         number = ending.asked()
     seconds = time.perf_counter() - began
-    said = (
-        f"{written.pictures} pictures, {len(written.records)} poses in {how.output} "
-        f"({written.pictures / max(seconds, 1e-9):.1f} a second)"
-    )
+    rate = f"{written.pictures / max(seconds, 1e-9):.1f} a second"
+    said = f"{written.summary()} ({rate})"
     if number:
         raise ending.Stopped(number, f"so far {said}")
     if written.pictures:
@@ -209,12 +156,20 @@ def predict(
     return written.pictures
 
 
-def _require_meaning(how: Drawing, limit: int | None, videos: list[Video], instances: int) -> None:
+def _require_meaning(
+    how: Drawing, limit: int | None, photos: list[Photo], videos: list[Video], instances: int
+) -> None:
     """Raises UserError for what is asked of photos and is for videos, and the other way round."""
     if instances > 1 and videos:
         raise UserError("--instances: is for photos; leave the videos and cameras out")
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
+    same = [photo for photo in photos if photo.name.lower().startswith(f"{MAPS}{os.sep}")]
+    if how.heatmaps and same:
+        raise UserError(
+            f"--heatmaps: {same[0].path} would be drawn among the maps, which lie in {MAPS}/ too; "
+            "give that folder alone"
+        )
     for option, given in (("--smooth", how.smooth), ("--limit", limit)):
         if given is not None and not videos:
             raise UserError(f"{option}: is for videos and cameras, and there are only photos")
@@ -236,10 +191,17 @@ class _Job:
     """One run: pictures come in, and are drawn and written while the next ones are computed."""
 
     def __init__(
-        self, predictor: PosePredictor, boxes: Boxes, how: Drawing, written: _Written
+        self,
+        predictor: PosePredictor,
+        boxes: Boxes,
+        how: Drawing,
+        written: Written,
+        *,
+        sought: bool,
     ) -> None:
         self._predictor, self._boxes, self._how = predictor, boxes, how
         self._written, self._batch_size = written, predictor.batch_size
+        self._sought = sought
         self._threads = max(2, min(4, os.cpu_count() or 2))
         self._next_id = 1
 
@@ -263,7 +225,7 @@ class _Job:
             drawing.write_image(picture, drawn)
             for person, maps in enumerate(seen.maps if seen.maps is not None else ()):
                 name = picture.relative_to(self._how.output).with_suffix("")
-                path = self._how.output / "heatmaps" / f"{name}_person{person + 1}.jpg"
+                path = self._how.output / MAPS / f"{name}_person{person + 1}.jpg"
                 crop = seen.frame.people.crops[0][person]
                 drawing.write_image(path, draw_maps(crop, maps, self._predictor.skeleton))
 
@@ -287,7 +249,7 @@ class _Job:
         try:
             frames = video.open()
         except UserError as error:
-            self._written.failures.append(str(error))
+            self._left_out(error)
             return
         first_id = self._next_id
         source = itertools.islice(frames, limit)
@@ -298,7 +260,10 @@ class _Job:
             if pixels is None:
                 return None
             image_id = first_id + number
-            people = self._predictor.people(pixels, self._boxes(pixels, image_id), image_id)
+            try:
+                people = self._predictor.people(pixels, self._boxes(pixels, image_id), image_id)
+            except UserError as error:
+                raise UserError(f"{video.name}: frame {number}: {error}") from error
             return Frame(pixels, people, number)
 
         def draw(seen: Seen, poses: FoundPoses) -> np.ndarray:
@@ -321,7 +286,8 @@ class _Job:
                 live = video.path is None
                 coming = ahead(reading, read, itertools.count(), 2 if live else AHEAD)
                 work: deque[Future[None]] = deque()
-                for seen in self._look(self._frames(coming, bar), 1 if live else self._batch_size):
+                found = self._frames(coming, bar, to_first_fault=True)
+                for seen in self._look(found, 1 if live else self._batch_size):
                     poses, numbers = tracker(seen.poses)
                     self._written.add(poses, video.name, seen.frame.number, numbers)
                     self._next_id = first_id + seen.frame.number + 1
@@ -330,17 +296,25 @@ class _Job:
                     _wait(work, AHEAD)
                     bar.update()
                 _wait(work, 0)
-            whole = True
             seen_frames = self._next_id - first_id
-            if seen_frames < (total or 0) and not ending.asked():
+            whole = seen_frames > 0
+            if 0 < seen_frames < (total or 0) and not ending.asked():
                 print(f"=> {video.name}: ended after {seen_frames} of {total} frames", flush=True)
         finally:
             target.close() if whole else target.drop()
 
     def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
+        if self._sought:
+            frames = closer(self._predictor, frames, batch_size=batch_size)
         return look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps)
 
-    def _frames(self, coming: Iterator[Future[Any]], bar: tqdm) -> Iterator[Frame]:
+    def _left_out(self, error: UserError) -> None:
+        self._written.failures.append(str(error))
+        tqdm.write(f"left out: {error}")
+
+    def _frames(
+        self, coming: Iterator[Future[Any]], bar: tqdm, *, to_first_fault: bool = False
+    ) -> Iterator[Frame]:
         """What could be read, until the end or a signal."""
         for future in coming:
             if ending.asked():
@@ -349,8 +323,9 @@ class _Job:
             try:
                 frame = future.result()
             except UserError as error:
-                self._written.failures.append(str(error))
-                bar.write(f"left out: {error}")
+                self._left_out(error)
+                if to_first_fault:
+                    return
                 bar.update()
                 continue
             if frame is None:
@@ -365,11 +340,13 @@ def _wait(work: deque[Future[None]], most: int) -> None:
 
 
 def outputs(folder: Path, names: Sequence[str], suffix: str) -> list[Path]:
-    """A file for each name, in its own sub-folder, and none twice: ``a.jpg``, ``a_2.jpg``."""
+    """A file for each name, in its own sub-folder, and none twice: ``a.jpg``, ``a.png.jpg``."""
     taken: set[str] = set()
     files = []
     for name in names:
         path, number = Path(name).with_suffix(suffix), 1
+        if str(path).lower() in taken and Path(name).suffix.lower() != suffix:
+            path = Path(name + suffix)
         while str(path).lower() in taken:
             number += 1
             path = path.with_name(f"{Path(name).stem}_{number}{suffix}")

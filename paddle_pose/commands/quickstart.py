@@ -90,9 +90,15 @@ def evaluated(folder: Path, weights: Path) -> bool:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Render, train, evaluate, draw; what is done already is skipped."""
-    parser = CommandLine("python -m paddle_pose quickstart", description=main.__doc__)
-    parser.add_argument("--output_dir", type=Path, default=Path("output/quickstart"))
+    parser = CommandLine("python -m paddle_pose quickstart", description=main.__doc__, examples=(
+        "python -m paddle_pose quickstart",
+        "python -m paddle_pose quickstart --output_dir output/again"))  # fmt: skip
+    parser.add_argument(
+        "--output_dir", metavar="DIR", type=Path, default=Path("output/quickstart"),
+        help="folder for all of it (output/quickstart)",
+    )  # fmt: skip
     arguments = parser.parse_args(words)
+    runtime.tell()
     began = time.perf_counter()
     root = arguments.output_dir
     data, run, scores = root / "data", RunFolder(root / "run"), root / "eval"

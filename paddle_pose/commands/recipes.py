@@ -10,8 +10,16 @@ from paddle_pose.command_line import CommandLine
 
 def main(words: Sequence[str] | None = None) -> None:
     """List recipes, one line for each of their benchmarks."""
-    parser = CommandLine(prog="python -m paddle_pose recipes", description=main.__doc__)
-    parser.add_argument("family", nargs="?", choices=sorted(configs.FAMILIES))
+    parser = CommandLine(prog="python -m paddle_pose recipes", description=main.__doc__,
+        examples=("python -m paddle_pose recipes", "python -m paddle_pose recipes hrnet")
+    )  # fmt: skip
+    parser.add_argument(
+        "family",
+        nargs="?",
+        choices=sorted(configs.FAMILIES),
+        metavar="FAMILY",
+        help="of one family alone",
+    )
     chosen = parser.parse_args(words).family
     for name in configs.all_names():
         if chosen is not None and name.partition(":")[0] != chosen:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from paddle_pose.command_line import CommandLine
 from paddle_pose.commands.record import Record, RunFolder
 from paddle_pose.errors import UserError
 from paddle_pose.files import sha256
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 MAY_CHANGE = (
     "train.epochs",
@@ -28,6 +32,9 @@ MAY_CHANGE = (
 
 A cosine or one-cycle schedule goes on as if a new ``train.epochs`` had been there from the start.
 """
+
+DATA = {"dataset_root": "data", "annotations": "annotations", "val_annotations": "val_annotations"}
+"""Options that name what is trained on → what their facts are called."""
 
 
 def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
@@ -51,6 +58,49 @@ def run_folder(place: Path) -> Path:
     if not (folder / "recipe.yaml").is_file():
         raise UserError(f"--resume {place}: no run here (no recipe.yaml)")
     return folder
+
+
+def with_data_of(run: RunFolder, given: argparse.Namespace) -> Understood:
+    """Fill in options of ``DATA`` that are not given, as the run's commands or defaults had them.
+
+    Raises:
+        UserError: what the record names is not there.
+    """
+    if not run.record_file.is_file():
+        return Understood()
+    record = run.read_record()
+    facts = []
+    for option, what in DATA.items():
+        named = _named_by(record, option)
+        if getattr(given, option) is not None or named is None:
+            continue
+        if not Path(named).exists() and named != "synthetic":
+            raise UserError(
+                f"--resume: {run.record_file} names --{option} {named}, which is not here; "
+                f"give --{option}"
+            )
+        setattr(given, option, Path(named))
+        text = f"{named}, as {run.record_file} names it and --{option} does not"
+        facts.append(Fact(what, named, text, ASSUMED))
+    return Understood(tuple(facts))
+
+
+def _named_by(record: Mapping[str, Any], option: str) -> str | None:
+    """An option's value in the run's commands, the last one first; else the folder it chose."""
+    parser = CommandLine(add_help=False, exit_on_error=False)
+    parser.add_argument(f"--{option}")
+    resumed = record.get("resumed")
+    notes = [record, *(resumed if isinstance(resumed, list) else [])]
+    try:
+        for note in reversed(notes):
+            words = shlex.split(str(note["command"]))
+            if value := getattr(parser.parse_known_args(words)[0], option):
+                return str(value)
+        if option == "dataset_root":
+            return str(record["data"]["understood"]["chosen"]["data"]["value"])
+    except (KeyError, TypeError, ValueError, argparse.ArgumentError):
+        return None  # an older record, or a damaged one: nothing is taken
+    return None
 
 
 def changes(before: Path, now: Recipe) -> dict[str, list[Any]]:

@@ -65,6 +65,10 @@ class Run:
             tqdm.write(line)
             self.folder.log(line)
 
+    def begun(self, seconds: float) -> None:
+        """The first step is done; of a slow run the only word until ``train.log_every`` are."""
+        self.say(f"=> first step: {seconds:.1f} s")
+
     def log(self, log: training.TrainLog) -> None:
         """A training line: terminal, log.txt, metrics.jsonl, VisualDL."""
         self.say(log.line())

@@ -34,6 +34,7 @@ from paddle_pose.training import loop as training
 from paddle_pose.training import precision
 from paddle_pose.training.losses import Loss
 from paddle_pose.training.schedules import highest_rate, rate_by_step
+from paddle_pose.understood import NOTHING, Understood, counted
 
 
 def _started(
@@ -78,12 +79,14 @@ def _started(
 def _require_apart(
     output: Path, data: str | Path | DataFiles | Task, validation: DataFiles | None
 ) -> None:
-    """Raises UserError for data in the run's folder, which the next run there moves aside."""
+    """Raises UserError for data that is not there, or lies where the next run moves it aside."""
     if isinstance(data, Task):
         if validation is not None:
             raise UserError("validation: a task of one's own has its evaluator; leave this out")
         return
     files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
+    for one in (files, validation or files):
+        one.require_there()
     read = [file for one in (files, validation or files) for file in (one.root, one.annotations)]
     require_apart(output, read, "--output_dir")
 
@@ -101,6 +104,7 @@ def train(
     num_workers: int | None = None,
     network: PoseNetwork | None = None,
     loss: Loss | None = None,
+    understood: Understood = NOTHING,
 ) -> Path | None:
     """Run a recipe to its end and keep the best weights.
 
@@ -116,6 +120,7 @@ def train(
         num_workers: loader processes; one per core by default.
         network: to train; by default the recipe's.
         loss: ``(outputs, targets) -> {name: part}``; by default the recipe's.
+        understood: how the arguments were chosen, to be said and recorded.
 
     Returns:
         The file of the best weights, or of the last where ``train.max_steps`` ended the run before
@@ -130,14 +135,16 @@ def train(
     require_sound(recipe)
     _require_apart(Path(output), data, validation)
     parallel.quiet_unless_first()
-    folder = record.RunFolder(Path(output))
-    pretrained_model = None if pretrained_model is None else Path(pretrained_model)
-    resuming = bool(resume) and _has_run(folder)
-    chosen = resume if isinstance(resume, Path) and resume.is_file() else None
     parallel.start(recipe.train.batch_size, recipe.train.accumulate_steps)
     device = runtime.choose_device(device)
     precision.require_device(recipe.train, device)
     workers = runtime.worker_count(num_workers)
+    runtime.tell()
+    understood.tell()
+    folder = record.RunFolder(Path(output))
+    pretrained_model = None if pretrained_model is None else Path(pretrained_model)
+    resuming = bool(resume) and _has_run(folder)
+    chosen = resume if isinstance(resume, Path) and resume.is_file() else None
     if isinstance(data, Task):
         task = data
     else:
@@ -167,7 +174,7 @@ def train(
         "num_workers": workers,
         "processes": parallel.ranks(),
         "parameters": count_parameters(network),
-        "data": task.facts,
+        "data": _with_choice(task.facts, understood),
         "pretrained_model": resuming_rules.pretrained_facts(pretrained_model),
         "skeleton": _plain_skeleton(task.evaluator),
     }
@@ -185,7 +192,7 @@ def train(
         _announce(run, steps, device)
         hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
         if parallel.is_first():
-            hooks = dataclasses.replace(hooks, log=run.log, save=run.keep)
+            hooks = dataclasses.replace(hooks, log=run.log, save=run.keep, first_step=run.begun)
         batches = training_batches(
             task.samples,
             batch_size=recipe.train.batch_size,
@@ -219,7 +226,11 @@ def _has_run(folder: record.RunFolder) -> bool:
 
 def _announce(run: Run, steps: int, device: str) -> None:
     recipe, people = run.recipe, len(run.task.samples)
-    run.say(f"=> {recipe.name}: {steps} steps an epoch, {recipe.train.epochs} epochs, on {device}")
+    batch = counted(min(recipe.train.batch_size, people), "person", "people")
+    run.say(
+        f"=> {recipe.name}: {counted(steps, 'step')} an epoch, {batch} a step, "
+        f"{counted(recipe.train.epochs, 'epoch')}, on {device}; the first step's time follows it"
+    )
     if recipe.train.batch_size > people:
         run.say(
             f"=> assumed: train.batch_size={recipe.train.batch_size} is more than the "
@@ -269,6 +280,13 @@ def _require_possible(recipe: Recipe, network: PoseNetwork, evaluator: Evaluator
             f"multiples of {network.size_multiple}"
         )
     evaluator.require_score(recipe.train.select_metric)
+
+
+def _with_choice(facts: dict[str, Any], understood: Understood) -> dict[str, Any]:
+    """Facts about the data, and how data and weights were chosen where that was assumed."""
+    if not understood.facts:
+        return facts
+    return facts | {"understood": {**facts.get("understood", {}), "chosen": understood.plain()}}
 
 
 def _plain_skeleton(evaluator: Evaluator) -> dict[str, Any] | None:

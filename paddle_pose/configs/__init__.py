@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,7 @@ from paddle_pose.configs import hourglass, hrnet, mipnet, pairs, quickstart, sim
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 FAMILIES: dict[str, ModuleType] = {
     "hourglass": hourglass,
@@ -29,7 +31,7 @@ DEFAULT_RECIPE = "hourglass:hourglass52_mpii_256x256"
 
 
 def load(config: str | None = None, image_size: int | None = None) -> Recipe:
-    """A recipe by ``family:name``, by ``.yaml`` file, or (None) the default one.
+    """A recipe by ``family:name`` (or a name of one alone), ``.yaml`` file, or (None) the default.
 
     Raises:
         UserError: unknown family or name (with the nearest), unreadable file, unsound values.
@@ -73,7 +75,29 @@ def all_names() -> list[str]:
     return [f"{family}:{name}" for family in FAMILIES for name in names_in(family)]
 
 
+def full_name(config: str) -> str:
+    """``family:name`` of a name alone, where one recipe has it, which is said; else the words.
+
+    Raises:
+        UserError: several recipes have it.
+    """
+    found = [full for full in all_names() if full.partition(":")[2] == config]
+    if len(found) > 1:
+        raise UserError(f"recipe '{config}': of that name there are {' and '.join(found)}")
+    if len(found) != 1:
+        return config
+    _say(found[0])
+    return found[0]
+
+
+@cache
+def _say(full: str) -> None:
+    text = f"{full}, the only one of that name"
+    Understood((Fact("recipe", full, text, ASSUMED),)).tell()
+
+
 def _function(config: str) -> Callable[[], Recipe]:
+    config = full_name(config)
     family, _, name = config.partition(":")
     if family not in FAMILIES or name not in names_in(family):
         raise UserError(f"unknown recipe '{config[:80]}'{_hint(config, family)}")
@@ -81,14 +105,12 @@ def _function(config: str) -> Callable[[], Recipe]:
 
 
 def _hint(config: str, family: str) -> str:
-    """A file's ending, the recipe that lacks its family, that family's recipes, or the nearest."""
+    """A file's ending, that family's recipes, or the nearest."""
     if config and os.path.isfile(config):
         return "; a recipe's file must end in .yaml"
     names = all_names()
-    whole = [full for full in names if full.partition(":")[2] == config]
-    if not whole and family in FAMILIES:
+    if family in FAMILIES:
         return nearest(config, [full for full in names if full.startswith(f"{family}:")])
-    if whole:
-        return nearest(whole[0], whole)
-    hint = nearest(config, names if ":" in config else FAMILIES)
-    return f"{hint} (python -m paddle_pose recipes lists all)"
+    if ":" not in config:
+        names = [*FAMILIES, *(name.partition(":")[2] for name in names)]
+    return nearest(config, names, "python -m paddle_pose recipes lists all")

@@ -9,7 +9,7 @@ import numpy as np
 
 from paddle_pose.converting.converted import assumed
 from paddle_pose.skeletons import COCO17, MPII16, Skeleton
-from paddle_pose.understood import Fact
+from paddle_pose.understood import Fact, counted
 
 JOINT_BOX_GROWTH = 0.1
 """A box made of joints grows by so much of its sides, to each side: hands and feet go on."""
@@ -77,7 +77,8 @@ class CocoFile:
         """How much there is."""
         counts = {"images": len(self.images), "people": len(self.annotations)}
         joints = sum(record["num_keypoints"] for record in self.annotations)
-        text = f"{counts['people']:,} people on {counts['images']:,} images, {joints:,} joints"
+        people = counted(counts["people"], "person", "people")
+        text = f"{people} on {counted(counts['images'], 'image')}, {counted(joints, 'joint')}"
         return Fact("people", counts, text, "counted")
 
 
@@ -93,11 +94,13 @@ def box_around(keypoints: np.ndarray, size_wh: tuple[int, int]) -> list[float]:
 def sides_fact(joints: Sequence[str]) -> Fact:
     """Which joints are taken for mirror images of each other, by their names."""
     skeleton = Skeleton("", tuple(joints), (), ())
-    pairs = [skeleton.keys[left][1] for left, _ in skeleton.flip_pairs]
-    text = f"{len(pairs)} pairs by the joints' names"
-    if not pairs:
+    pairs = [[joints[index] for index in pair] for pair in skeleton.flip_pairs]
+    text = f"{counted(len(pairs), 'pair')} by the joints' names"
+    if pairs:
+        text += f", the left one first ({'; '.join(' - '.join(pair) for pair in pairs)})"
+    else:
         text += "; mirrored training would teach wrong sides if there are any: rename the joints"
-    return Fact("flip_pairs", pairs, f"{text} ({', '.join(pairs)})" if pairs else text, "counted")
+    return Fact("flip_pairs", pairs, text, "counted")
 
 
 def _limbs(joints: tuple[str, ...]) -> list[list[int]]:

@@ -46,11 +46,13 @@ class Converted:
         files: path → plain data for JSON, or bytes.
         inputs: files that were read; none of them may be written.
         understood: what was read, assumed and left out.
+        image_root: the folder that the images' names are relative to, where it is known.
     """
 
     files: Mapping[Path, Any]
     inputs: tuple[Path, ...]
     understood: Understood
+    image_root: Path | None = None
 
     def write(self) -> None:
         """Say what was understood, then write every file whole; Raises UserError."""
@@ -62,6 +64,7 @@ class Converted:
                 write_bytes(path, content)
             else:
                 write_json(path, content, indent=None)
+        for path in self.files:  # when all are written: nobody may listen any more
             print(f"=> {path}", flush=True)
 
 
@@ -82,10 +85,12 @@ def require_file(file: Path, option: str) -> Path:
 def link_images(output: Path, images: Path) -> str:
     """Make ``images`` found below ``output``; what was done, as a line."""
     link = output / "images"
+    if output.exists() and output.samefile(images):  # a data set converted where it lies
+        return f"=> images: {output}"
     if link.exists() and link.samefile(images):
         return f"=> images: {link}"
     if link.exists() or link.is_symlink():
-        raise UserError(f"{link}: is there already and is not --images {images}; name another one")
+        raise UserError(f"{link}: is there already and is not {images}; name another --output")
     try:
         output.mkdir(parents=True, exist_ok=True)
         link.symlink_to(images.resolve())

@@ -92,7 +92,8 @@ def convert(folder: Path, output: Path, *, images: Path | None, joints: Sequence
         facts.append(assumed("boxes", boxless, text))
     understood = Understood((*facts, coco.counts(), left.fact()))
     inputs = [path for path, _ in documents] + [root / image["file_name"] for image in coco.images]
-    return Converted({output: coco.content(dict(understood.plain()))}, tuple(inputs), understood)
+    contents = {output: coco.content(dict(understood.plain()))}
+    return Converted(contents, tuple(inputs), understood, root)
 
 
 def _joints_of(documents: list[tuple[Path, dict[str, Any]]]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from paddle_pose.data.images import stored_size
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.names import require_inside
 from paddle_pose.recipes import plain_yaml
-from paddle_pose.skeletons import COCO17, Skeleton
+from paddle_pose.skeletons import COCO17, MPII16, Skeleton
 from paddle_pose.understood import Fact, Understood
 
 MOST_JOINTS = 1000
@@ -36,7 +36,7 @@ def convert(
 ) -> Converted:
     """``annotations/person_keypoints_{train,val,test}.json`` below ``output``.
 
-    Image names are relative to the data set's root: give that as ``--dataset_root``.
+    Image names are relative to the data set's root, which ``output/images`` must then be.
 
     Args:
         data_yaml: the data set's YAML.
@@ -55,9 +55,7 @@ def convert(
     root = _root(settings, data_yaml)
     files: dict[Path, CocoFile] = {}
     inputs = [data_yaml]
-    for split in SPLITS:
-        if not settings.get(split):
-            continue
+    for split in _splits(settings, root, left):
         coco = CocoFile(known)
         for image in tqdm(_images(settings[split], root, data_yaml), split, disable=None):
             name = require_inside(_below(image, root, data_yaml), f"{data_yaml}: {split}")
@@ -89,7 +87,7 @@ def convert(
     understood = Understood((*facts, class_fact, ORIGIN, AREA, *counted, left.fact()))
     plain = dict(understood.plain())
     contents = {path: coco.content(plain) for path, coco in files.items()}
-    return Converted(contents, tuple(inputs), understood)
+    return Converted(contents, tuple(inputs), understood, root)
 
 
 def _settings(file: Path) -> dict[str, Any]:
@@ -127,10 +125,10 @@ def _joints(
     names, source = tuple(given) or tuple(map(str, listed or ())), "recipe" if given else "file"
     if not names:
         source = "assumed"
-        if count == len(COCO17) and flip in (None, COCO17.flip_order.tolist()):
-            names = COCO17.joints
-        else:
-            names = _numbered(flip or list(range(count)))
+        alike = [k for k in (COCO17, MPII16) if len(k) == count and flip == k.flip_order.tolist()]
+        if not alike and flip is None and count == len(COCO17):
+            alike = [COCO17]
+        names = alike[0].joints if alike else _numbered(flip or list(range(count)))
     if len(names) != count or len(set(names)) != count:
         raise UserError(f"{file}: {len(set(names))} joint names for kpt_shape of {count} joints")
     order = Skeleton("", names, (), ()).flip_order.tolist()
@@ -142,6 +140,8 @@ def _joints(
             f"'{names[order[wrong]]}'; sides are read from the names: give --joints"
         )
     facts = [Fact("joints", list(names), f"{count}: {', '.join(names)}", source), sides_fact(names)]
+    if flip is not None and names == _numbered(flip):
+        facts += _left_fact(flip)
     if flip is None:
         facts.append(assumed("flip_idx", None, "no flip_idx: sides are those of the names"))
     return names, facts
@@ -154,6 +154,14 @@ def _numbered(flip: list[int]) -> tuple[str, ...]:
         side = "point" if joint == other else "left" if joint < other else "right"
         names.append(f"{side}_{min(joint, other)}")
     return tuple(names)
+
+
+def _left_fact(flip: list[int]) -> list[Fact]:
+    """Which joint of each numbered pair is called left."""
+    left = {a: b for a, b in enumerate(flip) if a < b}
+    shown = ", ".join(f"{a} (not {b})" for a, b in left.items())
+    text = f"joints {shown}, as flip_idx does not say which side is which; --joints does"
+    return [assumed("left", list(left), text)] if left else []
 
 
 def _class(settings: dict[str, Any], file: Path, wanted: str | None) -> tuple[int, Fact]:
@@ -181,17 +189,34 @@ def _root(settings: dict[str, Any], file: Path) -> Path:
     return next(folder for folder in candidates if folder.is_dir())
 
 
+def _splits(settings: dict[str, Any], root: Path, left: LeftOut) -> list[str]:
+    """Those that the file names; a test set that is not there is left out: exports name it."""
+    found = [split for split in SPLITS if settings.get(split)]
+    if "test" in found and not any(path.exists() for path in _parts(settings["test"], root)):
+        left.add("splits whose images are not there", "test")
+        found.remove("test")
+    return found
+
+
+def _parts(entry: Any, root: Path) -> list[Path]:
+    """Where a split's images are; Roboflow's files say ``../train/images`` for train/images."""
+    found = []
+    for part in map(str, entry if isinstance(entry, list) else [entry]):
+        path = root / part
+        found.append(path if path.exists() else root / part.removeprefix("../"))
+    return found
+
+
 def _images(entry: Any, root: Path, file: Path) -> list[Path]:
     """Images of a folder, of a list in a .txt, or of several of these."""
     found: list[Path] = []
-    for part in entry if isinstance(entry, list) else [entry]:
-        path = root / str(part)
+    for path in _parts(entry, root):
         if path.is_dir():
             found += [p for p in sorted(path.rglob("*")) if p.suffix.lower() in ENDINGS]
         elif path.suffix == ".txt" and path.is_file():
             found += [root / line.strip() for line in _text(path).splitlines() if line.strip()]
         else:
-            raise UserError(f"{file}: {part} is neither a folder nor a .txt in {root}")
+            raise UserError(f"{file}: {path} is neither a folder nor a .txt")
     if not found:
         raise UserError(f"{file}: no images in {entry}")
     return found

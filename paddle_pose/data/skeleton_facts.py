@@ -36,7 +36,7 @@ def skeleton_facts(
     joints = f"{len(skeleton)} of '{skeleton.name}'"
     pairs = [[skeleton.joints[i] for i in pair] for pair in skeleton.flip_pairs]
     shown = "; ".join(" - ".join(pair) for pair in pairs)
-    text = f"{len(pairs)}, {_HOW[sources['pairs']]}{f' ({shown})' if pairs else ''}"
+    text = f"{len(pairs)}, {_HOW[sources['pairs']]}{f' (left - right: {shown})' if pairs else ''}"
     facts = [
         Fact("joints", list(skeleton.joints), joints, "file"),
         Fact("flip_pairs", pairs, text, sources["pairs"]),

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from paddle_pose.codecs.pairs import PRIMARY, SECONDARY
 from paddle_pose.data.augment import Augmentation, Crop, Photo
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.top_down import Encoded, PersonCrops
 from paddle_pose.geometry import transform_points
+from paddle_pose.settings import INSTANCES
 
 NOBODY = -1
 """Partner of a person who is alone on an image."""
@@ -83,7 +83,7 @@ class TwoPeopleCrops(PersonCrops):
         """The owner's joints, and both people's targets."""
         people = self.both(index, crop, change, photo)
         targets: dict[str, np.ndarray] = {}
-        for name, (joints_xy, visible) in zip((PRIMARY, SECONDARY), people, strict=True):
+        for name, (joints_xy, visible) in zip(INSTANCES, people, strict=True):
             made = self.codec.encode(joints_xy, visible, self.image_size_wh)
             targets |= {f"target_{name}": made["heatmaps"], f"weight_{name}": made["weights"]}
         return Encoded(*people[0], targets)

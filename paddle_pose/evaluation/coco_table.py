@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from paddle_pose.codecs.pairs import INSTANCES
 from paddle_pose.evaluation.evaluator import eval_line
 from paddle_pose.metrics.coco_ap import NAMES
+from paddle_pose.settings import INSTANCES
 
 
 def format_table(

@@ -39,6 +39,14 @@ class DataFiles:
     annotations: Path | None = None
     boxes: Path | None = None
 
+    def require_there(self) -> None:
+        """Raises UserError for a name of nothing; the folder may be one where a file is named."""
+        if self.annotations is None and not self.root.is_dir():
+            raise UserError(f"{self.root}: no such folder")
+        for file in (self.annotations, self.boxes):
+            if file is not None and not file.is_file():
+                raise UserError(f"{file}: no such file")
+
 
 @dataclass(frozen=True)
 class Scores:

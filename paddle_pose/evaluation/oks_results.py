@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from paddle_pose.codecs.pairs import INSTANCES
 from paddle_pose.errors import UserError
 from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.oks import oks_nms, rescored, soft_oks_nms
-from paddle_pose.settings import Benchmark, OksProtocol
+from paddle_pose.settings import INSTANCES, Benchmark, OksProtocol
 from paddle_pose.skeletons import Skeleton
 
 

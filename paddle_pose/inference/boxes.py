@@ -17,6 +17,12 @@ def overlaps(boxes_xywh: np.ndarray, others_xywh: np.ndarray) -> np.ndarray:
     return shared / np.maximum(a[..., 2:].prod(-1) + b[..., 2:].prod(-1) - shared, 1e-9)
 
 
+def outside(boxes_xywh: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """(N,) whether a box lies wholly outside of an image (H, W, …)."""
+    begin, size_wh = boxes_xywh[:, :2], pixels.shape[1::-1]
+    return ((begin >= size_wh) | (begin + boxes_xywh[:, 2:] <= 0)).any(1)
+
+
 def suppressed(boxes_xywh: np.ndarray, scores: np.ndarray, most_overlap: float) -> np.ndarray:
     """Indices kept, best first: none shares more than ``most_overlap`` with a better one."""
     waiting = np.argsort(-scores, kind="stable")

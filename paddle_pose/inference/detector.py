@@ -56,7 +56,8 @@ class Detector:
         """(N, 4) left, top, width, height inside the image and (N,) scores, of (H, W, 3) uint8."""
         with self._lock:
             corners, scores = self._find(image_rgb)
-        keep = (scores >= self._threshold) & np.isfinite(corners).all(1)
+        # What is of another class scores 0, and is nobody at a threshold of 0 either.
+        keep = (scores >= self._threshold) & (scores > 0) & np.isfinite(corners).all(1)
         corners, scores = corners[keep].astype(np.float64), scores[keep].astype(np.float64)
         height, width = image_rgb.shape[:2]
         corners = np.clip(corners, 0, [width, height, width, height])
@@ -114,7 +115,8 @@ class OnnxDetector:
             raise UserError(f"{path}: cannot be loaded ({engine.reason(error)})") from error
         given = self._session.get_inputs()
         shape = given[0].shape if given else []
-        if len(given) != 1 or len(shape) != 4 or shape[1] in {*range(3), *range(4, 999)}:
+        planes = shape[1] if len(shape) == 4 else 0
+        if len(given) != 1 or (isinstance(planes, int) and planes != 3):
             raise UserError(
                 f"{path}: takes {[g.shape for g in given]}; a detector takes one (1, 3, H, W)"
             )
@@ -144,9 +146,9 @@ class OnnxDetector:
     def _run(self, images: np.ndarray) -> list[np.ndarray]:
         try:
             found = self._session.run(None, {self._input: images})
+            found = [np.asarray(one, np.float32) for one in found]
         except Exception as error:
             raise UserError(f"{self._path}: does not run ({engine.reason(error)})") from error
-        found = [np.asarray(one, np.float32) for one in found]
         if self._classes and found[0].ndim == 3:  # behind the classes a pose or mask may follow
             found[0] = found[0][:, : 4 + self._classes] if self.layout == "v8" else found[0]
             found[0] = found[0][..., : 5 + self._classes] if self.layout == "v5" else found[0]

@@ -252,10 +252,12 @@ def _model_folder(folder: Path) -> Path:
     if (folder / CARD).is_file():
         return folder
     found = sorted(file.parent.name for file in folder.glob(f"*/{CARD}"))
+    found.sort(key=lambda name: name != "paddle")  # which needs nothing more installed
     if len(found) == 1:
         return folder / found[0]
     if found:
-        raise UserError(f"{folder}: holds several formats; name one: {folder / found[0]}, …")
+        each = ", ".join(str(folder / name) for name in found)
+        raise UserError(f"{folder}: holds several formats; name one of {each}")
     raise UserError(f"{folder}: no {CARD} there; give a folder that export.py wrote")
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
-from paddle_pose.errors import UserError
 from paddle_pose.inference.people import FoundPoses, People
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.poses.poses import Poses
@@ -59,10 +58,22 @@ def ahead(
         yield waiting.popleft()
 
 
+def closer(
+    predictor: PosePredictor, frames: Iterable[Frame], *, batch_size: int
+) -> Iterator[Frame]:
+    """Frames of which nobody said where their one person is, cut out as a first look finds them."""
+    for seen in look(predictor, frames, batch_size=batch_size):
+        frame, joints = seen.frame, seen.poses.keypoints[seen.poses.instances == 0]
+        image_id = int(frame.people.place.image_id[0])
+        yield replace(frame, people=predictor.closer(frame.pixels, joints, image_id))
+
+
 def look(
     predictor: PosePredictor, frames: Iterable[Frame], *, batch_size: int, maps: bool = False
 ) -> Iterator[Seen]:
     """The poses of each frame, in order, computed in full batches.
+
+    Where few frames have people, no more than ``batch_size`` of them wait for a batch to fill.
 
     Raises:
         UserError: the network gives what are no numbers.
@@ -76,9 +87,11 @@ def look(
         if len(frame.people):
             cut.append(frame.people)
             left += len(frame.people)
-        while left >= batch_size:
+        while left >= batch_size or (left > 0 and len(waiting) > batch_size):
             done.extend(_computed(predictor, _batch(cut, batch_size), maps))
             left -= batch_size
+            yield from _finished(waiting, done, predictor)
+        left = max(left, 0)
         yield from _finished(waiting, done, predictor)
     while left > 0:
         done.extend(_computed(predictor, _batch(cut, batch_size), maps))
@@ -106,8 +119,6 @@ def _computed(
 ) -> list[tuple[Poses, np.ndarray | None]]:
     """Poses of each part, of one forward pass."""
     poses, cells = predictor.found(People.joined(parts), maps=maps)
-    if not np.isfinite(poses.keypoints).all():
-        raise UserError("the network gives what are no numbers: are its weights damaged?")
     found, start, each = [], 0, predictor.instances
     for part in parts:
         own = slice(start, start := start + len(part))

@@ -26,7 +26,7 @@ import yaml
 from paddle import inference as paddle_inference
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import atomic_folder, read_bytes, sha256, write_text
+from paddle_pose.files import atomic_folder, holding, read_bytes, sha256, write_text
 from paddle_pose.inference import engine
 from paddle_pose.inference.boxes import PERSON
 from paddle_pose.limits import LIMITS
@@ -120,6 +120,8 @@ def _person(content: Mapping[str, Any], path: Path) -> int:
     numbers = [n for n, label in enumerate(labels) if str(label).lower() in PERSON]
     if labels and not numbers:
         raise UserError(f"{path}: finds no people, but {', '.join(map(str, labels))[:80]}")
+    if not labels:
+        print(f"assumed: {path}: people are its class 0, as it has no label_list", flush=True)
     return numbers[0] if numbers else 0
 
 
@@ -321,15 +323,28 @@ def fetched(name: str, folder: Path | None = None, pause_s: float = 1.0) -> Path
     )
     folder = download.cache_folder() if folder is None else folder
     archive = download.fetch(row, folder, pause_s)
-    digest, noted = sha256(archive), archive.with_name(f"{file}.sha256")
-    known = noted.read_text().strip() if noted.is_file() else ""
+    with holding(archive.parent):
+        return _unpacked(name, archive)
+
+
+def _unpacked(name: str, archive: Path) -> Path:
+    digest, noted = sha256(archive), archive.with_name(f"{archive.name}.sha256")
+    known = noted.read_text(errors="replace").strip() if noted.is_file() else ""
     if known and known != digest:
         archive.unlink()
-        raise UserError(f"{archive}: was changed since it was fetched; removed, try again")
+        raise UserError(
+            f"{archive}: is not what was fetched first; removed, try again (where its makers "
+            f"changed it, remove {noted}, too)"
+        )
     write_text(noted, digest + "\n")
     target = archive.with_name(digest[:16])
     if not target.is_dir():
-        _unpack(archive, target)
+        try:
+            _unpack(archive, target)
+        except UserError as error:
+            for file in (archive, noted):
+                file.unlink()
+            raise UserError(f"{error}; it was removed, try again") from error
         print(f"=> {name}: fetched to {target} (SHA-256 {digest[:16]}…)", flush=True)
     return target
 

@@ -12,11 +12,23 @@ import numpy as np
 from paddle_pose import drawing
 from paddle_pose.data.augment import crop_image
 from paddle_pose.errors import UserError
-from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.geometry import PADDING, box_to_center_scale, crop_matrix
+from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.limits import LIMITS
 from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.skeletons import Skeleton
+
+SEEN = 0.1
+"""Least score of a joint that a second look goes by."""
+
+AROUND = 1.15
+"""A person's box is so many times as large as that of the joints; so LSPET has it."""
+
+_SMALLEST_PX = 20.0
+
+_SHOWN = 10
+"""Poses that a printed table names."""
 
 
 class People(NamedTuple):
@@ -47,25 +59,50 @@ class People(NamedTuple):
         return cls(place, [np.concatenate(crops) for crops in scales])
 
 
-def require_pixels(pixels: np.ndarray) -> None:
-    """Raises UserError for what is no RGB picture."""
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise UserError(f"image: expected (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}")
-
-
 def require_boxes(boxes: Any, where: str = "boxes") -> np.ndarray:
-    """(N, 4) float64 left, top, width, height; Raises UserError."""
+    """(N, 4) float64 left, top, width, height; one box may stand alone; Raises UserError."""
+    wanted = "expected rows of left, top, width, height"
     try:
         given = np.array(boxes, np.float64)
-    except (TypeError, ValueError):  # of different lengths, or no numbers
-        given = np.zeros((1, 0))
-    if not given.size and len(given) == 0:
+    except (TypeError, ValueError, OverflowError) as error:  # of other lengths, or no numbers
+        raise UserError(f"{where}: {wanted}, got {boxes!r:.80}") from error
+    if not given.size and len(given.shape) and len(given) == 0:
         return np.empty((0, 4))
-    usable = given.ndim == 2 and given.shape[1] == 4 and np.isfinite(given).all()
-    if not usable or (given[:, 2:] <= 0).any():
-        raise UserError(f"{where}: expected rows of left, top, width, height, got {boxes!r}")
+    given = given[None] if given.shape == (4,) else given
+    if given.ndim != 2 or given.shape[1] != 4:
+        raise UserError(f"{where}: {wanted}, got {boxes!r:.80}")
+    for row in np.flatnonzero(~(np.isfinite(given).all(1) & (given[:, 2:] > 0).all(1)))[:1]:
+        box = ", ".join(f"{value:g}" for value in given[row])
+        raise UserError(f"{where}[{row}] ({box}): {wanted} in pixels, the last two above 0")
     LIMITS["far_px"].require(float(np.abs(given).max()), where)
     return given
+
+
+def windows(size_wh: tuple[int, int]) -> np.ndarray:
+    """(K, 4) boxes whose crops, padding included, are what a first look takes of an image.
+
+    All of it, and squares of its shorter side, half over one another, along the longer one.
+    """
+    width, height = size_wh
+    side = min(size_wh)
+    steps = int(np.ceil(2 * (max(size_wh) - side) / side)) + 1
+    corners = np.zeros((steps, 2))
+    corners[:, int(height > width)] = np.linspace(0, max(size_wh) - side, steps)
+    squares = np.concatenate([corners, np.full((steps, 2), side)], 1)
+    crops = np.concatenate([[[0.0, 0, width, height]], squares if steps > 1 else squares[1:]])
+    bare = (1 - 1 / PADDING) / 2
+    return np.concatenate([crops[:, :2] + bare * crops[:, 2:], crops[:, 2:] / PADDING], 1)
+
+
+def around(joints_KJ3: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """(1, 4) the square around the joints that the surest of K looks saw; else the whole image."""
+    joints = joints_KJ3[joints_KJ3[..., 2].mean(1).argmax()]
+    seen = joints[joints[:, 2] >= SEEN, :2]
+    if len(seen) < 2:
+        return windows(size_wh)[:1]
+    low, high = seen.min(0), seen.max(0)
+    side = AROUND * max(*(high - low).tolist(), _SMALLEST_PX)
+    return np.array([[*((low + high - side) / 2), side, side]], np.float64)
 
 
 def cut_out(
@@ -113,6 +150,22 @@ class FoundPoses(Poses):
         """The same poses with their joints' names."""
         return cls(**{f.name: getattr(poses, f.name) for f in fields(Poses)}, skeleton=skeleton)
 
+    def __repr__(self) -> str:
+        images, (count, joints) = len(np.unique(self.image_ids)), self.keypoints.shape[:2]
+        lines = [f"{count} poses on {images} images, {joints} joints ({self.skeleton.name})"]
+        for i in range(min(count, _SHOWN)):
+            x, y, width, height = self.boxes_xywh[i]
+            lines.append(
+                f"  {i}: image {self.image_ids[i]}, score {self.scores[i]:.2f}, crop "
+                f"{width:.0f} × {height:.0f} px at ({x:.0f}, {y:.0f})"
+            )
+        return "\n".join(lines if count <= _SHOWN else [*lines, "  …"])
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """The joints, in the order of ``keypoints``."""
+        return self.skeleton.joints
+
     def plain(self) -> Poses:
         """The same as others have them."""
         return Poses(**{f.name: getattr(self, f.name) for f in fields(Poses)})
@@ -121,36 +174,57 @@ class FoundPoses(Poses):
         """The poses named by an index array or a mask, in that order."""
         return FoundPoses.of(self.plain().select(keep), self.skeleton)
 
-    def draw(self, image_rgb: np.ndarray, *, min_score: float = 0.2) -> np.ndarray:
-        """A copy of the (H, W, 3) uint8 RGB image with the poses on it, the best on top.
+    def of_image(self, image_id: int) -> FoundPoses:
+        """Those of one image, of a list its position."""
+        return self.select(self.image_ids == image_id)
+
+    def draw(self, image: Picture, *, min_score: float = drawing.DRAWN) -> np.ndarray:
+        """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
         Of two poses a box each is of one colour, and the owners' are on top.
+
+        Raises:
+            UserError: no picture, or the poses are of several; ``of_image`` chooses.
         """
-        two = self.instances.any()
+        ids = np.unique(self.image_ids)
+        if len(ids) > 1:
+            raise UserError(f"draw: poses of {len(ids)} images; choose by of_image(0)")
+        drawn, two = rgb_of(image).copy(), self.instances.any()
         for row in np.lexsort((self.scores, -self.instances)):
-            image_rgb = drawing.draw_pose(
-                image_rgb,
+            drawn = drawing.draw_pose(
+                drawn,
                 self.keypoints[row],
                 self.skeleton,
                 min_score=min_score,
                 color=drawing.INSTANCE_RGB[self.instances[row]] if two else None,
             )
-        return image_rgb
+        return drawn
 
-    def to_coco(self) -> list[dict[str, Any]]:
-        """Records of COCO's results format: image_id, category_id, keypoints, score."""
+    def to_coco(self, image_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:
+        """Records of COCO's results format: image_id, category_id, keypoints, score.
+
+        Args:
+            image_ids: the data set's, of a list of images in its order; else their positions.
+        """
+        ids = self.image_ids
+        if image_ids is not None:
+            if len(ids) and ids.max() >= len(image_ids):
+                raise UserError(f"to_coco: {len(image_ids)} image_ids for {ids.max() + 1} images")
+            ids = np.asarray(image_ids, np.int64)[ids]
         areas = self.boxes_xywh[:, 2] * self.boxes_xywh[:, 3]
-        return CocoResults(self.image_ids, self.keypoints, self.scores, areas).rows()
+        return CocoResults(ids, self.keypoints, self.scores, areas).rows()
 
 
 def draw_maps(crop_rgb: np.ndarray, maps_JHW: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Each joint's map over the crop in a grid, named, from 0 (blue) to 1 (red)."""
+    """Each joint's map over the crop in a grid, from its 0 (clear) to its largest value (red)."""
     height, width = crop_rgb.shape[:2]
     panels = []
     for cells in maps_JHW:
-        levels = np.clip(cv2.resize(cells, (width, height)) * 255, 0, 255).astype(np.uint8)
-        colors = cv2.applyColorMap(levels, cv2.COLORMAP_JET)[..., ::-1]
-        panels.append(cv2.addWeighted(crop_rgb, 0.5, np.ascontiguousarray(colors), 0.5, 0))
+        # A map that is about 0 everywhere stays clear.
+        part = np.clip(cv2.resize(cells, (width, height)) / max(float(cells.max()), 0.05), 0, 1)
+        colors = cv2.applyColorMap((part * 255).astype(np.uint8), cv2.COLORMAP_JET)[..., ::-1]
+        cover = 0.7 * part[..., None]
+        panels.append((crop_rgb * (1 - cover) + colors * cover).astype(np.uint8))
     names = [
         f"{name} {cells.max():.2f}" for name, cells in zip(skeleton.joints, maps_JHW, strict=True)
     ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from paddle_pose import skeletons
@@ -16,18 +17,21 @@ from paddle_pose.codecs.views import View
 from paddle_pose.configs import load
 from paddle_pose.data.coco import skeleton_of
 from paddle_pose.data.coco_category import FROM_FILE
-from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.people import (
     FoundPoses,
     People,
+    around,
     cut_out,
+    draw_maps,
     require_boxes,
-    require_pixels,
+    windows,
 )
+from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.inference.predict import require_scales
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.models.blocks import PoseNetwork
@@ -39,8 +43,26 @@ from paddle_pose.recipes.recipe import Recipe, from_dict, override
 from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.typed import from_plain
 
+PACKAGED = Path(__file__).parents[1] / "weights_files" / "small_person.safetensors"
+
+Boxes = Sequence[Sequence[float]] | Sequence[float] | np.ndarray
+"""Left, top, width, height of people, or of one."""
+
+_PANEL_PX = 160
+"""Smaller crops are drawn larger under their heat maps, by whole factors: the names fit."""
+
 _NEAR = 2
 """How many folders up from weights their run folder is."""
+
+
+def packaged_weights() -> Path:
+    """Weights that are part of the package; Raises UserError where they are not."""
+    if not PACKAGED.is_file():
+        raise UserError(
+            f"no weights given, and {PACKAGED} is not there; give --weights FILE "
+            "(with --config RECIPE) or --exported DIR; in Python from_weights(FILE, RECIPE)"
+        )
+    return PACKAGED
 
 
 class PosePredictor:
@@ -60,7 +82,7 @@ class PosePredictor:
         recipe: Recipe,
         *,
         benchmark: str | None = None,
-        engine: str = "eager",
+        engine: str = "auto",
         precision: str = "float32",
         batch_size: int = engines.PEOPLE_AT_A_TIME,
         skeleton: Skeleton | None = None,
@@ -72,7 +94,8 @@ class PosePredictor:
             network: of the recipe, with its weights.
             recipe: says how a box becomes a crop and maps become joints.
             benchmark: one of the recipe's protocols; its first by default.
-            engine: ``auto``, ``eager`` or ``onednn`` (which takes seconds to compile).
+            engine: ``eager``; ``onednn``, which takes seconds to compile and then is faster; by
+                default ``auto``: eager, except for batches of 200 people or more.
             precision: ``float32`` or ``bfloat16``.
             batch_size: boxes at a time.
             skeleton: the joints, where the recipe takes them from an annotation file
@@ -117,71 +140,158 @@ class PosePredictor:
 
     @classmethod
     def from_weights(
-        cls, weights: str | Path, recipe: str | Recipe | None = None, **options: Any
+        cls,
+        weights: str | Path | None = None,
+        recipe: str | Recipe | None = None,
+        engine: str = "auto",
+        **options: Any,
     ) -> PosePredictor:
         """A predictor from a weights file.
 
         Args:
-            weights: PyTorch's, Paddle's or our own, in any format.
+            weights: PyTorch's, Paddle's or our own, in any format; by default what is packaged: a
+                small network for one clearly visible person.
             recipe: a recipe, ``family:name`` or a ``.yaml`` file; by default the ``recipe.yaml``
                 of the run folder that the weights lie in, or what the weights themselves say.
+            engine: as of the class.
             options: as of the class; ``skeleton`` by default as the weights or their folder say.
 
         Raises:
             UserError: no such file, no recipe, or weights of another network.
         """
+        weights = packaged_weights() if weights is None else weights
         network, recipe, skeleton = trained(weights, recipe, options.pop("skeleton", None))
-        return cls(network, recipe, skeleton=skeleton, **options)
+        return cls(network, recipe, skeleton=skeleton, engine=engine, **options)
 
     def __call__(
-        self, image: str | Path | np.ndarray, boxes: Sequence[Sequence[float]] | None = None
+        self,
+        image: Picture | Sequence[Picture],
+        boxes: Boxes | Sequence[Boxes | None] | None = None,
+        *,
+        channel_order: str = "rgb",
     ) -> FoundPoses:
         """Poses of the people in some boxes.
 
         Args:
-            image: a file, which is turned upright as its EXIF data says, or (H, W, 3) uint8 RGB.
-            boxes: left, top, width, height of each person in image pixels; by default one person
-                who fills the image.
+            image: a file, one of Pillow's images, (H, W, 3) uint8 pixels, or a list of these. Files
+                and Pillow's images are turned upright as their EXIF data says.
+            boxes: left, top, width, height of each person in image pixels, or of one; by default
+                one person, whom a first look at the whole image finds and a second one looks at
+                closer. Of a list of images a list of such.
+            channel_order: of arrays; ``bgr`` for those of ``cv2.imread``.
 
         Returns:
-            One pose a box, in the order of the boxes; ``image_ids`` are 0, ``rows`` the box. They
-            have ``draw(image)`` and ``to_coco()``.
+            One pose a box, in the order of the boxes: ``keypoints``, ``scores``, ``joint_names``,
+            ``boxes_xywh`` of the crops; ``image_ids`` are the positions in the list (0), ``rows``
+            the boxes. They have ``draw(image)``, ``to_coco()`` and ``of_image(position)``.
 
         Raises:
             UserError: an image that cannot be read, or a box that is none.
         """
-        pixels = image if isinstance(image, np.ndarray) else read_rgb(Path(image), apply_exif=True)
-        people = self.people(pixels, boxes)
-        starts = range(0, len(people), self.batch_size)
-        parts = [self.found(people.part(slice(i, i + self.batch_size)))[0] for i in starts]
-        joined = Poses.joined([Poses.none(len(self.skeleton)), *parts])
-        return FoundPoses.of(joined, self.skeleton)
+        several = isinstance(image, list | tuple)
+        images: Sequence[Any] = image if isinstance(image, list | tuple) else [image]
+        given: Any = boxes if several else [boxes]
+        if given is None:
+            given = [None] * len(images)
+        if len(given) != len(images):
+            raise UserError(f"boxes: of {len(given)} images, for {len(images)}")
+
+        def cut(image_id: int, nearer: np.ndarray | None = None) -> People:
+            try:
+                pixels = rgb_of(images[image_id], channel_order)
+                if nearer is not None:
+                    return self.closer(pixels, nearer, image_id)
+                return self.people(pixels, given[image_id], image_id)
+            except UserError as error:
+                raise UserError(f"images[{image_id}]: {error}" if several else str(error)) from None
+
+        sought = [image_id for image_id, where in enumerate(given) if where is None]
+        first = self._in_batches(map(cut, sought))
+        first = first.select(first.instances == 0)
+        seen = {i: first.keypoints[first.image_ids == i] for i in sought}
+        people = (cut(image_id, seen.get(image_id)) for image_id in range(len(images)))
+        return FoundPoses.of(self._in_batches(people), self.skeleton)
+
+    def _in_batches(self, cut: Iterable[People]) -> Poses:
+        """Poses of the people of many images, in their order."""
+        parts, waiting, size = [Poses.none(len(self.skeleton))], None, self.batch_size
+        for people in cut:
+            waiting = people if waiting is None else People.joined([waiting, people])
+            while len(waiting) >= size:
+                parts.append(self.found(waiting.part(slice(size)))[0])
+                waiting = waiting.part(slice(size, None))
+        if waiting is not None and len(waiting):
+            parts.append(self.found(waiting)[0])
+        return Poses.joined(parts)
+
+    def draw_heatmaps(self, image: Picture, box: Sequence[float] | None = None) -> np.ndarray:
+        """A grid of the person's crop under each joint's heat map, (H, W, 3) uint8 RGB.
+
+        ``image`` and ``box`` as of a call; of one person. Raises UserError.
+        """
+        pixels = rgb_of(image)
+        people = self.people(pixels, box)
+        if box is None:
+            poses = self.found(people)[0]
+            people = self.closer(pixels, poses.keypoints[poses.instances == 0])
+        if len(people) != 1:
+            raise UserError(f"draw_heatmaps: expected one box, got {len(people)}")
+        maps = self.found(people, maps=True)[1]
+        factor = -(-_PANEL_PX // self.recipe.data.image_size_wh[0])
+        crop = cv2.resize(people.crops[0][0], None, fx=factor, fy=factor)
+        return draw_maps(crop, np.asarray(maps)[0], self.skeleton)
 
     def people(
         self,
         pixels: np.ndarray,
-        boxes: Sequence[Sequence[float]] | np.ndarray | None = None,
+        boxes: Boxes | None = None,
         image_id: int = 0,
     ) -> People:
-        """The boxes of an image, cut out for ``found``; arguments as of a call; threads may."""
-        require_pixels(pixels)
+        """The boxes of (H, W, 3) uint8 RGB pixels, cut out for ``found``; threads may call it.
+
+        Without boxes they are what a first look takes: the whole image, and parts of it.
+        """
         height, width = pixels.shape[:2]
-        given = require_boxes([[0, 0, width, height]] if boxes is None else boxes)
+        given = windows((width, height)) if boxes is None else require_boxes(boxes)
+        for row in np.flatnonzero(outside(given, pixels))[:1]:
+            box = ", ".join(f"{value:g}" for value in given[row])
+            raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh
         return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
 
+    def closer(self, pixels: np.ndarray, joints_KJ3: np.ndarray, image_id: int = 0) -> People:
+        """The one person whose joints a first look found, cut out for a second one."""
+        box = around(joints_KJ3, (pixels.shape[1], pixels.shape[0]))
+        size_wh = self.recipe.data.image_size_wh
+        return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id)
+
     def found(self, people: People, *, maps: bool = False) -> tuple[Poses, np.ndarray | None]:
-        """Poses of one batch, and (B, J, h, w) heat maps if they are asked for."""
+        """Poses of one batch, and (B, J, h, w) heat maps if they are asked for.
+
+        Raises:
+            UserError: the network gives what are no numbers, or has no heat maps.
+        """
         scales = self.benchmark.test_scales
         views = [View(*self._forward(c), s) for c, s in zip(people.crops, scales, strict=True)]
         codec, order = self.recipe.codec, self.skeleton.flip_order
         poses = codec.decode(views, people.place, self.benchmark, order)
+        if not np.isfinite(poses.keypoints).all():
+            raise UserError("the network gives what are no numbers: are its weights damaged?")
         poses = poses.select(poses.instances < self.instances)
+        boxes = np.repeat(people.place.boxes_xywh(), self.instances, 0)
+        # Where a map is flat, a decoder's step below a cell (DARK's) may end anywhere.
+        poses.keypoints[..., :2] = _into(poses.keypoints[..., :2], boxes)
         if not maps:
             return poses, None
         if not isinstance(codec, HeatmapCodec):
             raise UserError(f"--heatmaps: a {type(codec).__name__} has none")
         return poses, codec.heatmaps(views, order, shift=self.benchmark.shift_heatmap)
+
+
+def _into(joints_xy: np.ndarray, boxes_xywh: np.ndarray) -> np.ndarray:
+    """Joints (B, J, 2) that lie outside of their crop moved to its border."""
+    corner, size = boxes_xywh[:, None, :2], boxes_xywh[:, None, 2:]
+    return np.clip(joints_xy, corner, corner + size)
 
 
 class Trained(NamedTuple):

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -25,11 +25,13 @@ class Photo:
         path: of the file.
         name: below the folder that was given; of a single file its own name.
         image_id: the number that its name ends in, or its place in the list.
+        by_name: whether it is the former.
     """
 
     path: Path
     name: str
     image_id: int
+    by_name: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ class Frames:
 
     def __init__(self, video: Video) -> None:
         where = f"camera {video.camera}" if video.path is None else str(video.path)
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the error below says enough
+        quiet = getattr(cv2, "setLogLevel", None) or cv2.utils.logging.setLogLevel  # OpenCV 4, 5
+        quiet(0)
         if video.path is None:
             self._capture = cv2.VideoCapture(video.camera)
         else:
@@ -73,6 +78,8 @@ class Frames:
         self.size_wh = self._first.shape[1], self._first.shape[0]
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = float(rate) if 0 < rate < 1000 else 25.0
+        if self.rate != rate:
+            print(f"assumed: {where}: 25 frames a second, as it says {rate:g}", flush=True)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT) if video.path is not None else 0
         self.count = int(count) if 0 < count < 1 << 31 else 0
 
@@ -105,6 +112,8 @@ def sources_of(words: Sequence[str], output: Path) -> tuple[list[Photo], list[Vi
     place = os.path.realpath(output) + os.sep
     for word in words:
         path = Path(word)
+        if not word:
+            raise UserError("PATH: is empty; is a variable of the shell not set?")
         if re.fullmatch(r"\d{1,3}", word) and not path.exists():
             videos[f"camera {int(word)}"] = Video(None, f"camera{int(word)}", int(word))
             continue
@@ -150,8 +159,13 @@ def _files(path: Path) -> list[tuple[Path, str]]:
 
 def _numbered(files: list[tuple[Path, str]]) -> list[Photo]:
     """Photos by the numbers that their names end in, as COCO's do; by their order where not."""
-    ends = [re.search(r"(\d{1,18})$", path.stem) for path, _ in files]
-    numbers = [int(end[1]) for end in ends if end]
-    if len({*numbers}) < len(files):
-        numbers = list(range(1, len(files) + 1))
-    return [Photo(*file, number) for file, number in zip(files, numbers, strict=True)]
+    ends = [end_number(name) for _, name in files]
+    by_name = None not in ends and len({*ends}) == len(files)
+    numbers = ends if by_name else range(1, len(files) + 1)
+    return [Photo(*file, n or 0, by_name) for file, n in zip(files, numbers, strict=True)]
+
+
+def end_number(name: str) -> int | None:
+    """The number that the name of a photo ends in; None where it ends in none."""
+    found = re.search(r"(\d{1,18})$", PurePath(name).stem)
+    return int(found[1]) if found else None

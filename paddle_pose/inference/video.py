@@ -6,7 +6,6 @@ People are followed greedily by their overlap with the last frames; no network i
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.files import temporary_name
 from paddle_pose.inference.boxes import overlaps
 from paddle_pose.inference.people import FoundPoses
 
@@ -154,8 +154,9 @@ class VideoFile:
     def __init__(self, path: Path, size_wh: tuple[int, int], rate: float) -> None:
         """Raises UserError where it cannot be written."""
         self._path = path
-        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-        self._size_wh = size_wh
+        # OpenCV goes by the ending.
+        self._temporary = temporary_name(path.with_suffix("")).with_suffix(f".tmp{path.suffix}")
+        self._size_wh, self._frames = size_wh, 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -170,10 +171,16 @@ class VideoFile:
         if image_rgb.shape[1::-1] != self._size_wh:  # some streams change their size
             image_rgb = cv2.resize(image_rgb, self._size_wh)
         self._writer.write(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR))
+        self._frames += 1
 
     def close(self) -> None:
-        """Complete the file and give it its name."""
+        """Complete the file and give it its name; Raises UserError where it is not whole."""
         self._writer.release()
+        # OpenCV says nothing of a full disk.
+        if (count := _frames_in(self._temporary)) < self._frames:
+            self.drop()
+            said = f"{count} of {self._frames} frames could be written; is the disk full?"
+            raise UserError(f"{self._path}: {said}")
         try:
             self._temporary.replace(self._path)
         except OSError as error:
@@ -183,3 +190,11 @@ class VideoFile:
         """Leave nothing of it."""
         self._writer.release()
         self._temporary.unlink(missing_ok=True)
+
+
+def _frames_in(path: Path) -> int:
+    """As the file says; 0 of one that cannot be played."""
+    capture = cv2.VideoCapture(str(path))
+    count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    return count

@@ -10,19 +10,20 @@ import numpy as np
 
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.errors import UserError
+from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.detector import open_detector
 from paddle_pose.inference.people import require_boxes
 from paddle_pose.inference.sources import Photo, Video
 
-Boxes = Callable[[np.ndarray, int], np.ndarray]
-"""A picture and its id -> (N, 4) boxes of people: left, top, width, height."""
+Boxes = Callable[[np.ndarray, int], np.ndarray | None]
+"""A picture and its id -> (N, 4) boxes of people: left, top, width, height; None: nobody knows."""
 
 DETECTOR_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
 class Where:
-    """How people are found; one of the first three at most, else one who fills the picture.
+    """How people are found; one of the first three at most, else one in each picture.
 
     Attributes:
         box: the same boxes in every picture.
@@ -38,6 +39,11 @@ class Where:
     threshold: float | None = None
     nms: float = 0.6
 
+    @property
+    def sought(self) -> bool:
+        """Nobody says where people are."""
+        return self.box is None and self.boxes is None and self.detector is None
+
     def open(self, photos: Sequence[Photo], videos: Sequence[Video]) -> Boxes:
         """Ready for these; Raises UserError."""
         if self.box is not None:
@@ -48,12 +54,12 @@ class Where:
             least = DETECTOR_THRESHOLD if self.threshold is None else self.threshold
             detector = open_detector(self.detector, threshold=least, most_overlap=self.nms)
             return lambda pixels, image_id: detector(pixels)[0]
-        return whole_image
-
-
-def whole_image(pixels: np.ndarray, image_id: int) -> np.ndarray:
-    """One person who fills the picture."""
-    return np.array([[0, 0, pixels.shape[1], pixels.shape[0]]], np.float64)
+        print(
+            "assumed: one person in each picture, found by a first look at all of it "
+            "(--box, --boxes and --detector say other)",
+            flush=True,
+        )
+        return lambda pixels, image_id: None
 
 
 def fixed(boxes: Sequence[Sequence[float]]) -> Boxes:
@@ -61,11 +67,9 @@ def fixed(boxes: Sequence[Sequence[float]]) -> Boxes:
     given = require_boxes(list(boxes), "--box")
 
     def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
-        size = np.array(pixels.shape[1::-1])
-        outside = (given[:, :2] >= size) | (given[:, :2] + given[:, 2:] <= 0)
-        if outside.any():
-            box = ",".join(f"{value:g}" for value in given[outside.any(1)][0])
-            raise UserError(f"--box {box} lies outside of its {size[0]}×{size[1]} pixels")
+        for one in given[outside(given, pixels)][:1]:
+            box = ",".join(f"{value:g}" for value in one)
+            raise UserError(f"--box {box} lies outside of its {_size(pixels)} pixels")
         return given
 
     return find
@@ -81,18 +85,34 @@ def from_file(
     print(f"=> {detected.summary}")
     ids = {photo.image_id for photo in photos}
     without = len(ids - {*detected.image_ids.tolist()})
+    others = int((~np.isin(detected.image_ids, [*ids])).sum())
     if without == len(ids):
         raise UserError(
             f"{path}: has no box for any of these photos, whose ids are "
             f"{', '.join(map(str, sorted(ids)[:5]))}{' …' if len(ids) > 5 else ''} "
             "(the numbers that their names end in, or their order)"
         )
+    if not all(photo.by_name for photo in photos):
+        print(
+            "assumed: image ids are the photos' places in the list, as their names do not all end "
+            f"in numbers of their own: 1 is {photos[0].name}",
+            flush=True,
+        )
+    if others:
+        print(f"=> {others} of {len(detected.image_ids)} boxes are of none of these photos")
     if without:
         print(f"=> {without} of {len(ids)} photos have no box in {path.name}: drawn without poses")
 
     def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
         found = detected.boxes_xywh[detected.image_ids == image_id]
-        size = np.array(pixels.shape[1::-1])
-        return found[((found[:, :2] < size) & (found[:, :2] + found[:, 2:] > 0)).all(1)]
+        out = outside(found, pixels)
+        if out.any():
+            of = f"{_size(pixels)} pixels"
+            print(f"=> image {image_id}: left out {out.sum()} boxes outside of its {of}")
+        return found[~out]
 
     return find
+
+
+def _size(pixels: np.ndarray) -> str:
+    return f"{pixels.shape[1]}×{pixels.shape[0]}"

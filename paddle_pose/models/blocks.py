@@ -244,7 +244,10 @@ def add_relu(*parts: Features) -> Features:
 
 def sigmoid(x: Features) -> Features:
     """F.sigmoid."""
-    return F.sigmoid(x)
+    if paddle.in_dynamic_mode():
+        return F.sigmoid(x)
+    # Paddle 3.3 lost it, tanh and exp in the graph format that engines and exports are saved in.
+    return F.softmax(paddle.stack([x, x - x], -1))[..., 0]
 
 
 def hard_swish(x: Features) -> Features:

@@ -21,12 +21,13 @@ from paddle_pose.models.blocks import (
     StageOutput,
     global_average,
     scale,
+    sigmoid,
     small_normal,
     twice,
     uniform_by_fan_in,
 )
+from paddle_pose.settings import INSTANCES
 
-INSTANCES = ("primary", "secondary")
 BOTH = "both"
 REDUCTION = 4
 
@@ -70,22 +71,20 @@ class InstanceGate(nn.Layer):
             linear(channels, hidden, bias=False),
             nn.ReLU(),
             linear(hidden, channels, bias=False),
-            nn.Sigmoid(),
         )
         self.fc_lambda = nn.Sequential(
             linear(len(INSTANCES), hidden),
             FlatNorm(hidden, relu=True),
             nn.Identity(),  # keeps the ReLU's number, for the official names count it
             linear(hidden, channels),
-            nn.Sigmoid(),
         )
 
     def forward(self, x: Features, codes_I2: paddle.Tensor) -> Features:
         """(I·B, C, H, W) by the codes of I instances, of which each has B images."""
-        by_features_NC = self.fc(global_average(x).flatten(1))
+        by_features_NC = sigmoid(self.fc(global_average(x).flatten(1)))
         if self.training:  # the norm counts images, as in the reference
             codes_I2 = codes_I2.repeat_interleave(by_features_NC.shape[0] // codes_I2.shape[0], 0)
-        by_instance_IC = self.fc_lambda(codes_I2)
+        by_instance_IC = sigmoid(self.fc_lambda(codes_I2))
         instances, channels = by_instance_IC.shape
         apart_IBC = by_features_NC.reshape([instances, -1, channels])
         both_NC = (apart_IBC * by_instance_IC.unsqueeze(1)).reshape([-1, channels])
@@ -170,7 +169,12 @@ class TwoPersonNetwork(PoseNetwork):
         maps = self.heatmaps(images_BCHW, instance)
         if instance != BOTH:
             return [StageOutput(maps)]
-        primary, secondary = maps.chunk(2)
+        sizes = maps.shape[1:]
+        if -1 in sizes:  # a graph of open size, which ONNX cannot have
+            primary, secondary = maps.chunk(2)
+        else:
+            apart = maps.reshape([2, -1, *sizes])
+            primary, secondary = apart[0], apart[1]
         return [StageOutput(primary)], [StageOutput(secondary)]
 
 

@@ -7,8 +7,13 @@ in ``published_weights.csv``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import Architecture
 from paddle_pose.names import say_replaced
 from paddle_pose.porting.names import Conversion, NetworkKeys, convert, table_of, to_official
@@ -39,6 +44,7 @@ def convert_file(
     output: Path,
     backbone: bool = False,
     facts: WeightFacts | None = None,
+    half: bool = False,
 ) -> Conversion:
     """A published file as ``.pdparams`` (or ``.safetensors``, by ``output``'s ending).
 
@@ -48,14 +54,18 @@ def convert_file(
         output: replaced.
         backbone: all but the head (ImageNet weights).
         facts: what the new file says of itself.
+        half: numbers in float16, but for batch norm's statistics.
 
     Raises:
-        UserError: the file cannot be read, is refused, or does not fit the network.
+        UserError: the file cannot be read, is refused, does not fit the network, or has numbers
+            that float16 does not reach.
     """
     table, file = table_of(architecture), read_file(path)
     for note in file.notes:
         print(f"   {note}")
     found = convert(file.arrays, table, network_keys(architecture), str(path), backbone)
+    if half:
+        found = replace(found, arrays=_halved(found.arrays, path))
     said = "" if facts is None else facts.text(found.arrays)
     say_replaced([output])
     if output.suffix == ".safetensors":
@@ -63,6 +73,19 @@ def convert_file(
     else:
         save_arrays(output, found.arrays, said)
     return found
+
+
+def _halved(arrays: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """Weights in float16; batch norm's statistics, which span many powers of ten, as they are."""
+    with np.errstate(over="ignore"):  # looked for below
+        half = {
+            name: array if name.endswith(("._mean", "._variance")) else array.astype(np.float16)
+            for name, array in arrays.items()
+        }
+    for name, array in half.items():
+        if not np.isfinite(array).all():
+            raise UserError(f"{path}: {name} has numbers beyond float16's 65,504; leave out --half")
+    return half
 
 
 def export_file(

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import read_json, sha256, write_json
+from paddle_pose.files import holding, read_json, sha256, write_json
 
 TABLE = Path(__file__).with_name("published_weights.csv")
 ATTEMPTS = 5
@@ -73,7 +73,8 @@ def find(name: str) -> PublishedWeights:
     """The row of that name; Raises UserError with the nearest one."""
     rows = {row.name: row for row in published_weights()}
     if name not in rows:
-        raise UserError(f"--download {name}: unknown name{nearest(name, rows)} (--list shows all)")
+        hint = nearest(name, rows, "--list shows all names")
+        raise UserError(f"--download {name}: unknown name{hint}")
     return rows[name]
 
 
@@ -110,9 +111,11 @@ def fetch(weights: PublishedWeights, folder: Path | None = None, pause_s: float 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(target.name + ".part")
-        _transfer(weights.url, part, bool(weights.sha256_prefix), pause_s)
-        _verify(part, weights, f"{weights.url}: what the server sent")
-        os.replace(part, target)
+        with holding(target.parent):
+            if not target.exists():  # else another process has fetched it
+                _transfer(weights.url, part, bool(weights.sha256_prefix), pause_s)
+                _verify(part, weights, f"{weights.url}: what the server sent")
+                os.replace(part, target)
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror or error})") from error
     return target
@@ -156,7 +159,8 @@ def _transfer(url: str, part: Path, has_hash: bool, pause_s: float) -> None:
     have = part.stat().st_size if part.exists() else 0
     raise UserError(
         f"{url}: broke off {ATTEMPTS} times ({reason}); {have:,} bytes are kept, the same command "
-        "goes on from there"
+        "goes on from there",
+        f"; or put the file at {part.with_suffix('')} by hand",
     )
 
 

@@ -233,12 +233,15 @@ def _labels(
     return labels
 
 
-def coco_file(pairs: Sequence[tuple[str, Sequence[PairLabel]]]) -> dict[str, Any]:
-    """The annotation file of pictures, each by its name."""
+def coco_file(
+    names: Sequence[str], sizes_wh: Sequence[tuple[int, int]], people: Sequence[Sequence[PairLabel]]
+) -> dict[str, Any]:
+    """A file's content: pictures, their sizes and the pair on each, in order."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for number, (name, labels) in enumerate(pairs, start=1):
-        width, height = labels[0].size_wh
+    for number, (name, (width, height), labels) in enumerate(
+        zip(names, sizes_wh, people, strict=True), start=1
+    ):
         image = {"id": number, "file_name": name, "width": width, "height": height}
         images.append(image | {"overlap": round(labels[0].overlap, 4)})
         for label in labels:

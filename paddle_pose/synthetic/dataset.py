@@ -2,14 +2,14 @@
 
 ``python -m paddle_pose render --output DIR`` writes ``annot/train.json``,
 ``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them;
-``--layout crowd`` pairs of people, one behind the other, with COCO files in ``annotations/``.
-A score on it says that the whole chain works; it is not a score on MPII or COCO.
+with ``--layout coco`` the same pictures with COCO's files; with ``--layout crowd`` pairs of people,
+one behind the other, with COCO's files and CrowdPose's joints. A score on them says that the whole
+chain works; it is not a score on MPII or COCO.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import multiprocessing
 import os
@@ -17,20 +17,20 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-from scipy.io import savemat
 from tqdm import tqdm
 
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import read_json, write_json
+from paddle_pose.files import holding, read_json, write_json
 from paddle_pose.limits import LIMITS
+from paddle_pose.synthetic import coco_layout, mpii_layout
 from paddle_pose.synthetic.crowd import OVERLAPS, PairLabel, coco_file, draw_pair
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system import ending
@@ -40,16 +40,12 @@ RENDERER_VERSION = 4
 """Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
 
 TRAIN_PEOPLE, VAL_PEOPLE = 800, 250
-LAYOUTS = ("mpii", "crowd")
-"""Single people and small groups with MPII's files; or pairs (``crowd``) with COCO's."""
-
+LAYOUTS = ("mpii", "coco", "crowd")
+_CONTENT = {"mpii": mpii_layout.content, "coco": coco_layout.content, "crowd": coco_file}
 _SPLITS = ("train", "valid")
+_COCO_SPLITS = ("train2017", "val2017")
 _STAMP = "synthetic.json"
 _JPEG_QUALITY = 92
-
-_MAT_JOINTS = ("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor", "neck", "head",
-               "rwri", "relb", "rsho", "lsho", "lelb", "lwri")  # fmt: skip
-"""MPII16 as the names in MPII's evaluation file."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ class _Picture:
     ``overlap`` is of a pair's boxes; None draws people as MPII has them.
     """
 
-    images: Path
+    root: Path
+    folder: str
     seed: int
     split: int
     index: int
@@ -70,6 +67,9 @@ class _Picture:
     def name(self) -> str:
         return f"{_SPLITS[self.split]}_{self.index:06d}.jpg"
 
+    def at(self, root: Path) -> Path:
+        return root / self.folder / self.name
+
 
 def write_dataset(
     root: Path,
@@ -78,15 +78,26 @@ def write_dataset(
     train_people: int = TRAIN_PEOPLE,
     val_people: int = VAL_PEOPLE,
     layout: str = "mpii",
+    first: int | None = None,
     overlaps: tuple[float, float] = OVERLAPS,
     workers: int | None = None,
     progress: bool = True,
 ) -> None:
     """Write the data set to ``root``, unless the same one is already there.
 
-    The bytes depend on what is drawn alone (seed, people, layout, overlaps), not on ``workers``
-    (default: one per core). The folder appears complete or not at all. With the layout ``crowd``
-    the IoU of each pair's boxes is one of ``overlaps``, all between its ends equally often.
+    The bytes depend on the seed and the numbers of people alone, not on ``workers`` (default: one
+    per core). The folder appears complete or not at all; of several processes one draws.
+
+    Args:
+        root: the folder.
+        seed: of all that is drawn.
+        train_people: of the whole set.
+        val_people: likewise.
+        layout: ``mpii`` or ``coco``, of the same pictures; ``crowd`` of pairs.
+        first: only the pictures of each split's first so many people, as the whole set has them.
+        overlaps: ``crowd``: the IoU of each pair's boxes, all between these equally often.
+        workers: processes that draw.
+        progress: show a bar.
 
     Raises:
         UserError: ``root`` holds something else, or cannot be written.
@@ -107,25 +118,45 @@ def write_dataset(
         "train_people": train_people,
         "val_people": val_people,
     }
+    if layout not in LAYOUTS:
+        raise UserError(f"synthetic data: layout '{layout}'{nearest(layout, LAYOUTS)}")
     if layout == "crowd":
         _require_pairs(train_people, val_people, overlaps)
-        stamp |= {"layout": layout, "overlaps": list(overlaps)}
-    elif layout not in LAYOUTS:
-        raise UserError(f"synthetic data: layout '{layout}'{nearest(layout, LAYOUTS)}")
-    if _read_stamp(root) == stamp:
-        return
-    if root.exists() and (foreign := _foreign(root)):
-        raise UserError(
-            f"{root}: holds other files ({foreign}); name a new folder for the synthetic data"
-        )
+        stamp |= {"overlaps": list(overlaps)}
+    stamp |= {"layout": layout} if layout != "mpii" else {}
+    stamp |= {"first": first} if first is not None else {}
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{root}: cannot write there ({error.strerror})") from error
+    plan = _plan(root, stamp)
+    with holding(root.parent):
+        if _read_stamp(root) == stamp and _is_whole(root, layout, plan):
+            return
+        if root.exists() and (foreign := _foreign(root)):
+            raise UserError(
+                f"{root}: holds other files ({foreign}); name a new folder for the synthetic data"
+            )
+        _draw_into(root, layout, plan, stamp, workers, progress)
+
+
+def _draw_into(
+    root: Path,
+    layout: str,
+    plan: Sequence[_Picture],
+    stamp: dict,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    try:
         partial = Path(tempfile.mkdtemp(prefix=f".{root.name}.partial-", dir=root.parent))
     except OSError as error:
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
+    if progress:
+        print(f"=> {root}: drawing {len(plan)} pictures of people", flush=True)
     try:
-        pictures = _pictures(partial / "images", stamp)
-        _write_into(partial, pictures, layout, workers, progress)
+        moved = [replace(picture, root=partial) for picture in plan]
+        _write_into(partial, layout, moved, workers, progress)
         write_json(partial / _STAMP, stamp)
         partial.chmod(0o755)  # mkdtemp's folders are closed to others
         _put_in_place(partial, root, stamp)
@@ -148,9 +179,42 @@ def _require_pairs(train_people: int, val_people: int, overlaps: tuple[float, fl
         )
 
 
+def _plan(root: Path, stamp: dict[str, Any]) -> list[_Picture]:
+    seed, first, overlaps = stamp["seed"], stamp.get("first"), stamp.get("overlaps")
+    pictures = []
+    for split, total in enumerate((stamp["train_people"], stamp["val_people"])):
+        folder = f"images/{_COCO_SPLITS[split]}" if stamp.get("layout") == "coco" else "images"
+        counts, shares = _people_per_picture(seed, split, total), None
+        if overlaps:
+            counts = [2] * (total // 2)
+            shares = np.random.default_rng([seed, split]).uniform(*overlaps, len(counts)).tolist()
+        before = 0
+        for index, count in enumerate(counts):
+            if first is None or before < first:
+                overlap = shares[index] if shares else None
+                pictures.append(_Picture(root, folder, seed, split, index, count, overlap))
+            before += count
+    return pictures
+
+
+def _annotation_files(layout: str) -> list[str]:
+    if layout == "coco":
+        return [f"annotations/person_keypoints_{split}.json" for split in _COCO_SPLITS]
+    if layout == "crowd":
+        return [f"annotations/person_keypoints_{split}.json" for split in _SPLITS]
+    return [*(f"annot/{split}.json" for split in _SPLITS), "annot/gt_valid.mat"]
+
+
+def _is_whole(root: Path, layout: str, plan: Sequence[_Picture]) -> bool:
+    """Whether nothing of a set was removed."""
+    files = [root / name for name in _annotation_files(layout)]
+    return all(file.is_file() for file in (*files, *(picture.at(root) for picture in plan)))
+
+
 _OWN = re.compile(
     rf"{_STAMP}|annot(/train\.json|/valid\.json|/gt_valid\.mat)?|images(/(train|valid)_\d+\.jpg)?"
-    r"|annotations(/person_keypoints_(train|valid)\.json)?"
+    r"|annotations(/person_keypoints_(train|valid|train2017|val2017)\.json)?"
+    r"|images/(train|val)2017(/(train|valid)_\d+\.jpg)?"
 )
 
 
@@ -192,69 +256,44 @@ def _put_in_place(partial: Path, root: Path, stamp: dict) -> None:
             raise
 
 
-def _pictures(images: Path, stamp: dict[str, Any]) -> list[_Picture]:
-    """All pictures of a set."""
-    seed, pictures = stamp["seed"], []
-    for split, total in enumerate((stamp["train_people"], stamp["val_people"])):
-        if overlaps := stamp.get("overlaps"):
-            low, high = overlaps
-            shares = np.random.default_rng([seed, split]).uniform(low, high, total // 2)
-            pictures += [
-                _Picture(images, seed, split, index, 2, overlap)
-                for index, overlap in enumerate(shares.tolist())
-            ]
-        else:
-            counts = _people_per_picture(seed, split, total)
-            pictures += [
-                _Picture(images, seed, split, index, count) for index, count in enumerate(counts)
-            ]
-    return pictures
-
-
 def _write_into(
-    folder: Path, pictures: list[_Picture], layout: str, workers: int | None, progress: bool
+    folder: Path, layout: str, pictures: Sequence[_Picture], workers: int | None, progress: bool
 ) -> None:
-    (folder / "images").mkdir()
+    for name in dict.fromkeys(picture.folder for picture in pictures):
+        (folder / name).mkdir(parents=True)
+    (folder / _annotation_files(layout)[0]).parent.mkdir()
     with contextlib.closing(_drawn(pictures, workers or cpu_facts()[2])) as drawn:
         shown = tqdm(
             drawn, "drawing people", len(pictures), disable=None if progress else True, unit="image"
         )
-        labels = list(shown)
-    for split, name in enumerate(_SPLITS):
-        groups = [
-            (picture.name, group)
-            for picture, group in zip(pictures, labels, strict=True)
-            if picture.split == split
-        ]
-        if layout == "crowd":
-            file = folder / "annotations" / f"person_keypoints_{name}.json"
-            write_json(file, coco_file(groups), indent=None)
-        else:
-            _write_mpii(folder / "annot", name, groups)
-
-
-def _write_mpii(annot: Path, name: str, groups: list[tuple[str, list[Label]]]) -> None:
-    annot.mkdir(exist_ok=True)
-    rows = [(picture, label) for picture, group in groups for label in group]
-    records = [_record(image, label) for image, label in rows]
-    path = annot / f"{name}.json"
-    path.write_text(json.dumps(records, separators=(",", ":")), encoding="utf-8")
-    if name == "valid":
-        mat = _evaluation_mat([label for _, label in rows])
-        (annot / "gt_valid.mat").write_bytes(mat)
+        done = list(zip(pictures, shown, strict=True))
+    for split, name in enumerate(_annotation_files(layout)[: len(_SPLITS)]):
+        of_split = [(picture.name, *found) for picture, found in done if picture.split == split]
+        content = _CONTENT[layout](*map(list, zip(*of_split, strict=True)))
+        text = json.dumps(content, separators=(",", ":"))
+        (folder / name).write_text(text, encoding="utf-8")
+    if layout == "mpii":
+        labels = [one for picture, (_, people) in done if picture.split for one in people]
+        (folder / "annot" / "gt_valid.mat").write_bytes(mpii_layout.evaluation_mat(labels))
 
 
 def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
     """One to three people per picture, ``total`` together."""
     rng = np.random.default_rng([seed, split])
     counts: list[int] = []
-    while (left := total - sum(counts)) > 0:
+    left = total
+    while left > 0:
         counts.append(min(left, int(rng.choice((1, 2, 3), p=(0.74, 0.2, 0.06)))))
+        left -= counts[-1]
     return counts
 
 
-def _drawn(pictures: list[_Picture], workers: int) -> Generator[list[Any], None, None]:
-    """The labels of each picture, in order, once it is on disk."""
+_Drawn = tuple[tuple[int, int], list[Label] | list[PairLabel]]
+"""A picture's width and height, and its people."""
+
+
+def _drawn(pictures: Sequence[_Picture], workers: int) -> Generator[_Drawn, None, None]:
+    """Size and labels of each picture, in order, once it is on disk."""
     workers = min(workers, max(1, len(pictures) // 8))
     if workers == 1:
         yield from map(_draw, pictures)
@@ -272,60 +311,37 @@ def _start() -> None:
     ending.ignore(but=signal.SIGTERM)
 
 
-def _draw(picture: _Picture) -> list[Label] | list[PairLabel]:
+def _draw(picture: _Picture) -> _Drawn:
     rng = np.random.default_rng([picture.seed, picture.split, picture.index])
     labels: list[Label] | list[PairLabel]
-    if picture.overlap is None:
+    if picture.overlap is not None:
+        image, labels = draw_pair(rng, picture.overlap)
+    else:
         need_head = _SPLITS[picture.split] == "valid"
         image, labels = draw_scene(rng, picture.people, need_head=need_head)
-    else:
-        image, labels = draw_pair(rng, picture.overlap)
-    path = str(picture.images / picture.name)
+    path = str(picture.at(picture.root))
     if not cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
         raise UserError(f"{path}: cannot be written; is the disk full?")
-    return labels
-
-
-def _record(image: str, label: Label) -> dict:
-    """A row of HRNet's MPII JSON; coordinates are 1-based there."""
-    joints = np.where(label.inside[:, None], np.round(label.joints_xy + 1, 2), -1.0)
-    return {
-        "joints_vis": label.inside.astype(int).tolist(),
-        "joints": joints.tolist(),
-        "image": image,
-        "scale": round(label.scale, 6),
-        "center": np.round(label.center_xy + 1, 2).tolist(),
-    }
-
-
-def _evaluation_mat(labels: list[Label]) -> bytes:
-    """The fields that PCKh's official evaluation reads; missing joints are zeros, as in MPII's."""
-    inside = np.array([label.inside for label in labels])
-    joints = np.array([np.round(label.joints_xy + 1, 2) for label in labels])
-    boxes = np.array([label.head_box_xyxy.reshape(2, 2) + 1 for label in labels])
-    buffer = io.BytesIO()
-    savemat(
-        buffer,
-        {
-            "dataset_joints": np.array([_MAT_JOINTS], dtype=object),
-            "jnt_missing": (~inside).T.astype(np.uint8),
-            "pos_gt_src": (joints * inside[..., None]).transpose(1, 2, 0),
-            "headboxes_src": boxes.transpose(1, 2, 0),
-        },
-    )
-    header = b"MATLAB 5.0 MAT-file".ljust(116)  # SciPy's holds the date: bytes would differ
-    return header + buffer.getvalue()[len(header) :]
+    return (image.shape[1], image.shape[0]), labels
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line of this module."""
-    parser = CommandLine(prog="python -m paddle_pose render", description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
-    parser.add_argument("--val", type=int, default=VAL_PEOPLE, help="people to validate on")
-    parser.add_argument("--layout", choices=LAYOUTS, default="mpii", help="crowd: pairs, COCO form")
-    parser.add_argument(
+    parser = CommandLine(
+        prog="python -m paddle_pose render",
+        description=__doc__.splitlines()[0],
+        examples=(
+            "python -m paddle_pose render --output output/people",
+            "python -m paddle_pose render --output output/people --layout coco --train 99 --val 9",
+        ),
+    )
+    add = parser.add_argument
+    add("--output", type=Path, required=True, metavar="DIR", help="folder to write")
+    add("--layout", choices=LAYOUTS, default=LAYOUTS[0], help="whose files (mpii)")
+    add("--seed", metavar="N", type=int, default=0, help="of all that is drawn (0)")
+    add("--train", metavar="N", type=int, default=TRAIN_PEOPLE, help="people to train on (800)")
+    add("--val", metavar="N", type=int, default=VAL_PEOPLE, help="people to validate on (250)")
+    add(
         "--overlap",
         type=float,
         nargs=2,

@@ -174,12 +174,32 @@ _HAIRLINE = ((0, 40, 70, 95, 112, 180), (0.52, 0.46, 0.2, -0.05, -0.5, -0.74))
 """Lowest latitude (sine) that hair covers, by angle from the nose in degrees."""
 
 
+_HEAD_CENTER = np.array([0, 0.52, 0.03])
+_HEAD_RADII = 0.36, 0.49, 0.41
+_NOSE = np.array([0, -0.08, _HEAD_RADII[2] * 0.98])
+
+
+def _ear(side: int) -> np.ndarray:
+    return np.array([side * _HEAD_RADII[0] * 1.02, -0.02, -0.03])
+
+
+def face(figure: Figure) -> tuple[np.ndarray, np.ndarray]:
+    """(5, 3) nose, eyes and ears, left before right, and (5,) whether each is on the seen side."""
+    radii, eye = np.array(_HEAD_RADII), np.array([0.145, 0.03])
+    depth = radii[2] * np.sqrt(1 - ((eye / radii[:2]) ** 2).sum())
+    eyes = [np.array([side * eye[0], eye[1], depth]) for side in (1, -1)]
+    local = np.array([_NOSE, *eyes, _ear(1), _ear(-1)])
+    outwards = local / radii**2
+    center = figure.joint("upper_neck") + figure.head @ _HEAD_CENTER
+    return center + local @ figure.head.T, (outwards @ figure.head.T)[:, 2] > 0
+
+
 def _head(facets: Facets, figure: Figure, look: Look) -> None:
     frame, neck, thorax = figure.head, figure.joint("upper_neck"), figure.joint("thorax")
     add_tube(facets, thorax, neck + frame @ np.array([0, 0.22, -0.04]),
           [(0, 0.2), (0.5, 0.17), (1, 0.17)], bands((9, look.skin * 0.93)))  # fmt: skip
-    center = neck + frame @ np.array([0, 0.52, 0.03])
-    wide, high, deep = 0.36, 0.49, 0.41
+    center = neck + frame @ _HEAD_CENTER
+    wide, high, deep = _HEAD_RADII
     sine = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 19))[:, None]
     cosine = np.sqrt(np.maximum(0, 1 - sine**2)) * (1 - 0.2 * np.clip(-sine, 0, 1) ** 1.5)
     theta = np.linspace(0, 2 * np.pi, 32, endpoint=False)
@@ -210,7 +230,7 @@ def _head(facets: Facets, figure: Figure, look: Look) -> None:
             colours[np.broadcast_to(middle_sine > 0.3, hairy.shape)] = look.accent
     facets.add(center + local @ frame.T, colours, 0.03)
     for side in SIDES:
-        ear = center + frame @ np.array([side * wide * 1.02, -0.02, -0.03])
+        ear = center + frame @ _ear(side)
         if look.hair_style not in ("long", "bob"):
             add_ellipsoid(facets, ear, frame, (0.05, 0.1, 0.07), look.skin * 0.92, shape=(5, 8))
     _hair(facets, center, frame, look)
@@ -253,5 +273,5 @@ def _face(facets: Facets, center: np.ndarray, frame: np.ndarray, radii: tuple, l
         mark(side * 0.145, 0.03, (0.042, 0.055), iris, 2)
         mark(side * 0.145, 0.135, (0.1, 0.024), brow, 1)
     mark(0, -0.265, (0.12, 0.04), np.array([70.0, 60, 165]) * (0.5 + look.skin[2] / 500), 1)
-    nose = center + frame @ np.array([0, -0.08, deep * 0.98])
+    nose = center + frame @ _NOSE
     add_ellipsoid(facets, nose, frame, (0.06, 0.11, 0.07), look.skin * 0.88, bias=0.1, shape=(5, 8))

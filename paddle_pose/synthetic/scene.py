@@ -10,7 +10,7 @@ import numpy as np
 from paddle_pose.skeletons import MPII16
 from paddle_pose.synthetic.background import background, foreground
 from paddle_pose.synthetic.facets import Facets, paint, project
-from paddle_pose.synthetic.figure import build
+from paddle_pose.synthetic.figure import build, face
 from paddle_pose.synthetic.look import Look
 from paddle_pose.synthetic.pose import Figure, sample_figure
 
@@ -24,6 +24,9 @@ _HEAD_SIZES_PER_PERSON = 8.0
 _CENTER_RAISE = 0.031
 """MPII: the centre lies this part of 200 × scale above the middle of the joints' box."""
 
+_FLESH = 0.25
+"""Head lengths from the outermost joints to the body's edge."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -33,6 +36,9 @@ class Label:
         joints_xy: (16, 2), also of joints outside the image.
         inside: (16,) bool. Occluded joints inside the image count: MPII labels them too.
         head_box_xyxy: around upper neck and head top.
+        face_xy: (5, 2) nose, eyes, ears; left before right.
+        face_seen: (5,) bool, inside the image and on the side of the head that is seen.
+        box_xywh: around the body, inside the image.
         center_xy: middle of the person.
         scale: in units of 200 pixels, without padding.
         from_front: the chest's front is seen.
@@ -42,6 +48,9 @@ class Label:
     joints_xy: np.ndarray
     inside: np.ndarray
     head_box_xyxy: np.ndarray
+    face_xy: np.ndarray
+    face_seen: np.ndarray
+    box_xywh: np.ndarray
     center_xy: np.ndarray
     scale: float
     from_front: bool
@@ -144,7 +153,9 @@ def _place_people(
 
 def _label(rng: np.random.Generator, placement: Placement, size_wh: tuple[int, int]) -> Label:
     joints_xy = placement.project(placement.figure.joints)
-    inside = np.asarray(((joints_xy >= 0) & (joints_xy <= np.array(size_wh) - 1)).all(1))
+    inside = _inside(joints_xy, size_wh)
+    face_3d, towards = face(placement.figure)
+    face_xy = placement.project(face_3d)
     neck, top = joints_xy[MPII16.index("upper_neck")], joints_xy[MPII16.index("head_top")]
     head_size = _HEAD_SIZE_PER_LENGTH * float(np.linalg.norm(top - neck))
     # The box is upright in the image: tall around an upright head, wide around one lying down.
@@ -160,11 +171,25 @@ def _label(rng: np.random.Generator, placement: Placement, size_wh: tuple[int, i
         joints_xy=joints_xy,
         inside=inside,
         head_box_xyxy=np.concatenate([middle - half_wh, middle + half_wh]),
+        face_xy=face_xy,
+        face_seen=towards & _inside(face_xy, size_wh),
+        box_xywh=_box(np.concatenate([joints_xy, face_xy]), placement.unit_px, size_wh),
         center_xy=center,
         scale=scale,
         from_front=placement.figure.faces_camera(),
         pose=placement.figure.pose,
     )
+
+
+def _inside(points_xy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    return np.asarray(((points_xy >= 0) & (points_xy <= np.array(size_wh) - 1)).all(1))
+
+
+def _box(points_xy: np.ndarray, unit_px: float, size_wh: tuple[int, int]) -> np.ndarray:
+    """Left, top, width, height: joints and the flesh around them, cut at the image's edges."""
+    margin = _FLESH * unit_px
+    low = np.clip(points_xy.min(0) - margin, 0, size_wh)
+    return np.concatenate([low, np.clip(points_xy.max(0) + margin, 0, size_wh) - low])
 
 
 def _draw_person(

@@ -22,9 +22,10 @@ _launched: list[str] = []
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options, as ``paddle.distributed.launch`` calls them."""
-    parser.add_argument("--gpus", help="GPUs of this machine, such as 0,1,2,3: one process each")
-    parser.add_argument("--master", help="HOST:PORT of the first of several machines")
-    parser.add_argument("--nnodes", type=int, help="how many machines; the same command on each")
+    add = parser.add_argument
+    add("--gpus", help="GPUs of this machine, such as 0,1,2,3: one process each")
+    add("--master", metavar="HOST:PORT", help="the first of several machines")
+    add("--nnodes", metavar="N", type=int, help="how many machines; the same command on each")
 
 
 def gpu_numbers(text: str) -> list[int]:

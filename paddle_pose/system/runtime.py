@@ -20,6 +20,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.system import ending
 
 _chosen: dict[str, str] = {}
+_unsaid: list[str] = []
 
 
 def cpu_facts() -> tuple[str, frozenset[str], int]:
@@ -99,7 +100,10 @@ def keep_memory() -> None:
 
 
 def configure(*, quiet: bool = False) -> dict[str, str]:
-    """Set the variables that are not set yet and say so in one line; returns those in force."""
+    """Set the variables that are not set yet; returns those in force.
+
+    ``tell`` says them in one line, unless ``quiet``.
+    """
     if "paddle" in sys.modules and not _chosen:
         warnings.warn(
             "paddle was imported before runtime.configure(): threads stay as they are",
@@ -114,8 +118,14 @@ def configure(*, quiet: bool = False) -> dict[str, str]:
         keep_memory()
     if first and not quiet:
         shown = {name: value for name, value in _chosen.items() if name != "GLOG_minloglevel"}
-        print("=> runtime: " + " ".join(f"{k}={v}" for k, v in shown.items()), flush=True)
+        _unsaid.append("=> runtime: " + " ".join(f"{k}={v}" for k, v in shown.items()))
     return dict(_chosen)
+
+
+def tell() -> None:
+    """What was set, once; called when options are known to be right: a mistake stands alone."""
+    while _unsaid:
+        print(_unsaid.pop(), flush=True)
 
 
 def import_paddle() -> None:

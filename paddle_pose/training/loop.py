@@ -35,12 +35,14 @@ class Hooks:
     """What the loop calls, on every rank; positions are (epoch, next step) to resume from.
 
     Attributes:
+        first_step: the first one is done; its seconds.
         log: a log line is due.
         save: a resumable checkpoint is due; all losses and weights so far are finite.
         epoch_end: an epoch's last step is done; validates where it is due.
         train_score: hits and scored joints of this rank's part of a batch, from its outputs.
     """
 
+    first_step: Callable[[float], None] = lambda seconds: None
     log: Callable[[TrainLog], None] = lambda log: None
     save: Callable[[int, int], None] = lambda epoch, step: None
     epoch_end: Callable[[int], None] = lambda epoch: None
@@ -247,6 +249,7 @@ class _Fit:
         warm: steps of the run after which a speed is measured.
         apart: whether ranks must meet before they exchange anything.
         speed: see ``fit``.
+        first: whether no step is done yet.
     """
 
     trainer: Trainer
@@ -259,6 +262,7 @@ class _Fit:
     saved: int = 0
     warm: int = 0
     apart: bool = True
+    first: bool = True
     clock: Clock = field(default_factory=Clock)
     speed: Lap | None = None
 
@@ -320,7 +324,12 @@ class _Fit:
             parallel.wait_for_all()
             self.apart = False
         rate = self.rate(self.done)
+        began = time.perf_counter()
         parts, outputs = self.trainer.step(batch, rate, of_all)
+        if self.first:
+            self.first = False
+            next(iter(parts.values())).numpy()  # a GPU is still at work
+            self.hooks.first_step(time.perf_counter() - began)
         self.trainer.follow(self.done)
         self.trainer.recent.add(batch.epoch, batch.step, parts)
         self.done += 1

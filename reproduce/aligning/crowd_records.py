@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from paddle_pose import configs
-from paddle_pose.codecs.pairs import INSTANCES, PairCodec
+from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.views import View
 from paddle_pose.data import coco
 from paddle_pose.data.augment import STILL, Crop, Photo
@@ -28,7 +28,7 @@ from paddle_pose.evaluation.evaluator import DataFiles
 from paddle_pose.geometry import crop_matrix, transform_points
 from paddle_pose.poses.coco_results import CocoResults
 from paddle_pose.poses.poses import Place, Poses
-from paddle_pose.settings import AugmentSettings, Benchmark, DataSettings
+from paddle_pose.settings import INSTANCES, AugmentSettings, Benchmark, DataSettings
 
 SETS = {
     "coco_train": ("coco", "annotations/person_keypoints_train2017.json", "train2017"),

@@ -9,8 +9,8 @@ import paddle
 
 from paddle_pose.models.architectures import MIPNet
 from paddle_pose.models.blocks import PoseNetwork
-from paddle_pose.models.instances import INSTANCES, all_instances
-from paddle_pose.models.outputs import named
+from paddle_pose.models.instances import BothInstances, TwoPersonNetwork
+from paddle_pose.settings import INSTANCES
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
     NETWORKS,
@@ -47,8 +47,8 @@ def maps_of(network: PoseNetwork, record: dict[str, Any], dtype: str) -> list[np
     """Heat maps of every stack, or of both people, for the recorded images."""
     images = paddle.to_tensor(name_seeded.images(record["input"]["shape"]).astype(dtype))
     with precision(dtype), paddle.no_grad():
-        found = all_instances(network)(images)
-        return [maps.numpy() for output in found for maps in named(output).values()]
+        asked = BothInstances(network) if isinstance(network, TwoPersonNetwork) else network
+        return [maps.numpy() for one in asked(images) for maps in one if maps is not None]
 
 
 def rows(name: str, dtype: str) -> list[Row]:
@@ -67,6 +67,8 @@ def rows_of(
     size = "×".join(str(n) for n in record["input"]["shape"])
     made = []
     for index, output in enumerate(heatmaps):
+        if f"output_{index}" not in recorded:
+            continue  # of MIPNet at width 48 one person's
         expected = recorded[f"output_{index}"].astype(np.float64)
         largest = record["outputs"][index]["max_abs"]
         kept = output[:, :, ::3, ::3]

@@ -16,11 +16,11 @@ from paddle_pose.models.architectures import Architecture, MIPNet, MIPPoseResNet
 from paddle_pose.models.blocks import BatchNorm2D
 from paddle_pose.models.build import build
 from paddle_pose.models.instances import (
-    INSTANCES,
     BothInstances,
     TwoPeople,
     TwoPersonNetwork,
 )
+from paddle_pose.settings import INSTANCES
 from paddle_pose.training.losses import LOSSES, total
 from paddle_pose.training.optimizers import make_optimizer
 from reproduce.aligning import forward, gates, name_seeded, training
@@ -30,6 +30,7 @@ from reproduce.aligning.rows import Reference, Row
 NAME = "mipnet"
 VARIANTS: dict[str, tuple[Architecture, str]] = {
     "mipnet_w32_coco_128x96_four_gates": (MIPNet(17, 32, (True,) * 4), " (gates at all points)"),
+    "mipnet_w48_coco_384x288": (MIPNet(17, 48), " (W48)"),
     "mipnet_resnet50_coco_128x96": (MIPPoseResNet(17, 50), " (ResNet-50)"),
 }
 """Records of other networks of the family."""

@@ -1,4 +1,4 @@
-"""Sound files of other programs, made up, and how ``convert`` and ``browse`` read them."""
+"""Sound files of other programs, made up, and how convert, browse and predict read them."""
 
 from __future__ import annotations
 
@@ -110,3 +110,28 @@ def read_browsed(folder: Path) -> Reading:
     words = ["--dataset_root", str(folder / "data"), "--output", str(folder / "look.png")]
     browse.main([*words, "--people", "2"])
     return {"written": np.array([(folder / "look.png").is_file()])}
+
+
+_DETECTOR = {
+    "arch": "PicoDet", "label_list": ["car", "person"], "fpn_stride": [8, 16, 32, 64],
+    "Preprocess": [
+        {"type": "Resize", "target_size": [32, 64], "keep_ratio": False, "interp": 2},
+        {"type": "NormalizeImage", "is_scale": True, "mean": [0.5] * 3, "std": [0.25] * 3},
+        {"type": "Permute"},
+    ],
+}  # fmt: skip
+
+
+def detector(folder: Path) -> None:
+    """The settings of an exported PaddleDetection model."""
+    folder.mkdir(parents=True)
+    (folder / "infer_cfg.yml").write_text(yaml.safe_dump(_DETECTOR), encoding="utf-8")
+
+
+def read_detector(folder: Path) -> Reading:
+    """What a picture becomes by them, the class of people and the strides."""
+    from paddle_pose.inference.paddle_detector import read_settings  # late: it imports Paddle
+
+    prepare, person, strides = read_settings(folder / "infer_cfg.yml")
+    pixels, factors = prepare(np.full((24, 36, 3), 200, np.uint8))
+    return {"pixels": pixels, "factors": factors, "others": np.array([person, *strides])}

@@ -147,6 +147,9 @@ READERS: tuple[Reader, ...] = (
            converters.read_ochuman, "json", ("converting/ochuman.py:convert",), share=0.3),
     Reader("photo to browse", "data/images/train_000000.jpg", converters.photos,
            converters.read_browsed, "bytes", ("commands/browse.py:read_pictures",), share=0.05),
+    Reader("detector's infer_cfg.yml", "infer_cfg.yml", converters.detector,
+           converters.read_detector, "yaml", ("inference/paddle_detector.py:read_settings",),
+           bombs=(mutations.yaml_bomb,), share=0.3),
     _photo("jpg", mutations.huge_jpeg),
     _photo("png", mutations.huge_png, guarded=True),
     _photo("webp"),
@@ -194,6 +197,11 @@ EXCUSED = {
     "converting/mpii.py:_json_rows": "beside MPII's release; tests/converting breaks it",
     "converting/mpii.py:_named_images": "beside MPII's release; tests/converting breaks it",
     "converting/mpii.py:_read_h5": "beside MPII's release; tests/converting breaks it",
+    "serving/networks.py:_loaded": "weights and exported networks, each read by a Reader here",
+    "inference/paddle_detector.py:_unpacked": "the hash that it noted itself before",
+    "inference/paddle_detector.py:_unpack": "an archive fetched from its makers",
+    "commands/predict.py:predict": "opens what other functions here read",
+    "commands/predict.py:_Job.video": "a video: OpenCV's; tests/commands/test_predict breaks it",
 }
 """Functions that open files and are not fuzzed, each with its reason."""
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from reproduce.reporting import (
@@ -11,16 +13,18 @@ from reproduce.reporting import (
     logs,
     published_rows,
     rescored,
+    summary,
     trained,
     twins,
 )
-from reproduce.reporting.content import Cell, Section, Table, Text, badge
+from reproduce.reporting.content import Cell, Fact, Section, Table, Text, badge
 from reproduce.reporting.markdown import MarkdownWriter
 from reproduce.reporting.records import points, read_json, signed
 
 TITLE = "PaddlePaddle 二维人体姿态估计：已发表的数字能否成立？"
 LEAD = (
-    "Stacked Hourglass、HRNet 与 SimpleBaseline 在 MPII 和 COCO 上的逐项复现研究：发表了什么数字，"
+    "Stacked Hourglass、HRNet、SimpleBaseline 与 MIPNet 在 MPII、COCO、OCHuman 和 CrowdPose 上的"
+    "逐项复现研究：发表了什么数字，"
     "本项目有什么证据，以及如何验证。每个测得的数字都链接到记录，每个发表的数字都链接到出处。"
     "完整报告见 [REPORT.md](reproduce/REPORT.md) 与 [report.html](reproduce/report.html)。"
 )
@@ -48,6 +52,44 @@ JUDGEMENT = {
     "a difference is seen": "可见差异",
     "too few seeds: the spread between them is not known": "种子太少，种子间波动未知",
 }
+FACTS = {
+    r"published table rows with (\d+) values, each with its protocol and source": (
+        r"行已发表结果，共 \1 个数值，各附协议与出处"
+    ),
+    r"quantities within tolerance of the official code, step by step": (
+        "个量与官方代码逐步比较，误差在容差之内"
+    ),
+    r"printed values that their authors' own predictions score here, to the last printed digit; "
+    r"(\d+) public sets of predictions re-scored": (
+        r"个作者给出的数值，用其自己的预测结果在此评分即可重现，直到最后一位；共重新评分 \1 组"
+    ),
+    r"points PCKh@0\.5 between Paddle and PyTorch, (.+?): (.+)": (
+        r"个百分点，Paddle 与 PyTorch 的 PCKh@0.5 之差，\1：\2"
+    ),
+}
+"""The headlines of ``summary.facts``, and what they are here."""
+
+
+def facts() -> list[Fact]:
+    """Headline numbers, as the English summary has them.
+
+    Raises:
+        ValueError: one that has no translation.
+    """
+    return [
+        replace(one, value=one.value.replace(" of ", " / "), label=_translated(one.label))
+        for one in summary.facts(published_rows.table_rows())
+    ]
+
+
+def _translated(label: str) -> str:
+    for english, words in FACTS.items():
+        if found := re.fullmatch(english, label):
+            text = found.expand(words)
+            for verdict, judged in JUDGEMENT.items():
+                text = text.replace(verdict, judged)
+            return text
+    raise ValueError(f"no Chinese words for: {label}")
 
 
 def report(note: str) -> str:
@@ -63,8 +105,8 @@ def report(note: str) -> str:
     return MarkdownWriter(Path("reproduce")).document(TITLE, LEAD, sections, note)
 
 
-def verdict_section() -> Section:
-    """What holds."""
+def verdict_table() -> Table:
+    """How many rows of each network have which verdict."""
     rows = published_rows.table_rows()
     published = [row for row in rows if evidence.of(row.id).word != evidence.BY_A_USER]
     values = sum(len(row.values) for row in published)
@@ -78,17 +120,18 @@ def verdict_section() -> Section:
         f"共 {len(published)} 行已发表结果、{values} 个数值"
         "（[published.csv](reproduce/published.csv)），按现有的最强证据分类："
     )
+    header = ["结论", *published_rows.FAMILIES, "合计", "含义"]
+    numeric = frozenset(range(1, len(published_rows.FAMILIES) + 2))
+    return Table(caption, header, lines, numeric)
+
+
+def verdict_section() -> Section:
+    """What holds."""
     words = (
-        "只有当决定数值的全部条件（数据、检测框、翻转测试、解码方式、关节、平均方式、阈值）都已说明"
+        "只有当决定数值的全部条件（数据、检测框、翻转测试、解码方式、关键点、平均方式、阈值）都已说明"
         "且完全相同时，两个数值才作比较。"
     )
-    table = Table(
-        caption,
-        ["结论", *published_rows.FAMILIES, "合计", "含义"],
-        lines,
-        frozenset(range(1, 5)),
-    )
-    return Section("summary", "结论", [table, Text(words)])
+    return Section("summary", "结论", [verdict_table(), Text(words)])
 
 
 def alignment_section() -> Section:
@@ -105,11 +148,11 @@ def alignment_section() -> Section:
     return Section("alignment", "与官方代码逐步对齐", [table])
 
 
-def rescored_section() -> Section:
-    """Published predictions."""
+def rescored_table() -> Table | None:
+    """Scores of published predictions."""
     found = rescored.sets()
     if not found:
-        return Section("rescored", "公开预测结果的重新评分", [Text(NOT_YET)])
+        return None
     lines = [
         [
             Cell(record["label"], rescored.source_address(record["source"])),
@@ -122,12 +165,19 @@ def rescored_section() -> Section:
     ]
     caption = "MPII 验证集全部 2,958 人；括号内为按人重采样的 95 % 自助法区间："
     header = ["公开的预测结果", *rescored.THRESHOLDS.values()]
+    return Table(caption, header, lines, frozenset({1, 2, 3}))
+
+
+def rescored_section() -> Section:
+    """Published predictions."""
+    table = rescored_table()
+    if table is None:
+        return Section("rescored", "公开预测结果的重新评分", [Text(NOT_YET)])
     words = (
         "**“Mean@0.1” 有两种含义。** HRNet、SimpleBaseline 与 PaddleDetection 的表格在这一名称下"
         "给出的是头部尺寸 0.11 倍处的 PCKh；mmpose 与 Paddle 前作给出的是 0.10 倍处。"
         f"{_index_11()}两者不可混用。"
     )
-    table = Table(caption, header, lines, frozenset({1, 2, 3}))
     return Section("rescored", "公开预测结果的重新评分", [table, Text(words)])
 
 
@@ -199,6 +249,6 @@ def trained_section() -> Section:
     table = trained.result_table()
     if table is None:
         return Section("trained", "本项目的训练", [Text(NOT_YET)])
-    caption = "真实照片（LSPET）上的 CPU 训练；不是 MPII，与任何已发表数字不可比："
+    caption = "真实照片（LSPET）上的训练；不是 MPII，与任何已发表数字不可比："
     chinese = Table(caption, ["训练", *table.header[1:]], table.rows, table.numeric)
     return Section("trained", "本项目的训练", [chinese])

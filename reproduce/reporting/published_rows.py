@@ -13,7 +13,7 @@ from reproduce.published import PublishedRow
 from reproduce.reporting import sources
 from reproduce.reporting.content import Cell, Table
 
-FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline")
+FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline", "MIPNet")
 PUBLISHERS = {
     "newell_paper": "Newell et al. (paper)",
     "princeton": "princeton-vl README",
@@ -28,6 +28,9 @@ PUBLISHERS = {
     "mmpose1": "mmpose 1.x",
     "paddledetection": "PaddleDetection",
     "fluid": "Paddle Fluid",
+    "mipnet_zoo": "MIPNet MODEL_ZOO",
+    "mipnet_paper": "MIPNet paper",
+    "ascend": "Ascend ModelZoo, as MIPNet",
     "predecessor": "txyugood/PaddlePose",
 }
 DATA_SETS = {
@@ -35,6 +38,9 @@ DATA_SETS = {
     ("mpii", "test"): "MPII test",
     ("coco", "val2017"): "COCO val2017",
     ("coco", "test-dev2017"): "COCO test-dev",
+    ("ochuman", "val"): "OCHuman val",
+    ("ochuman", "test"): "OCHuman test",
+    ("crowdpose", "test"): "CrowdPose test",
 }
 DECODERS = {
     "quarter_offset": "quarter offset",
@@ -46,10 +52,14 @@ DECODERS = {
 }
 SHOWN = {
     "mpii": (*published.MPII_METRICS, "Mean@0.1", "Mean@0.11"),
-    "coco": published.COCO_METRICS,
+    **dict.fromkeys(published.JOINTS, (*published.COCO_METRICS, published.SPEED)),
 }
 HEADERS = {"Mean": "PCKh@0.5", "Mean@0.1": "@0.10", "Mean@0.11": "@0.11"}
-MAIN = {"mpii": ("Mean", "Mean@0.1", "Mean@0.11"), "coco": ("AP", "AR")}
+HEADERS[published.SPEED] = f"{published.SPEED} (training)"
+MAIN: dict[str, tuple[str, ...]] = {
+    "mpii": ("Mean", "Mean@0.1", "Mean@0.11"),
+    **dict.fromkeys(published.JOINTS, ("AP", "AR", published.SPEED)),
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +83,8 @@ class TableRow:
     def family(self) -> str:
         """Of FAMILIES."""
         network = self.any.protocol.network
-        if network.startswith("HRNet"):
-            return "HRNet"
+        if network.startswith(("HRNet", "MIPNet")):
+            return network.partition("-")[0]
         return "SimpleBaseline" if network.startswith("PoseResNet") else "Hourglass"
 
     @property
@@ -91,7 +101,8 @@ class TableRow:
     @property
     def variant(self) -> str:
         """What sets it apart from the plain network: ``udp``, ``coarsedropout``; or nothing."""
-        plain = r"hourglass\d*|hrnet|w\d+|res(net)?\d*|\d+|mpii|coco|caffe|val|test|dev|\d+x\d+"
+        plain = r"hourglass\d*|hrnet|w\d+|res(net)?\d*|\d+|caffe|val|test|dev|\d+x\d+"
+        plain += "|".join(("", "mpii", *published.JOINTS))
         words = self.id.partition(":")[2].split("_")
         return " ".join(word for word in words if not re.fullmatch(plain, word))
 
@@ -167,7 +178,8 @@ def main_cells(row: TableRow) -> list[Cell | str]:
     first = row.values[names[0]]
     tolerance = f"{first.tolerance:g}"
     tolerance = tolerance.removeprefix("0") if first.unit == "fraction" else tolerance
-    cells: list[Cell | str] = [replace(value_cell(first), below=f"± {tolerance}")]
+    unit = f" {first.unit}" if first.unit == published.SPEED else ""
+    cells: list[Cell | str] = [replace(value_cell(first), below=f"± {tolerance}{unit}")]
     if names[1:]:
         below = HEADERS.get(names[1], "")
         cells.append(replace(value_cell(row.values[names[1]]), below=below))
@@ -183,7 +195,7 @@ def values_table(rows: Sequence[TableRow], dataset: str, caption: str) -> Table 
     lines = [
         [
             row.name,
-            row.publisher,
+            Cell(row.publisher, below=f"{row.data_set}, {row.protocol}"),
             *[value_cell(row.values[name]) if name in row.values else "–" for name in names],
         ]
         for row in rows

@@ -79,7 +79,7 @@ def verdict_table(rows: Sequence[TableRow]) -> Table:
         "Published table rows by the strongest evidence for them here",
         header,
         lines,
-        frozenset(range(1, 5)),
+        frozenset(range(1, len(published_rows.FAMILIES) + 2)),
         anchor="verdicts",
     )
 

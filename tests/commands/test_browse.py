@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from paddle_pose.commands import browse
+from paddle_pose.converting.coco_file import CocoFile
 from paddle_pose.errors import UserError
 from paddle_pose.skeletons import SKELETONS
 
@@ -45,7 +47,7 @@ def test_suspicious_people_come_first_in_red(damaged: Path, tmp_path: Path, caps
     assert "suspicious: sides look swapped" in said
     assert "suspicious: duplicate: 1" in said
     assert "row 24" in said
-    assert "1 images cannot be read; first:" in said
+    assert "suspicious: cannot be read: 1 image; first:" in said
     picture = cv2.imread(str(output))[..., ::-1]
     red = (np.abs(picture.astype(int) - browse._RED).max(2) < 20).any()
     assert red
@@ -93,6 +95,31 @@ def test_a_coco_file_with_other_sizes(small_people: Path, tmp_path: Path, capsys
     with pytest.raises(UserError, match="written onto a file that is read"):
         browse.main([*words, "--output", str(root / "own.png")])
     assert json.loads(file.read_text()) == content
+
+
+def test_the_split_that_is_there(tmp_path: Path, capsys):
+    """A converted folder; its people, all in mirror writing, do not look well."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((60, 80, 3), np.uint8))
+    coco = CocoFile(("left_hand", "right_hand", "tail"))
+    image = coco.add_image("a.png", (80, 60))
+    coco.add_person(image, np.array([[10, 10, 2], [50, 10, 2], [30, 40, 2]]), [5, 5, 50, 50])
+    for split in ("train", "val"):
+        file = tmp_path / f"annotations/person_keypoints_{split}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps(coco.content({})))
+    browse.main(["--dataset_root", str(tmp_path), "--output", str(tmp_path / "b.png")])
+    said = capsys.readouterr().out
+    assert "=> split: train, of train, val; --split names another" in said
+    assert "\nsuspicious: left and right may be swapped throughout" in said
+    assert "nothing looks wrong" not in said
+
+
+def test_a_broken_photo_alone_looks_wrong(capsys, monkeypatch):
+    table = SimpleNamespace(summary="", rows=[])
+    monkeypatch.setattr(browse.inspection, "statistics", lambda table: ["1 person"])
+    for broken, says in ([], True), (["a.jpg: cut off"], False):
+        browse.report(table, [], browse.Pictures({}, {}, broken))
+        assert ("nothing looks wrong" in capsys.readouterr().out) == says
 
 
 def test_mistakes_are_one_line(small_people: Path, tmp_path: Path):

@@ -29,6 +29,11 @@ def test_mistakes_are_named():
         counting.main(["hourglass:newell_hg2_mpii_256x25"])
 
 
+def test_a_name_alone_is_printed_in_full(capsys):
+    counting.main(["newell_hg1_synthetic"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("quickstart:newell_hg1_synthetic")
+
+
 def test_layers_add_up():
     """Each layer alone and summed by stage: the same sums as the recipe's row."""
     network = build(configs.load("simple_baseline:res50_mpii_256x256").model)

@@ -207,8 +207,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(run, mpii_root: Path, tmp_path:
     preds = ("--predictions", mpii_root / "preds/valid-ours.h5")
     weights = ("--pretrained_model", tmp_path / "file")
     cases = {
-        weights: "--dataset_root: give the folder",
-        data: "give --pretrained_model FILE to predict, or --predictions FILE",
+        (*weights, "--dataset_root", tmp_path): "no MPII annotations here",
+        (*data, "--set", "name=never_run"): "give --pretrained_model FILE to predict",
         (*data, "--pretrained_model", tmp_path / "none"): "no such file",
         (*data, *weights, "--pixel_origin", 1): "only with --predictions",
         (*data, *weights, "--batch_size", 0): "must be at least 1",

@@ -19,6 +19,7 @@ from places import ROOT
 
 from paddle_pose import configs, skeletons
 from paddle_pose.commands import export as command
+from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
 from paddle_pose.inference.export import require_formats
 from paddle_pose.inference.predictor import PosePredictor
@@ -95,7 +96,7 @@ def test_the_documents_example_gives_the_predictors_joints(served, tmp_path, cap
     exec(example, {})  # noqa: S102 (this repository's own text)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     predictor = PosePredictor.from_exported(served / "onnx")
-    expected = predictor(tmp_path / "person.jpg").keypoints[0]
+    expected = predictor(tmp_path / "person.jpg", boxes=[[0, 0, 90, 150]]).keypoints[0]
     assert [line[0] for line in lines] == list(predictor.skeleton.joints)
     # Both take the largest cell; the crop's corners are float32 there, so a pixel may round to its
     # neighbour and a near tie fall otherwise.
@@ -128,6 +129,24 @@ def test_val_scores_what_was_exported(served, run_folder, small_people, tmp_path
     assert "no model.yaml there" in error
 
 
+def test_the_packaged_weights_become_every_format(small_people, tmp_path):
+    """Photos are what they were trained on; rendered people calibrate well enough for the check."""
+    require_onnx()
+    pytest.importorskip("nncf", reason="nncf: see requirements-export.txt")
+    words = ["--format", "paddle,onnx,int8", "--calibration", small_people]
+    code, said, error = run("export.py", "--output", tmp_path / "served", *words)
+    assert code == 0, error
+    assert "assumed: weights: small_person.safetensors, packaged, as --weights names none" in said
+    picture = next(iter(sorted((small_people / "images").iterdir())))
+    eager = PosePredictor.from_weights()
+    box = [[0, 0, *read_rgb(picture).shape[1::-1]]]
+    expected = eager(picture, boxes=box).keypoints[0]
+    for name, most_px in (("paddle", 0.02), ("onnx", 0.02), ("int8", 1.5)):
+        found = PosePredictor.from_exported(tmp_path / "served" / name)(picture, boxes=box)
+        apart = np.abs(found.keypoints[0, :, :2] - expected[:, :2]).max(1)
+        assert np.median(apart) < most_px, name
+
+
 def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, monkeypatch):
     """The exported folder knows them: serving needs no annotations."""
     known = {name: one for name, one in skeletons.SKELETONS.items() if name != "from_file"}
@@ -156,7 +175,7 @@ def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, mo
 
 
 MISTAKES = {
-    "missing.pdparams: cannot be read": ("--weights", "missing.pdparams"),
+    "--weights missing.pdparams: no such file": ("--weights", "missing.pdparams"),
     "did you mean 'onnx'": ("--format", "onxn"),
     "name some of": ("--format", ","),
     "go together": ("--format", "int8"),

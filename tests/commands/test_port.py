@@ -20,6 +20,7 @@ from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.porting import download, network_keys
 from paddle_pose.porting.reader import read_weights
 from paddle_pose.recipes import recipe
+from paddle_pose.weights.tensors import read_safetensors, write_safetensors
 from reproduce.aligning import name_seeded
 
 NETWORK = NewellHourglass(joints=5, stacks=1, features=16, depth=1)
@@ -122,3 +123,33 @@ def test_recipes_in_the_table_exist():
         if "x" in size and row.kind == "pose":
             height, width = (int(number) for number in size.split("x"))
             assert network_of.data.image_size_wh == (width, height), row.name
+
+
+def test_half_writes_float16_but_for_the_statistics(tmp_path: Path) -> None:
+    recipe = "quickstart:small_person"
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    packaged = ROOT / "paddle_pose" / "weights_files" / "small_person.safetensors"
+    main([str(packaged), "--recipe", recipe, "--output", str(whole)])
+    main([str(packaged), "--recipe", recipe, "--output", str(half), "--half"])
+    made, kept = read_safetensors(half)[0], read_safetensors(packaged)[0]
+    assert made.keys() == kept.keys()
+    assert all(np.array_equal(made[name], kept[name]) for name in kept)
+    assert packaged.stat().st_size < 4 * 2**20
+    kinds = {
+        array.dtype.name: name.endswith(("._mean", "._variance"))
+        for name, array in read_safetensors(half)[0].items()
+    }
+    assert kinds == {"float16": False, "float32": True}
+
+
+def test_half_refuses_numbers_that_float16_does_not_reach(tmp_path: Path) -> None:
+    packaged = ROOT / "paddle_pose" / "weights_files" / "small_person.safetensors"
+    arrays = dict(read_safetensors(packaged)[0])
+    name = next(name for name in arrays if name.endswith("weight"))
+    arrays[name] = np.full(arrays[name].shape, 1e6, np.float32)
+    large, output = tmp_path / "large.safetensors", tmp_path / "half.safetensors"
+    write_safetensors(large, arrays)
+    with pytest.raises(UserError, match="beyond float16's 65,504; leave out --half"):
+        main([str(large), "--recipe", "quickstart:small_person", "--half",
+                   "--output", str(output)])  # fmt: skip
+    assert not output.exists()

@@ -73,7 +73,7 @@ def test_groups_are_people(tmp_path: Path, capsys):
     said = capsys.readouterr().out
     assert "assumed: area: width × height of the box" in said
     assert "assumed: joints: 3: left_paw, right_paw, tail" in said
-    assert "1 pairs by the joints' names (paw)" in said
+    assert "1 pair by the joints' names, the left one first (left_paw - right_paw)" in said
     assert "1 files that are not labelme's (first: people.json)" in said
     assert "1 shapes of type polygon (first: a.json: shapes[6])" in said
     assert "1 shapes without group_id beside others with one" in said
@@ -140,4 +140,5 @@ def test_a_label_that_is_not_a_joint(tmp_path: Path):
 
 def test_sides_are_found_in_any_spelling() -> None:
     fact = sides_fact(["LKnee", "RKnee", "knee_l", "lankle", "rankle"])
-    assert fact.text == "2 pairs by the joints' names (knee, ankle)"
+    shown = "knee_l - RKnee; lankle - rankle"
+    assert fact.text == f"2 pairs by the joints' names, the left one first ({shown})"

@@ -13,7 +13,7 @@ import yaml
 from paddle_pose.converting import yolo_pose
 from paddle_pose.data import coco
 from paddle_pose.errors import UserError
-from paddle_pose.skeletons import COCO17
+from paddle_pose.skeletons import COCO17, MPII16
 
 HEAD = {"path": ".", "train": "images/train", "names": {0: "person"}, "kpt_shape": [2, 3]}
 LINE = "0 0.5 0.5 0.25 0.5 0.4 0.5 2 0.6 0.7 1\n"
@@ -51,6 +51,10 @@ def test_by_hand(tmp_path: Path, capsys):
     assert found["categories"][0]["keypoints"] == ["left_0", "right_0"]
     said = capsys.readouterr().out
     assert "assumed: joints: 2: left_0, right_0" in said
+    assert "assumed: left: joints 0 (not 1), as flip_idx does not say which side" in said
+    assert (
+        "=> flip_pairs: 1 pair by the joints' names, the left one first (left_0 - right_0)" in said
+    )
     assert "assumed: area" in said
     assert "1 images without a label file: nobody on them (first: images/train/b.png)" in said
 
@@ -66,6 +70,24 @@ def test_the_loader_reads_it_back(tmp_path: Path):
     assert table.skeleton == "coco17"
     np.testing.assert_allclose(table.joints_xy[0][4], [16, 20])
     assert table.visible[0].tolist() == [1] * 16 + [0]
+
+
+def test_as_roboflow_exports_it(tmp_path: Path, capsys):
+    file = write(tmp_path, train="../train/images", test="../test/images", names=["person"])
+    (tmp_path / "train").mkdir()
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "train").rename(tmp_path / "train" / folder)
+    found = run(file)
+    assert found["images"][0]["file_name"] == "train/images/a.png"
+    assert len(found["annotations"]) == 1
+    assert "1 splits whose images are not there (first: test)" in capsys.readouterr().out
+
+
+def test_sixteen_joints_in_mpiis_order_have_its_names(tmp_path: Path):
+    flip = MPII16.flip_order.tolist()
+    line = "0 0.5 0.5 1 1" + " 0.5 0.5 2" * 16
+    found = run(write(tmp_path, line, kpt_shape=[16, 3], flip_idx=flip))
+    assert found["categories"][0]["keypoints"] == list(MPII16.joints)
 
 
 def test_names_and_classes(tmp_path: Path):

@@ -69,6 +69,8 @@ def test_v5(tmp_path):
     assert boxes_of(path) == ([[15, 10, 10, 12]], [0.72])
     two = boxes_of(path, threshold=0.4, most_overlap=0.9)[0]
     assert two == [[15, 10, 10, 12], [16, 10, 10, 12], [45, 10, 10, 12]]
+    # At a threshold of 0 what is of another class, or nothing at all, is nobody still.
+    assert boxes_of(path, threshold=0)[0] == [[15, 10, 10, 12], [45, 10, 10, 12]]
 
 
 def test_v8_knows_its_classes_and_leaves_what_follows_them(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -252,8 +253,11 @@ def test_a_folder_of_several_formats_asks_for_one(served, tmp_path):
     with pytest.raises(UserError, match=r"no model\.yaml"):
         Exported(tmp_path)
     if len(list(served.iterdir())) > 1:
-        with pytest.raises(UserError, match="several formats"):
+        with pytest.raises(UserError, match="several formats; name one of ") as caught:
             Exported(served)
+        found = str(caught.value).partition(" one of ")[2].split(", ")
+        assert sorted(found) == sorted(str(folder) for folder in served.iterdir())
+        assert found[0] == str(served / "paddle")
 
 
 def test_a_difference_above_the_bound_leaves_nothing(network, tmp_path, monkeypatch):
@@ -262,6 +266,38 @@ def test_a_difference_above_the_bound_leaves_nothing(network, tmp_path, monkeypa
     with pytest.raises(UserError, match="allowed: 1e-12"):
         export.export(network, recipe_of(TINY), MPII16, output, ("paddle",))
     assert not list(tmp_path.iterdir())
+
+
+FAULTS = {
+    "int8: quantisation cannot export this network (no scale)": (
+        ("quantize.quantize", ValueError("no scale")),
+        {"paddle", "onnx"},
+    ),
+    "onnx: paddle2onnx cannot export this network (no such operator); int8: paddle2onnx": (
+        ("_to_onnx", ValueError("no such operator")),
+        {"paddle"},
+    ),
+    "int8: outputs differ": (("int8_bound", None), {"paddle", "onnx"}),
+}
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_a_format_that_fails_costs_no_other(network, images, tmp_path, monkeypatch, message):
+    require("int8")
+    (name, error), kept = FAULTS[message]
+
+    def fail(*_):
+        if error is None:
+            return 1e-9
+        raise error
+
+    monkeypatch.setattr(f"paddle_pose.inference.export.{name}", fail)
+    output = tmp_path / "served"
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
+        export.export(network, recipe_of(TINY), MPII16, output, tuple(RUNNERS), calibration=images)
+    assert {folder.name for folder in output.iterdir()} == kept
+    assert all(str(output / one) in str(caught.value) for one in kept)
+    Exported(output / "paddle")
 
 
 def test_what_is_there_already_stays(network, tmp_path):

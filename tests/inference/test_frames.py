@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from paddle_pose.errors import UserError
 from paddle_pose.inference.frames import Frame, ahead, look
 from paddle_pose.inference.people import cut_out
 from paddle_pose.poses.poses import Poses
@@ -21,13 +20,12 @@ class Toy:
     skeleton = MPII16
     instances = 1
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.batches: list[int] = []
-        self._value = value
 
     def found(self, people, *, maps):
         self.batches.append(len(people))
-        keypoints = np.full((len(people), 16, 3), self._value)
+        keypoints = np.zeros((len(people), 16, 3))
         keypoints[..., 2] += people.crops[0][:, 32, 32, :1]
         cells = people.crops[0][:, None, :, :, 0] if maps else None
         return Poses.at(people.place, keypoints), cells
@@ -65,9 +63,20 @@ def test_batches_are_full_and_pictures_whole(counts, batches):
         assert (one.maps is None) if count == 0 else (one.maps[:, 0, 32, 32] == number).all()
 
 
-def test_what_are_no_numbers_is_said():
-    with pytest.raises(UserError, match="are its weights damaged"):
-        list(look(Toy(np.nan), frames([1]), batch_size=4))
+def test_pictures_without_people_do_not_pile_up():
+    """One person, then nobody for long: the picture comes out before the batch is full."""
+    predictor, given = Toy(), []
+
+    def coming():
+        for frame in frames([1, *[0] * 20]):
+            given.append(frame.number)
+            yield frame
+
+    seen = look(predictor, coming(), batch_size=4)
+    assert next(seen).frame.number == 0
+    assert len(given) == 5
+    assert [one.frame.number for one in seen] == list(range(1, 21))
+    assert predictor.batches == [1]
 
 
 def test_work_goes_ahead_but_not_too_far():

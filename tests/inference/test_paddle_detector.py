@@ -110,6 +110,11 @@ def settings(tmp_path, **changes):
     return read_settings(file)
 
 
+def test_without_names_people_are_class_0_and_that_is_said(tmp_path, capsys):
+    assert settings(tmp_path, label_list=[])[1] == 0
+    assert "infer_cfg.yml: people are its class 0" in capsys.readouterr().out
+
+
 def test_preparing(tmp_path):
     prepare, person, strides = settings(tmp_path)
     assert (person, strides) == (1, (16, 32))
@@ -202,9 +207,18 @@ def test_the_official_file_is_resumed_checked_and_fetched_once(server, tmp_path)
     assert len(server) == 2
     archive = tmp_path / "picodet" / "picodet.tar"
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
-    with pytest.raises(UserError, match="was changed since it was fetched"):
+    with pytest.raises(UserError, match=r"is not what was fetched first.*picodet\.tar\.sha256"):
         fetched("picodet", tmp_path)
     assert fetched("picodet", tmp_path, pause_s=0.0) == place
+
+
+def test_an_archive_that_is_damaged_is_fetched_again(server, tmp_path):
+    archive = tmp_path / "picodet" / "picodet.tar"
+    archive.parent.mkdir()
+    archive.write_bytes(b"no tar" * 999)
+    with pytest.raises(UserError, match=r"picodet\.tar: cannot be unpacked.*removed, try again"):
+        fetched("picodet", tmp_path)
+    assert (fetched("picodet", tmp_path, pause_s=0.0) / "infer_cfg.yml").is_file()
 
 
 def test_a_hash_that_is_known_is_checked(server, tmp_path, monkeypatch):

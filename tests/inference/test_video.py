@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 
 import numpy as np
 import pytest
@@ -89,4 +90,19 @@ def test_a_video_that_is_dropped_leaves_nothing(tmp_path):
     target.write(np.zeros((48, 64, 3), np.uint8))
     assert not (tmp_path / "v.mp4").exists()
     target.drop()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 255, (40, 48, 64, 3), np.uint8)
+    video = VideoFile(tmp_path / "v.mp4", (64, 48), 10)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        for pixels in frames:
+            video.write(pixels)
+        with pytest.raises(UserError, match=r"v\.mp4: \d+ of 40 frames .*is the disk full\?"):
+            video.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import paddle
 import pytest
+from seeded_networks import seeded
 
 from paddle_pose import configs
-from paddle_pose.codecs import pairs
 from paddle_pose.errors import UserError
 from paddle_pose.models import hrnet
-from paddle_pose.models.architectures import Architecture, MIPNet, MIPPoseResNet
+from paddle_pose.models.architectures import MIPNet, MIPPoseResNet
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count_parameters
-from paddle_pose.models.instances import INSTANCES, BothInstances, TwoPersonNetwork
-from reproduce.aligning import gates, name_seeded, two_people
+from paddle_pose.models.instances import BothInstances, TwoPersonNetwork
+from paddle_pose.settings import INSTANCES
+from reproduce.aligning import gates, two_people
 
 T, F = True, False
 NETWORKS = [
@@ -33,18 +34,6 @@ FLOAT32 = 5e-6
 def narrow(monkeypatch):
     monkeypatch.setattr(hrnet, "BLOCKS_PER_BRANCH", 1)
     monkeypatch.setattr(hrnet, "MODULES_PER_STAGE", {2: 1, 3: 1, 4: 2})
-
-
-def seeded(architecture: Architecture) -> TwoPersonNetwork:
-    network = build(architecture)
-    shapes = []
-    linear = {n for n, one in network.named_sublayers() if isinstance(one, paddle.nn.Linear)}
-    for key, value in network.state_dict().items():
-        turned = key.rpartition(".")[0] in linear and key.endswith("weight")
-        shapes.append((name_seeded.official_name(key), value.shape[:: -1 if turned else 1]))
-    name_seeded.fill(network, name_seeded.tensors(shapes, 0.8))
-    network.eval()
-    return network
 
 
 def maps(network: TwoPersonNetwork, images: paddle.Tensor, instance: str) -> list[np.ndarray]:
@@ -84,10 +73,6 @@ def test_published_parameters():
     with paddle.LazyGuard():
         hrnet.BLOCKS_PER_BRANCH, hrnet.MODULES_PER_STAGE = 4, {2: 1, 3: 4, 4: 3}
         assert count_parameters(build(MIPNet(joints=17, width=48))) == 63_746_081
-
-
-def test_names_are_those_of_the_codec():
-    assert INSTANCES == pairs.INSTANCES
 
 
 @pytest.mark.parametrize(
@@ -149,5 +134,5 @@ def test_gates_equal_the_reference(reference_data):
 def test_other_networks_of_the_family_equal_the_reference(model, monkeypatch):
     monkeypatch.undo()
     rows = two_people.variant_rows(model, "float64")
-    assert len(rows) == 2
+    assert len(rows) == (1 if "w48" in model else 2)
     assert all(row.ok for row in rows), rows

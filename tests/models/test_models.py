@@ -15,13 +15,15 @@ import paddle
 import pytest
 from paddle import nn
 from places import PARITY
+from seeded_networks import seeded
 
 from paddle_pose.errors import UserError
 from paddle_pose.models import hourglass52, hrnet
 from paddle_pose.models.architectures import (
-    Architecture,
     Hourglass52,
     HRNet,
+    MIPNet,
+    MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
     with_joints,
@@ -38,11 +40,17 @@ RECORDED = {
     "hrnet_w32_mpii_256x256": HRNet(joints=16, width=32),
     "hrnet_w48_coco_384x288": HRNet(joints=17, width=48),
     "pose_resnet50_mpii_256x256": PoseResNet(joints=16, layers=50),
+    "mipnet_w32_coco_128x96": MIPNet(joints=17, width=32),
+    "mipnet_w32_coco_128x96_four_gates": MIPNet(joints=17, width=32, modulated=(True,) * 4),
+    "mipnet_w48_coco_384x288": MIPNet(joints=17, width=48),
+    "mipnet_resnet50_coco_128x96": MIPPoseResNet(joints=17, layers=50),
 }
 SMALL = (
     NewellHourglass(joints=5, stacks=3, features=32, depth=2, stem=16),
     HRNet(joints=5, width=8),
     PoseResNet(joints=5, layers=18),
+    MIPNet(joints=5, width=8),
+    MIPPoseResNet(joints=5, layers=18),
 )
 
 
@@ -171,15 +179,6 @@ def test_only_the_last_layer_depends_on_the_joints(architecture):
     assert few.keys() == many.keys()
     changed = {key.split(".")[0] for key in few if few[key].shape != many[key].shape}
     assert changed <= {"outs", "merge_preds", "final_layer"}
-
-
-def seeded(architecture: Architecture) -> nn.Layer:
-    """With name-seeded weights: the first random ones give outputs near 0 in the eval mode."""
-    network = build(architecture)
-    shapes = [(name_seeded.official_name(k), v.shape) for k, v in network.state_dict().items()]
-    name_seeded.fill(network, name_seeded.tensors(shapes, 0.8))
-    network.eval()
-    return network
 
 
 @pytest.mark.parametrize("architecture", [*SMALL, Hourglass52(joints=5, stacks=2)])

@@ -23,17 +23,21 @@ from paddle_pose.models.architectures import (
     Architecture,
     Hourglass52,
     HRNet,
+    MIPNet,
     NewellHourglass,
     PoseResNet,
 )
 from paddle_pose.models.build import build
 from paddle_pose.porting import convert_file, export_file, names, network_keys
+from paddle_pose.porting.loading import load_weights
 from paddle_pose.porting.names import NetworkKeys, convert, table_of
 from paddle_pose.porting.reader import read_weights
 from paddle_pose.weights.safe_pickle import load_arrays
 from reproduce.aligning import name_seeded
 
+TWO = MIPNet(joints=5, width=8)
 SMALL = {
+    "mipnet": TWO,
     "newell": NewellHourglass(joints=5, stacks=2, features=32, depth=2),
     "hrnet": HRNet(joints=5, width=8),
     "pose_resnet": PoseResNet(joints=5, layers=18),
@@ -53,9 +57,10 @@ def seeded(record: dict) -> dict[str, np.ndarray]:
 
 @functools.cache
 def _official(architecture: Architecture) -> dict[str, np.ndarray]:
-    state = {}
-    for key, shape in network_keys(architecture).shapes.items():
+    state, wanted = {}, network_keys(architecture)
+    for key, shape in wanted.shapes.items():
         name = name_seeded.official_name(key)
+        shape = shape[:: -1 if key in wanted.linear else 1]
         state[name] = name_seeded.tensor(name, shape, 1.0).astype(np.float32)
     return state
 
@@ -278,3 +283,26 @@ def test_exporting_weights_of_another_network(tmp_path):
     convert_file(tmp_path / "x.pth", SMALL["newell"], tmp_path / "x.pdparams")
     with pytest.raises(UserError, match="not this network's weights"):
         export_file(tmp_path / "x.pdparams", SMALL["hrnet"], tmp_path / "x.safetensors")
+
+
+def test_mipnet_takes_the_latest_weights_and_starts_from_hrnets(tmp_path):
+    record = name_seeded.read_record(PARITY / "models/mipnet_w32_coco_128x96.json.gz")
+    state, architecture = seeded(record), MIPNet(17, 32)
+    older = {name: np.zeros_like(array) for name, array in state.items()}
+    saved = {"best_state_dict": older, "latest_state_dict": state, "epoch": 103}
+    torch_files.write(tmp_path / "checkpoint_103.pth", saved, True)
+    found = convert_file(tmp_path / "checkpoint_103.pth", architecture, tmp_path / "a.pdparams")
+    assert not found.unused
+    arrays = load_arrays(tmp_path / "a.pdparams")
+    assert len(arrays) == len(record["state_dict"])
+    linear = network_keys(architecture).linear
+    for key, array in arrays.items():
+        given = state[name_seeded.official_name(key)]
+        assert np.array_equal(array.T if key in linear else array, given), key
+
+    torch_files.write(tmp_path / "hrnet.pth", official(SMALL["hrnet"]), False)
+    network = build(TWO)
+    loaded = load_weights(network, tmp_path / "hrnet.pth", TWO, partial=True)
+    assert loaded.unused == []
+    assert {name.split(".")[0] for name in loaded.missing} == {"stage3_se", "stage4_se"}
+    assert len(loaded.missing) == 5 * 10

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 import yaml
 from places import ROOT
@@ -70,6 +72,40 @@ def test_unknown_recipe_names_the_nearest():
         configs.load("hourglass:hourglass52_mpi_256x256")
 
 
+ALONE = Counter(full.partition(":")[2] for full in configs.all_names())
+
+
+@pytest.mark.parametrize(
+    "full", [f for f in configs.all_names() if ALONE[f.partition(":")[2]] == 1]
+)
+def test_a_name_alone_is_its_recipe_and_said_once(full, capsys):
+    configs._say.cache_clear()
+    name = full.partition(":")[2]
+    assert [configs.load(name) for _ in "ab"] == [configs.load(full)] * 2
+    said = f"assumed: recipe: {full}, the only one of that name\n"
+    assert capsys.readouterr().out == said
+
+
+def test_a_name_of_two_recipes_is_none(monkeypatch):
+    monkeypatch.setattr(configs, "all_names", lambda: ["hrnet:one", "twins:one"])
+    with pytest.raises(UserError, match="recipe 'one': of that name there are hrnet:one and twins"):
+        configs.load("one")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("smal_person", "did you mean 'small_person'?"),
+        ("hourgalss", "did you mean 'hourglass'?"),
+        ("zzz", "python -m paddle_pose recipes lists all"),
+    ],
+)
+def test_a_wrong_name_alone_has_a_hint(name, hint):
+    with pytest.raises(UserError) as caught:
+        configs.load(name)
+    assert str(caught.value) == f"unknown recipe '{name}'; {hint}"
+
+
 @pytest.mark.parametrize("name", configs.all_names())
 def test_yaml_gives_the_recipe_back(name, tmp_path):
     recipe = configs.load(name)
@@ -101,11 +137,12 @@ def test_yaml_mistakes(tmp_path):
 def test_every_committed_run_still_loads():
     """Their recipes are of several ages: no kind of codec, Adam's decay beside it, fewer keys."""
     files = sorted((ROOT / "reproduce" / "runs").rglob("recipe.yaml"))
-    assert len(files) == 9
+    assert len(files) == 10
     for file in files:
         recipe = configs.load(str(file))
         limits.require_sound(recipe)
-        assert recipe.codec == HeatmapCodec(1.5, 4, recipe.codec.maps)
+        sigma_px = 1.0 if recipe.name == "small_person" else 1.5
+        assert recipe.codec == HeatmapCodec(sigma_px, 4, recipe.codec.maps)
         assert recipe.train.optimizer == Adam()
         assert recipes.from_dict(yaml.safe_load(recipes.dump_yaml(recipe))) == recipe
 

@@ -259,7 +259,7 @@ NETWORK_STEPS = {step for name, step in freshness.pairs() if name == "hrnet_w32"
         (freshness.ROOTS["learning rate"][0], NETWORKS, {"learning rate"}),
         (
             freshness.roots("hrnet_w48", "forward")[-1],
-            ("hrnet_w32", "hrnet_w48"),
+            ("hrnet_w32", "hrnet_w48", "mipnet"),
             NETWORK_STEPS - {"learning rate"},
         ),
         ("paddle_pose.models.blocks.BatchNorm2D", NETWORKS, NETWORK_STEPS - {"learning rate"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,11 @@ from scipy.io import loadmat
 
 from paddle_pose.data import mpii
 from paddle_pose.errors import UserError
-from paddle_pose.skeletons import MPII16
+from paddle_pose.skeletons import COCO17, MPII16
 from paddle_pose.synthetic import dataset as synthetic
+from paddle_pose.synthetic import mpii_layout
 from paddle_pose.synthetic.facets import Facets, paint, project
-from paddle_pose.synthetic.figure import build
+from paddle_pose.synthetic.figure import build, face
 from paddle_pose.synthetic.look import Look
 from paddle_pose.synthetic.pose import POSES, Body, Limb, Pose, assemble, sample_figure
 from paddle_pose.synthetic.scene import draw_scene
@@ -84,6 +86,48 @@ def test_visible_joints_are_inside_and_missing_ones_marked(drawn: Path, split: s
         assert (joints[~visible] == -1).all()
         if split == "valid":
             assert visible[[MPII16.index("upper_neck"), MPII16.index("head_top")]].all()
+
+
+def test_coco_files_are_of_the_same_pictures_and_joints(drawn: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    sizes = {"train_people": TRAIN, "val_people": VAL, "workers": 1, "progress": False}
+    synthetic.write_dataset(root, **sizes, layout="coco")
+    body = [MPII16.index(name) for name in COCO17.joints[5:]]
+    for split, coco_split in (("train", "train2017"), ("valid", "val2017")):
+        file = root / f"annotations/person_keypoints_{coco_split}.json"
+        content = json.loads(file.read_text(encoding="utf-8"))
+        records = _records(drawn, split)
+        for image in content["images"]:
+            picture = root / "images" / coco_split / image["file_name"]
+            assert picture.read_bytes() == (drawn / "images" / image["file_name"]).read_bytes()
+            height, width = cv2.imread(str(picture)).shape[:2]
+            assert (image["width"], image["height"]) == (width, height)
+        assert len(content["annotations"]) == len(records)
+        for person, record in zip(content["annotations"], records, strict=True):
+            joints = np.array(person["keypoints"]).reshape(17, 3)
+            seen = joints[:, 2] == 2
+            assert person["num_keypoints"] == seen.sum()
+            assert (joints[~seen] == 0).all()
+            assert (seen[5:] == (np.array(record["joints_vis"])[body] == 1)).all()
+            # 0-based here, 1-based there; both have two decimals.
+            expected = np.array(record["joints"])[body][seen[5:]] - 1
+            np.testing.assert_allclose(joints[5:, :2][seen[5:]], expected, atol=0.0101)
+            left, top, wide, high = person["bbox"]
+            inside = joints[seen, :2] - (left, top)
+            assert (inside >= 0).all()
+            assert (inside <= (wide, high)).all()
+
+
+def test_faces_are_seen_from_the_front_and_ears_on_their_side() -> None:
+    figure = sample_figure(np.random.default_rng(0))
+    for turn, nose_seen, left_is_right in ((0, True, True), (np.pi, False, False)):
+        frame = np.array(
+            [[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]
+        )
+        points, seen = face(replace(figure, head=frame))
+        assert bool(seen[0]) == nose_seen
+        # A person who faces the camera has the left side at the picture's right.
+        assert (points[[1, 3], 0] > points[[2, 4], 0]).all() == left_is_right
 
 
 def test_missing_joints_are_those_outside_the_picture() -> None:
@@ -241,7 +285,7 @@ def test_nothing_is_left_of_an_interrupted_run(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(synthetic, "_evaluation_mat", interrupted)
+    monkeypatch.setattr(mpii_layout, "evaluation_mat", interrupted)
     with pytest.raises(KeyboardInterrupt):
         synthetic.write_dataset(
             tmp_path / "set", train_people=1, val_people=1, workers=1, progress=False

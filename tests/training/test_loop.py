@@ -183,7 +183,7 @@ def test_another_way_of_estimating_trains_by_its_own_names(passes, monkeypatch):
     )
     trainer = make_other(settings)
     targets = {"pafs": paddle.ones([2, 3, 1, 1]), "offsets": paddle.zeros([2, 2])}
-    seen, logs = [], []
+    seen, logs, firsts = [], [], []
     expected = other_loss(
         trainer.network(ImageNormalizer(DataSettings())(batch(0).images)), targets
     )
@@ -193,9 +193,13 @@ def test_another_way_of_estimating_trains_by_its_own_names(passes, monkeypatch):
         people=4,
         steps_per_epoch=2,
         hooks=training.Hooks(
-            log=logs.append, train_score=lambda _, outputs: seen.append(outputs) or (1, 4)
+            first_step=firsts.append,
+            log=logs.append,
+            train_score=lambda _, outputs: seen.append(outputs) or (1, 4),
         ),
     )
+    assert len(firsts) == 1
+    assert firsts[0] > 0
     (log,), (outputs,) = logs, seen
     assert {name: array.shape for name, array in outputs.items()} == {
         "pafs": (2, 3, 1, 1),

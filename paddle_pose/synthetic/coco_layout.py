@@ -1,0 +1,49 @@
+"""Rendered people as COCO's keypoint files have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from paddle_pose.skeletons import COCO17, MPII16
+from paddle_pose.synthetic.scene import Label
+
+_FACE = 5
+"""COCO's first joints are nose, eyes and ears."""
+_BODY = [MPII16.index(name) for name in COCO17.joints[_FACE:]]
+_AREA_OF_BOX = 0.53
+"""What CrowdPose takes for a person's area."""
+
+
+def content(
+    names: Sequence[str], sizes_wh: Sequence[tuple[int, int]], people: Sequence[Sequence[Label]]
+) -> dict[str, Any]:
+    """A file's content: pictures, their sizes and the people on each, in order."""
+    images: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
+    for number, (name, (width, height), labels) in enumerate(
+        zip(names, sizes_wh, people, strict=True), start=1
+    ):
+        images.append({"id": number, "file_name": name, "width": width, "height": height})
+        for label in labels:
+            records.append({"id": len(records) + 1, "image_id": number, **_record(label)})
+    limbs = [[COCO17.index(a) + 1, COCO17.index(b) + 1] for a, b in COCO17.limbs]
+    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": limbs}
+    return {"images": images, "annotations": records, "categories": [category]}
+
+
+def _record(label: Label) -> dict[str, Any]:
+    joints_xy = np.concatenate([label.face_xy, label.joints_xy[_BODY]])
+    seen = np.concatenate([label.face_seen, label.inside[_BODY]])
+    keypoints = np.column_stack([np.round(joints_xy, 2), np.full(len(seen), 2.0)])
+    box = np.round(label.box_xywh, 2)
+    return {
+        "category_id": 1,
+        "iscrowd": 0,
+        "bbox": box.tolist(),
+        "area": round(_AREA_OF_BOX * float(box[2] * box[3]), 2),
+        "num_keypoints": int(seen.sum()),
+        "keypoints": (keypoints * seen[:, None]).ravel().tolist(),
+    }
