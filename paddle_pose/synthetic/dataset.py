@@ -17,7 +17,7 @@ import re
 import shutil
 import signal
 import tempfile
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,11 @@ RENDERER_VERSION = 4
 
 TRAIN_PEOPLE, VAL_PEOPLE = 800, 250
 LAYOUTS = ("mpii", "coco", "crowd")
-_CONTENT = {"mpii": mpii_layout.content, "coco": coco_layout.content, "crowd": coco_file}
+_CONTENT: dict[str, Callable[..., Any]] = {
+    "mpii": mpii_layout.content,
+    "coco": coco_layout.content,
+    "crowd": coco_file,
+}
 _SPLITS = ("train", "valid")
 _COCO_SPLITS = ("train2017", "val2017")
 _STAMP = "synthetic.json"
@@ -186,8 +190,9 @@ def _plan(root: Path, stamp: dict[str, Any]) -> list[_Picture]:
         folder = f"images/{_COCO_SPLITS[split]}" if stamp.get("layout") == "coco" else "images"
         counts, shares = _people_per_picture(seed, split, total), None
         if overlaps:
+            low, high = overlaps
             counts = [2] * (total // 2)
-            shares = np.random.default_rng([seed, split]).uniform(*overlaps, len(counts)).tolist()
+            shares = np.random.default_rng([seed, split]).uniform(low, high, len(counts)).tolist()
         before = 0
         for index, count in enumerate(counts):
             if first is None or before < first:

@@ -263,9 +263,10 @@ def test_the_door_prints_the_recorded_table(reference_data: Path, tmp_path: Path
     plain = _val(*asked)  # the recipe alone names no benchmark: results are scored as they are
     assert "1941 poses, scored as it is" in plain.stdout
     assert "AP                    0.36439" in plain.stdout
-    done = _val(*asked, "--boxes", "x.json")
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("error: --boxes")
+    for boxes, said in (("x.json", "x.json: no such file"), (asked[3], "--boxes: has no meaning")):
+        done = _val(*asked, "--boxes", boxes)
+        assert done.returncode == 2
+        assert done.stderr.strip().splitlines()[-1].startswith(f"error: {said}")
 
 
 def _cases(folder: Path, **changes: object) -> Path:
