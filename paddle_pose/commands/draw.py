@@ -24,7 +24,7 @@ from paddle_pose.names import require_inside, require_not_read, say_replaced
 from paddle_pose.poses import predictions
 from paddle_pose.poses.coco_results import is_results_file, read_results
 from paddle_pose.skeletons import COCO17, SKELETONS, Skeleton, skeleton_named
-from paddle_pose.understood import ASSUMED, Fact, Understood
+from paddle_pose.understood import ASSUMED, Fact, Understood, counted
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def main(words: Sequence[str] | None = None) -> None:
         show_scores=arguments.show_scores,
         inputs=(arguments.predictions, arguments.annotations),
     )
-    print(f"=> {count} pictures in {arguments.save_path}")
+    print(f"=> {counted(count, 'picture')} in {arguments.save_path}")
     low = int((saved.keypoints[:, :, 2] < arguments.min_score).sum())
     if low:
         print(

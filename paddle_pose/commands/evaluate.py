@@ -21,7 +21,7 @@ from paddle_pose.names import require_not_read, require_plain
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import ending, parallel, runtime
-from paddle_pose.understood import NOTHING, Understood
+from paddle_pose.understood import NOTHING, Understood, counted
 
 if TYPE_CHECKING:
     from paddle_pose.inference.exported import Exported
@@ -272,7 +272,7 @@ def _predicted(
     if folder is None:  # not the first rank
         return None
     seconds = time.perf_counter() - began
-    print(f"=> predicted {len(poses)} poses in {seconds:.1f} s", flush=True)
+    print(f"=> predicted {counted(len(poses), 'pose')} in {seconds:.1f} s", flush=True)
     file = folder.replacing() / "predictions.json"
     evaluator.write(poses, file, **_origin(recipe, weights, network, str(how)))
     return file

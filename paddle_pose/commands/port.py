@@ -15,6 +15,7 @@ from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import SKELETONS
 from paddle_pose.system import runtime
+from paddle_pose.understood import counted
 from paddle_pose.weights.facts import WeightFacts, facts_of
 
 EXAMPLES = (
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         require_not_read([output], [options.to_torch])
         chosen = configs.load(recipe)
         count = export_file(options.to_torch, chosen.model, output, _facts(chosen))
-        print(f"{output}: {count} tensors under the official names")
+        print(f"{output}: {counted(count, 'tensor')} under the official names")
     else:
         recipe, output = _required(options)
         _convert(options.file, recipe, output, options.backbone, options.half)
@@ -118,7 +119,7 @@ def _convert(file: Path, recipe: str, output: Path, backbone: bool, half: bool) 
     chosen = configs.load(recipe)
     facts = None if backbone else _facts(chosen)
     found = convert_file(file, chosen.model, output, backbone, facts, half)
-    print(f"{output}: {len(found.arrays)} tensors from {file} ({found.spelling} names)")
+    print(f"{output}: {counted(len(found.arrays), 'tensor')} from {file} ({found.spelling} names)")
     for what, names in (
         ("in the file, built by the reference and never used", found.unused),
         ("in the file, not loaded", found.not_loaded),

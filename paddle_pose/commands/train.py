@@ -62,8 +62,8 @@ def _started(
         )
         print("\n".join(found.lines))
         print(
-            f"=> {pretrained}: {found.filled} tensors loaded, {len(found.missing)} of the network "
-            f"not in it, {len(found.unused)} of its own not used"
+            f"=> {pretrained}: {counted(found.filled, 'tensor')} loaded, {len(found.missing)} of "
+            f"the network not in it, {len(found.unused)} of its own not used"
         )
         for what, names in (("not loaded", found.missing), ("not used", found.unused)):
             for name in names:

@@ -26,7 +26,7 @@ from paddle_pose.data.images import stored_size
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import read_json
 from paddle_pose.skeletons import COCO17, MPII16
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 _HIDDEN = ("occluded", "hidden", "invisible")
 """Flags of a point that make it COCO's 1 (labelled, not visible)."""
@@ -83,12 +83,11 @@ def convert(folder: Path, output: Path, *, images: Path | None, joints: Sequence
         AREA,
     ]
     if alone:
-        text = f"{alone:,} files without any group_id: all points of each are one person"
+        text = f"{counted(alone, 'file')} without any group_id: all points of each are one person"
         facts.append(assumed("one_person", alone, text))
     if boxless:
-        text = (
-            f"{boxless:,} people without a rectangle: their joints' box, 10 % larger on each side"
-        )
+        text = f"{counted(boxless, 'person', 'people')} without a rectangle: their joints' box, "
+        text += "10 % larger on each side"
         facts.append(assumed("boxes", boxless, text))
     understood = Understood((*facts, coco.counts(), left.fact()))
     inputs = [path for path, _ in documents] + [root / image["file_name"] for image in coco.images]

@@ -14,6 +14,7 @@ import numpy as np
 from paddle_pose.data.records import PersonTable
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.skeletons import Skeleton, skeleton_named
+from paddle_pose.understood import counted
 
 SWAPPED, OUTSIDE, TINY = "sides look swapped", "joints outside the crop", "tiny person"
 DUPLICATE, SIZE = "duplicate", "size of the picture"
@@ -122,13 +123,14 @@ def statistics(table: PersonTable) -> list[str]:
     facing = _facing(table, skeleton)
     quarters = [f"{v:.0f}" for v in np.percentile(width_px, (0, 25, 50, 75, 100))]
     return [
-        f"{len(table):,} people on {sum(per_image.values()):,} images (people on images: {crowd}"
+        f"{counted(len(table), 'person', 'people')} on "
+        f"{counted(sum(per_image.values()), 'image')} (people on images: {crowd}"
         f"{', …' if len(per_image) > 5 else ''})",
         f"crop width, px: smallest {quarters[0]}, quarters {', '.join(quarters[1:4])}, "
         f"largest {quarters[4]}",
         f"labelled joints a person: {labelled.sum(1).mean():.1f} of {len(skeleton)}; rarest: "
         + ", ".join(f"{name} {value:.0f} %" for value, name in rare[:4]),
-        f"sides: {len(skeleton.flip_pairs)} pairs of left and right joints"
+        f"sides: {counted(len(skeleton.flip_pairs), 'pair')} of left and right joints"
         + ("" if skeleton.flip_pairs else "; mirroring swaps none"),
         *(
             [f"left joints at the picture's right, as of people who face it: {100 * facing:.0f} %"]

@@ -29,6 +29,7 @@ from paddle_pose.porting.names import (
 from paddle_pose.porting.reader import WRAPPERS, WeightFile, read_file
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import Skeleton
+from paddle_pose.understood import counted
 from paddle_pose.weights.checkpoint import set_weights
 from paddle_pose.weights.facts import WeightFacts, differences, require_same_joints
 
@@ -114,7 +115,9 @@ def load_weights(
     if not found.arrays or not (found.is_complete or partial):
         raise UserError(_problem(path, found, wanted, spelling, may_be_partial))
     if outside:
-        lines.append(f"   {len(outside)} tensors beside the network left out: {_few(outside)}")
+        lines.append(
+            f"   {counted(len(outside), 'tensor')} beside the network left out: {_few(outside)}"
+        )
     set_weights(network.state_dict(), found.arrays)
     return Loaded(file, spelling.name, len(found.arrays), found.missing, unused, lines)
 

@@ -35,6 +35,7 @@ from paddle_pose.synthetic.crowd import OVERLAPS, PairLabel, coco_file, draw_pai
 from paddle_pose.synthetic.scene import Label, draw_scene
 from paddle_pose.system import ending
 from paddle_pose.system.runtime import cpu_facts
+from paddle_pose.understood import counted
 
 RENDERER_VERSION = 4
 """Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
@@ -157,7 +158,7 @@ def _draw_into(
     except OSError as error:
         raise UserError(f"{root}: cannot write there ({error.strerror})") from error
     if progress:
-        print(f"=> {root}: drawing {len(plan)} pictures of people", flush=True)
+        print(f"=> {root}: drawing {counted(len(plan), 'picture')} of people", flush=True)
     try:
         moved = [replace(picture, root=partial) for picture in plan]
         _write_into(partial, layout, moved, workers, progress)

@@ -86,7 +86,7 @@ def test_door_draws_our_predictions(tmp_path: Path, capsys: pytest.CaptureFixtur
     asked = ["--predictions", tmp_path / "predictions.json", "--images", photos, "--limit", "1"]
     draw.main([*map(str, asked), "--save_path", str(tmp_path / "out")])
     printed = capsys.readouterr().out
-    assert "1 pictures" in printed
+    assert "1 picture in" in printed
     assert "30 of 32 joints in the file score below --min_score 0.2 and are not drawn" in printed
     drawn = cv2.imread(str(tmp_path / "out/a.png"))
     assert tuple(drawn[20, 30][::-1]) == drawing.SIDE_RGB["centre"]

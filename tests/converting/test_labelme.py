@@ -77,7 +77,7 @@ def test_groups_are_people(tmp_path: Path, capsys):
     assert "1 files that are not labelme's (first: people.json)" in said
     assert "1 shapes of type polygon (first: a.json: shapes[6])" in said
     assert "1 shapes without group_id beside others with one" in said
-    assert "assumed: one_person: 1 files without any group_id" in said
+    assert "assumed: one_person: 1 file without any group_id" in said
     assert "assumed: boxes: 2 people without a rectangle" in said
     assert found["info"]["understood"]["area"] == {"value": "box", "source": "assumed"}
     table = coco.load(

@@ -114,7 +114,7 @@ def checkpoints() -> dict[str, tuple[object, str]]:
                 "optimizer_states": [moments],
                 "callbacks": {"ema": {"w": np.ones(3, "f4")}},
             },
-            "1 tensors beside the network left out: loss.scale",
+            "1 tensor beside the network left out: loss.scale",
         ),
     }
 
