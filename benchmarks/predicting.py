@@ -17,7 +17,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,32 +65,40 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - busy
 
 
-def measure(predictor: Any, photos: Path, pairs: int) -> list[tuple[float, float, float, float]]:
+def measure(
+    predictor: Any, photos: Path, pairs: int
+) -> Iterator[tuple[float, float, float, float]]:
     """Of each pair wall and processor seconds of the command, then of the network alone."""
     from paddle_pose.commands import predict as command
-    from paddle_pose.data.images import read_rgb
-    from paddle_pose.inference.people import People
 
     class Ready(command.Network):
         def open(self, pictures: int | None) -> Any:
             return predictor
-
-    people = [predictor.people(read_rgb(file), None) for file in sorted(photos.iterdir())]
-    size = predictor.batch_size
-    batches = [People.joined(people[i : i + size]).crops for i in range(0, len(people), size)]
 
     def whole() -> None:
         with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
             how = command.Drawing(Path(folder) / "out")
             command.predict([str(photos)], Ready(), command.Where(), how)
 
-    def alone() -> None:
-        for crops in batches:
-            for scale in crops:
-                predictor._forward(scale)
+    forward, seen = predictor._forward, []
 
-    alone(), whole()
-    return [(*timed(whole), *timed(alone)) for _ in range(pairs)]
+    def kept(crops: np.ndarray) -> Any:
+        seen.append(crops.copy())
+        return forward(crops)
+
+    predictor._forward = kept  # the crops of both looks, in the command's own batches
+    try:
+        whole()
+    finally:
+        predictor._forward = forward
+
+    def alone() -> None:
+        for crops in seen:
+            forward(crops)
+
+    alone()
+    for _ in range(pairs):
+        yield (*timed(whole), *timed(alone))
 
 
 def parse(words: list[str] | None) -> argparse.Namespace:
@@ -132,12 +140,15 @@ def main(words: list[str] | None = None) -> None:
             else:
                 predictor = PosePredictor.from_weights(given.weights, given.config, **how)
             print(f"=> {count} photos, {how['engine']}, load {os.getloadavg()[0]:.1f}", flush=True)
-            found = measure(predictor, photos, given.pairs)
-        for wall, busy, alone, alone_busy in found:
-            print(
-                f"command {1e3 * wall / count:.2f} ms a photo ({busy / wall:.2f} cores), network "
-                f"{1e3 * alone / count:.2f} ({alone_busy / alone:.2f} cores): {wall / alone:.3f}"
-            )
+            found = []
+            for wall, busy, alone, alone_busy in measure(predictor, photos, given.pairs):
+                found.append((wall, busy, alone, alone_busy))
+                print(
+                    f"command {1e3 * wall / count:.2f} ms a photo ({busy / wall:.2f} cores), "
+                    f"network {1e3 * alone / count:.2f} ({alone_busy / alone:.2f} cores): "
+                    f"{wall / alone:.3f}",
+                    flush=True,
+                )
         ratio = statistics.median(wall / alone for wall, _, alone, _ in found)
         cost = statistics.median(busy / alone for _, busy, _, alone in found)
         print(
