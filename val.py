@@ -128,7 +128,8 @@ def main() -> None:
         recipe = configs.chosen(config, given.image_size, given.assignments)
         if given.predictions is None and network is None and weights.file is None:
             weights = defaults.own_weights(recipe)
-        data = defaults.data_for(recipe, given.dataset_root)
+        scored = given.annotations if given.predictions is not None else None
+        data = defaults.data_for(recipe, given.dataset_root, scored)
         benchmark, understood = given.benchmark, data.understood
         if given.predictions is None and given.boxes is None and benchmark is None:
             benchmark, said = defaults.benchmark_for(recipe, data)

@@ -17,6 +17,8 @@ from paddle_pose.understood import ASSUMED, NOTHING, Fact, Understood
 
 SYNTHETIC = "synthetic"
 """As a data set's folder: people are rendered."""
+RENDERED = ("mpii", "coco")
+"""Data sets whose files rendered people may have."""
 PARENT = "PADDLE_POSE_DATA"
 _RENDER = "--dataset_root synthetic renders people on the spot"
 _WHERE = {
@@ -46,8 +48,13 @@ class Data:
     rendered: bool = False
 
 
-def data_for(recipe: Recipe, named: Path | None) -> Data:
+def data_for(recipe: Recipe, named: Path | None, scored: Path | None = None) -> Data:
     """The folder that was named, else the data set's usual one; people are rendered for a word.
+
+    Args:
+        recipe: whose data set is meant.
+        named: the folder, or ``synthetic``.
+        scored: the annotation file, where nothing but it is read: its folder will do.
 
     Raises:
         UserError: nothing was named and nothing is there; says how to get it.
@@ -63,9 +70,12 @@ def data_for(recipe: Recipe, named: Path | None) -> Data:
     root = Path(parent or "data") / dataset
     if root.is_dir():
         return _data(root, f"{root}, as --dataset_root names none", ASSUMED)
+    if scored is not None:
+        return Data(scored.parent)
     how = _WHERE.get(dataset, "").format(root)
     by = f" ({PARENT}={parent})" if parent else f", or elsewhere by {PARENT}=FOLDER"
-    way_out = f": {how}{by}; --dataset_root DIR names any folder; {_RENDER}"
+    render = f"; {_RENDER}" if dataset in RENDERED else ""
+    way_out = f": {how}{by}; --dataset_root DIR names any folder{render}"
     raise UserError(f"no --dataset_root, and no {root} here", way_out)
 
 
@@ -77,8 +87,9 @@ def _rendered(dataset: str, limit: int | None) -> Data:
     """People that are drawn once; with a limit no more than it asks for, the same as of all."""
     from paddle_pose.synthetic import dataset as synthetic  # late: it loads OpenCV
 
-    if dataset not in synthetic.LAYOUTS:
-        raise UserError(f"--dataset_root {SYNTHETIC}: people are rendered for mpii and coco alone")
+    if dataset not in RENDERED:
+        named = " and ".join(RENDERED)
+        raise UserError(f"--dataset_root {SYNTHETIC}: people are rendered for {named} alone")
     few = limit is not None and limit < max(synthetic.TRAIN_PEOPLE, synthetic.VAL_PEOPLE)
     root = Path("output") / f"synthetic_{dataset}{f'_first{limit}' if few else ''}"
     synthetic.write_dataset(root, layout=dataset, first=limit if few else None)

@@ -96,12 +96,19 @@ def test_without_data_one_line_says_how_to_get_them(run, tmp_path, door, config,
     assert error.count("\n") == 1
     assert error.startswith("error: no --dataset_root, and no data/")
     assert where in error
-    assert error.endswith("--dataset_root synthetic renders people on the spot\n")
+    rendered = config in (RECIPE, COCO)
+    assert error.endswith("--dataset_root synthetic renders people on the spot\n") == rendered
 
 
 def test_people_are_not_rendered_for_other_data_sets():
     with pytest.raises(UserError, match="people are rendered for mpii and coco alone"):
         defaults.data_for(configs.load("mipnet:w48_crowdpose_384x288"), Path("synthetic"))
+
+
+def test_scoring_by_an_annotation_file_needs_no_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    recipe = configs.load("mipnet:w48_crowdpose_384x288")
+    assert defaults.data_for(recipe, None, Path("mine/part.json")).root == Path("mine")
 
 
 MISTAKES = {
