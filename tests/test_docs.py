@@ -32,8 +32,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FIRST = ROOT / "docs/first_steps.md"
 """What its commands leave is what the other pages start from."""
 NEEDS = (
-    "MPII", "COCO", "LSPET", "CrowdPose", "OCHuman", "Halpe", "weights", "network", "GPU", "requirements-export.txt",
-    "a camera", "minutes", "hours", "days", "your", "two machines", "requirements-demo.txt",
+    "MPII", "COCO", "LSPET", "CrowdPose", "OCHuman", "Halpe", "weights", "network", "GPU",
+    "requirements-export.txt", "a camera", "minutes", "hours", "days", "your",
+    "two machines", "requirements-demo.txt",
 )  # fmt: skip
 """Words that what is needed begins with; docs/README.md says what they mean."""
 FENCE = re.compile(
