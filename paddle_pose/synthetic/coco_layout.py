@@ -10,9 +10,10 @@ import numpy as np
 from paddle_pose.skeletons import COCO17, MPII16
 from paddle_pose.synthetic.scene import Label
 
-_FACE = 5
+FACE = 5
 """COCO's first joints are nose, eyes and ears."""
-_BODY = [MPII16.index(name) for name in COCO17.joints[_FACE:]]
+BODY = [MPII16.index(name) for name in COCO17.joints[FACE:]]
+"""The others, as MPII16 has them."""
 _AREA_OF_BOX = 0.53
 """What CrowdPose takes for a person's area."""
 
@@ -35,8 +36,8 @@ def content(
 
 
 def _record(label: Label) -> dict[str, Any]:
-    joints_xy = np.concatenate([label.face_xy, label.joints_xy[_BODY]])
-    seen = np.concatenate([label.face_seen, label.inside[_BODY]])
+    joints_xy = np.concatenate([label.face_xy, label.joints_xy[BODY]])
+    seen = np.concatenate([label.face_seen, label.inside[BODY]])
     keypoints = np.column_stack([np.round(joints_xy, 2), np.full(len(seen), 2.0)])
     box = np.round(label.box_xywh, 2)
     return {

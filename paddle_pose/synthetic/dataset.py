@@ -3,8 +3,9 @@
 ``python -m paddle_pose render --output DIR`` writes ``annot/train.json``,
 ``annot/valid.json``, ``annot/gt_valid.mat`` and ``images/``, as HRNet's loader and PCKh read them;
 with ``--layout coco`` the same pictures with COCO's files; with ``--layout crowd`` pairs of people,
-one behind the other, with COCO's files and CrowdPose's joints. A score on them says that the whole
-chain works; it is not a score on MPII or COCO.
+one behind the other, with COCO's files and CrowdPose's joints; with ``--layout scenes`` one to
+eight people a picture, crowds and unlabelled people among them, with COCO's files. A score on them
+says that the whole chain works; it is not a score on MPII or COCO.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import holding, read_json, write_json
 from paddle_pose.limits import LIMITS
-from paddle_pose.synthetic import coco_layout, mpii_layout
-from paddle_pose.synthetic.crowd import OVERLAPS, PairLabel, coco_file, draw_pair
-from paddle_pose.synthetic.scene import Label, draw_scene
+from paddle_pose.synthetic import coco_layout, mpii_layout, several
+from paddle_pose.synthetic.crowd import OVERLAPS, coco_file, draw_pair
+from paddle_pose.synthetic.scene import draw_scene
 from paddle_pose.system import ending
 from paddle_pose.system.runtime import cpu_facts
 from paddle_pose.understood import counted
@@ -41,12 +42,15 @@ RENDERER_VERSION = 4
 """Raised with every change that alters the pictures, so that kept data sets are drawn anew."""
 
 TRAIN_PEOPLE, VAL_PEOPLE = 800, 250
-LAYOUTS = ("mpii", "coco", "crowd")
+LAYOUTS = ("mpii", "coco", "crowd", "scenes")
 _CONTENT: dict[str, Callable[..., Any]] = {
     "mpii": mpii_layout.content,
     "coco": coco_layout.content,
     "crowd": coco_file,
+    "scenes": several.content,
 }
+_AS_COCO = ("coco", "scenes")
+"""Layouts whose files are named as COCO's."""
 _SPLITS = ("train", "valid")
 _COCO_SPLITS = ("train2017", "val2017")
 _STAMP = "synthetic.json"
@@ -66,6 +70,7 @@ class _Picture:
     split: int
     index: int
     people: int
+    layout: str
     overlap: float | None = None
 
     @property
@@ -98,7 +103,8 @@ def write_dataset(
         seed: of all that is drawn.
         train_people: of the whole set.
         val_people: likewise.
-        layout: ``mpii`` or ``coco``, of the same pictures; ``crowd`` of pairs.
+        layout: ``mpii`` or ``coco``, of the same pictures; ``crowd`` of pairs;
+            ``scenes`` of one to eight people.
         first: only the pictures of each split's first so many people, as the whole set has them.
         overlaps: ``crowd``: the IoU of each pair's boxes, all between these equally often.
         workers: processes that draw.
@@ -188,8 +194,10 @@ def _plan(root: Path, stamp: dict[str, Any]) -> list[_Picture]:
     seed, first, overlaps = stamp["seed"], stamp.get("first"), stamp.get("overlaps")
     pictures = []
     for split, total in enumerate((stamp["train_people"], stamp["val_people"])):
-        folder = f"images/{_COCO_SPLITS[split]}" if stamp.get("layout") == "coco" else "images"
-        counts, shares = _people_per_picture(seed, split, total), None
+        layout = stamp.get("layout", "mpii")
+        folder = f"images/{_COCO_SPLITS[split]}" if layout in _AS_COCO else "images"
+        spread = several.people_per_picture if layout == "scenes" else _people_per_picture
+        counts, shares = spread(seed, split, total), None
         if overlaps:
             low, high = overlaps
             counts = [2] * (total // 2)
@@ -198,13 +206,13 @@ def _plan(root: Path, stamp: dict[str, Any]) -> list[_Picture]:
         for index, count in enumerate(counts):
             if first is None or before < first:
                 overlap = shares[index] if shares else None
-                pictures.append(_Picture(root, folder, seed, split, index, count, overlap))
+                pictures.append(_Picture(root, folder, seed, split, index, count, layout, overlap))
             before += count
     return pictures
 
 
 def _annotation_files(layout: str) -> list[str]:
-    if layout == "coco":
+    if layout in _AS_COCO:
         return [f"annotations/person_keypoints_{split}.json" for split in _COCO_SPLITS]
     if layout == "crowd":
         return [f"annotations/person_keypoints_{split}.json" for split in _SPLITS]
@@ -294,7 +302,7 @@ def _people_per_picture(seed: int, split: int, total: int) -> list[int]:
     return counts
 
 
-_Drawn = tuple[tuple[int, int], list[Label] | list[PairLabel]]
+_Drawn = tuple[tuple[int, int], Sequence[Any]]
 """A picture's width and height, and its people."""
 
 
@@ -319,9 +327,11 @@ def _start() -> None:
 
 def _draw(picture: _Picture) -> _Drawn:
     rng = np.random.default_rng([picture.seed, picture.split, picture.index])
-    labels: list[Label] | list[PairLabel]
+    labels: Sequence[Any]
     if picture.overlap is not None:
         image, labels = draw_pair(rng, picture.overlap)
+    elif picture.layout == "scenes":
+        image, labels = several.draw_several(rng, picture.people)
     else:
         need_head = _SPLITS[picture.split] == "valid"
         image, labels = draw_scene(rng, picture.people, need_head=need_head)

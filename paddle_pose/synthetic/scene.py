@@ -82,8 +82,8 @@ def draw_scene(
     size_wh = SIZES_WH[rng.integers(len(SIZES_WH))]
     while True:
         placements = _place_people(rng, people, size_wh)
-        labels = [_label(rng, placement, size_wh) for placement in placements]
-        if all(_usable(label, need_head) for label in labels) and not _crowded(labels):
+        labels = [label_of(rng, placement, size_wh) for placement in placements]
+        if all(_usable(label, need_head) for label in labels) and not crowded(labels):
             break
     image = background(rng, size_wh)
     # The lower in the picture, the nearer: drawn last.
@@ -110,8 +110,8 @@ def _usable(label: Label, need_head: bool) -> bool:
     )
 
 
-def _crowded(labels: list[Label]) -> bool:
-    """Whether two heads touch or two people stand in the same place."""
+def crowded(labels: list[Label], near: float = 0.36) -> bool:
+    """Whether two heads touch or two people stand nearer than that part of one's height."""
     for index, one in enumerate(labels):
         for other in labels[:index]:
             apart = np.linalg.norm(one.center_xy - other.center_xy)
@@ -119,7 +119,7 @@ def _crowded(labels: list[Label]) -> bool:
                 one.head_box_xyxy.reshape(2, 2).mean(0) - other.head_box_xyxy.reshape(2, 2).mean(0)
             )
             person_px = 200 * max(one.scale, other.scale)
-            if apart < 0.36 * person_px or heads < 0.25 * person_px:
+            if apart < near * person_px or heads < 0.25 * person_px:
                 return True
     return False
 
@@ -151,7 +151,8 @@ def _place_people(
     return placements
 
 
-def _label(rng: np.random.Generator, placement: Placement, size_wh: tuple[int, int]) -> Label:
+def label_of(rng: np.random.Generator, placement: Placement, size_wh: tuple[int, int]) -> Label:
+    """The truth of one placed person."""
     joints_xy = placement.project(placement.figure.joints)
     inside = _inside(joints_xy, size_wh)
     face_3d, towards = face(placement.figure)
