@@ -41,18 +41,20 @@ def block() -> str:
     """Everything between README.md's marks."""
     rows = published_rows.table_rows()
     tables = summary.verdict_table(rows), rescored.result_table()
-    return _block(REPORT, summary.facts(rows), tables, (VERDICTS, RESCORED, WHERE))
+    words = (VERDICTS, RESCORED, WHERE)
+    return _block(REPORT, summary.answer(rows), summary.facts(rows), tables, words)
 
 
 def chinese_block() -> str:
     """Everything between README_cn.md's marks."""
     tables = chinese.verdict_table(), chinese.rescored_table()
     words = (CHINESE_VERDICTS, CHINESE_RESCORED, CHINESE_WHERE)
-    return _block(CHINESE, chinese.facts(), tables, words)
+    return _block(CHINESE, chinese.answer(), chinese.facts(), tables, words)
 
 
 def _block(
     report: str,
+    answer: str,
     facts: Sequence[Fact],
     tables: tuple[Table, Table | None],
     words: tuple[str, str, str],
@@ -62,7 +64,7 @@ def _block(
         replace(fact, link=report + fact.link) if fact.link.startswith("#") else fact
         for fact in facts
     ]
-    parts = [BEGIN, *writer.block(Facts(linked))]
+    parts = [BEGIN, answer, *writer.block(Facts(linked))]
     for caption, table in zip(words, tables, strict=False):
         if table is not None:
             parts += [caption, writer.table(_without(table, LEFT_OUT))]

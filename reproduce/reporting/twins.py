@@ -34,6 +34,17 @@ def label(name: str) -> str:
     return LABELS.get(name.removeprefix("twin_"), name)
 
 
+def best_known() -> tuple[str, dict[str, Any]] | None:
+    """The twin of most seeds and what was judged of its PCKh@0.5; None without any."""
+    twins = read_json(f"{FOLDER}/twins.json") or {}
+    judged = [
+        (name, one["judgement"]["Mean"])
+        for name, one in twins.items()
+        if "Mean" in one["judgement"]
+    ]
+    return max(judged, key=lambda one: one[1]["seeds"], default=None)
+
+
 def run_folder(name: str, seed: int, framework: str) -> str:
     """Where the record of one run lies."""
     return f"{FOLDER}/{name}_s{seed}_{framework}"
