@@ -3,6 +3,8 @@
 *reproduced*: trained here in full by the row's own recipe, within its tolerance under its protocol.
 *re-scored*: its authors' predictions were scored by the evaluation here, whether or not that gives
 what they published; ``within`` says which.
+*tested*: its published weights, converted, were scored here on the whole split under its protocol;
+``within`` says whether that gives what was printed.
 *ported and aligned*: its weights convert, and its network and everything around it equal the
 official code step by step, as recorded or as run live from a clone; not trained in full.
 *not run*: none of these. A shortened run never counts.
@@ -25,7 +27,9 @@ from reproduce import published
 from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_of
 
 ROOT = Path(__file__).parent
-WORDS = ("reproduced", "re-scored", "ported and aligned", "not run")
+WORDS = ("reproduced", "re-scored", "tested", "ported and aligned", "not run")
+TESTED = Path("runs/tested")
+"""Where scores of published weights are kept, a folder for each row."""
 NO_LOG = "no published log"
 NO_TRAINING = "no recipe of its training here"
 
@@ -54,6 +58,15 @@ BEGAN_WITH = {
     "MIPNet-W48": "official_hrnet_w48_coco_384x288",
 }
 """Network → the published weights that its trainings began with; hourglasses began with none."""
+
+VALIDATION = {
+    ("mpii", "valid"): {"people": 2958},
+    ("coco", "val2017"): {"images": 5000},
+    ("ochuman", "val"): {"images": 2500},
+    ("ochuman", "test"): {"images": 2231},
+    ("crowdpose", "test"): {"images": 8000},
+}
+"""Counts of a whole split, as a scores file has them; weights scored on a part are not tested."""
 
 TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813}
 """Of a full training; any other number is another data set or a part of this one."""
@@ -102,6 +115,9 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
     rescored = _rescored(row, root)
     if rescored is not None:
         return rescored
+    tested = _tested(row, root)
+    if tested is not None:
+        return tested
     lacking = _not_aligned(row, root)
     missed = trained[0] if trained else Verdict("not run", lacking=_not_trained(row))
     if trained:
@@ -137,6 +153,50 @@ def _trained(row: PublishedRow, run: Path, root: Path) -> Verdict | None:
             within = abs(value - row.value) <= row.tolerance
             return Verdict("reproduced", value, within, (str(file.relative_to(root)),))
     return None
+
+
+def folder_of(name: str) -> str:
+    """A row's id as the name of a folder."""
+    return name.replace(":", "__")
+
+
+def allowed(row: PublishedRow, word: str) -> float:
+    """How far a measured value may lie from the printed one and still be within.
+
+    A training: the row's tolerance. Its own weights: one unit of the last printed digit, as image
+    decoders differ. Its own predictions: the rounding.
+    """
+    return {"reproduced": row.tolerance, "tested": 2 * row.rounding}.get(word, row.rounding)
+
+
+def untested(row: PublishedRow, content: dict[str, Any]) -> str:
+    """Why a scores file of a row's weights is not a test of the row; empty where it is."""
+    if content.get("weights") != row.weights:
+        return f"scores of other weights ({content.get('weights')})"
+    whole = VALIDATION.get((row.protocol.dataset, row.protocol.split))
+    if whole is None:
+        return f"how large {row.protocol.dataset}'s {row.protocol.split} is, is not known here"
+    counts = content.get("counts", {})
+    for name, count in whole.items():
+        if counts.get(name) != count:
+            return f"a part of the split: {counts.get(name)} of {count} {name}"
+    recipe = configs.load(row.recipe)
+    recipe = replace(recipe, data=replace(recipe.data, val_split=row.protocol.split))
+    measured = protocol_of(recipe, benchmark_of(content["benchmark"]), row.metric_name)
+    return "" if comparable(measured, row) else "another protocol"
+
+
+def _tested(row: PublishedRow, root: Path) -> Verdict | None:
+    """What its published weights score, if that was recorded."""
+    file = TESTED / folder_of(row.id) / "scores.json"
+    if not (row.benchmark and row.weights and (root / file).is_file()):
+        return None
+    content = read_json(root / file)
+    if row.metric_name not in content["values"] or untested(row, content):
+        return None
+    value = content["values"][row.metric_name]
+    within = abs(value - row.value) <= allowed(row, "tested") + 1e-9
+    return Verdict("tested", value, within, (str(file),))
 
 
 def full_runs(row: PublishedRow, root: Path = ROOT) -> Iterator[Path]:
@@ -266,9 +326,7 @@ def train_command(row: PublishedRow) -> str:
     if weights:
         file = f"{weights}.pdparams"
         port = f"python -m paddle_pose port --download {weights} --output {file}"
-        train = f"{port} && {train} --pretrained_model {file}"
-        if row.protocol.network.startswith("MIPNet"):
-            train += " --allow_partial"
+        train = f"{port} && {train} --pretrained_model {file} --allow_partial"
     return f"{train} && {_val(row, f'output/{recipe.name}/best_model/model.pdparams', data)}"
 
 

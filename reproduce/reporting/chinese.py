@@ -38,6 +38,10 @@ WORDS = {
         "已重新评分",
         "用本项目的评测代码对作者公开的预测结果评分；与发表的数字是否相等，逐项另列",
     ),
+    "tested": (
+        "已测试",
+        "其公开权重经转换后在整个划分上按原协议评分；与发表的数字是否相等，逐项另列",
+    ),
     "ported and aligned": (
         "已移植并对齐",
         "公开权重无需 PyTorch 即可转换；网络及其前后各步骤与官方代码逐步一致"
@@ -91,12 +95,14 @@ def answer() -> str:
     counts = summary.Counts.of(published_rows.table_rows())
     word, trained = counts.by_word, counts.by_word["reproduced"]
     full = f"{trained} 行在此完整训练" if trained else "没有一行在此完整训练"
+    tested = f"{word['tested']} 行的公开权重已测试，" if word["tested"] else ""
     against = "此处未发现任何与之矛盾的结果"
     if counts.differing:
         against += f"，除了 {'；'.join(counts.differing)}"
     return (
         f"**{counts.rows} 行已发表结果（{counts.values} 个数值）中，"
         f"{word['ported and aligned']} 行已移植并对齐，{word['re-scored']} 行已重新评分，"
+        f"{tested}"
         f"{word['not run']} 行未运行；{full}；{against}。** "
         f"对齐：与官方代码比较的 {counts.compared} 个量中有 {counts.within} 个"
         "在事先设定的容差之内。"
@@ -137,6 +143,8 @@ def verdict_table() -> Table:
     lines = []
     for word in evidence.WORDS:
         numbers = [counts[family, word] for family in published_rows.FAMILIES]
+        if summary.is_left_out(word, numbers):
+            continue
         name, meaning = WORDS[word]
         lines.append([badge("plain", name), *[str(n) for n in numbers], str(sum(numbers)), meaning])
     caption = (

@@ -14,12 +14,14 @@ from reproduce.verdicts import Verdict
 
 BY_A_USER = "a user's run"
 WORDS = (*verdicts.WORDS, BY_A_USER)
-BADGES = {"reproduced": "good", "re-scored": "good", "ported and aligned": "fair"}
+BADGES = {"reproduced": "good", "re-scored": "good", "tested": "good", "ported and aligned": "fair"}
 MEANING = {
     "reproduced": "trained in full here by its own recipe, under the row's protocol, and each main "
     "value within the tolerance that was set before the run",
     "re-scored": "its authors' own predictions, scored by the evaluation here; whether that gives "
     "what they printed is said value by value",
+    "tested": "its published weights, converted, scored here on the whole split under the row's "
+    "protocol; whether that gives what was printed is said value by value",
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
     "around it equal the official code step by step (mmpose's HRNet by HRNet's own code and "
     "recipe); not trained in full",
@@ -57,6 +59,8 @@ def of(name: str) -> Evidence:
     main = [name for name in MAIN[row.any.protocol.dataset] if name in row.values]
     chosen = list(row.values) if row.any.predictions else main
     found = {name: verdicts.verdict(row.values[name]) for name in chosen}
+    if any(one.word == "tested" for one in found.values()):
+        found = {name: verdicts.verdict(value) for name, value in row.values.items()}
     weakest = max((found[name] for name in main), key=lambda one: verdicts.WORDS.index(one.word))
     return Evidence(weakest.word, weakest.lacking, found)
 
@@ -83,7 +87,7 @@ def agreement_table(rows: Sequence[TableRow]) -> Table | None:
     lines = []
     for row in rows:
         for name, verdict in of(row.id).by_metric.items():
-            if verdict.word != "re-scored":
+            if verdict.word not in ("re-scored", "tested"):
                 continue
             if verdict.measured is None:
                 difference, word = "–", badge("plain", "not stated which", verdict.lacking)
@@ -101,8 +105,8 @@ def agreement_table(rows: Sequence[TableRow]) -> Table | None:
                 ]
             )
     caption = (
-        "What the authors printed about their predictions, and what those score here. Equal: "
-        "within half of the last printed digit."
+        "What the authors printed about their predictions or weights, and what those score here. "
+        "Equal: within half of the last printed digit, of weights within one."
     )
     header = ["row", "score", "published", "measured", "difference", ""]
     return Table(caption, header, lines, frozenset({2, 3, 4}), folded=True) if lines else None

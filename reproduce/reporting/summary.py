@@ -92,12 +92,14 @@ def answer(rows: Sequence[TableRow]) -> str:
     counts = Counts.of(rows)
     trained, word = counts.by_word["reproduced"], counts.by_word
     full = f"{trained} trained in full here" if trained else "none has been trained in full here"
+    tested = f"{word['tested']} tested by their weights, " if word["tested"] else ""
     against = "nothing found here contradicts any of them"
     if counts.differing:
         against += f", except {'; '.join(counts.differing)}"
     return (
         f"**Of {counts.rows} published rows ({counts.values} values) "
         f"{word['ported and aligned']} are ported and aligned, {word['re-scored']} re-scored, "
+        f"{tested}"
         f"{word['not run']} not run; {full}; {against}.** Aligned: {counts.within} of "
         f"{counts.compared} quantities equal the official code within tolerances that were set "
         f"before. Re-scored: {counts.equal} of {counts.rescored} printed values come again from "
@@ -150,12 +152,19 @@ def index_11() -> tuple[float, float] | None:
     return min(found), max(found)
 
 
+def is_left_out(word: str, numbers: Sequence[int]) -> bool:
+    """Whether no row has that verdict, and nobody asks for it as for trainings."""
+    return word == "tested" and not any(numbers)
+
+
 def verdict_table(rows: Sequence[TableRow]) -> Table:
     """How many rows of each network have which verdict."""
     counts = Counter((row.family, evidence.of(row.id).word) for row in rows)
     lines: list[list[Cell | str]] = []
     for word in evidence.WORDS:
         numbers = [counts[family, word] for family in published_rows.FAMILIES]
+        if is_left_out(word, numbers):
+            continue
         lines.append(
             [
                 badge(evidence.BADGES.get(word, "plain"), word),
