@@ -6,6 +6,8 @@ Sources: MVIG-SJTU/AlphaPose alphapose/models/layers/ @c60106d.
 
 from __future__ import annotations
 
+from typing import Any
+
 from paddle import nn
 
 from paddle_pose.errors import UserError
@@ -161,7 +163,7 @@ class AlphaResNet(nn.Layer):
         for number, count in enumerate(BLOCKS[layers]):
             channels, stride = 64 * 2**number, 1 if number == 0 else 2
             offsets = (3 if modulated else 2) * TAPS if deformable[number] else 0
-            how = {"shuffled": shuffled, "offsets": offsets}
+            how: dict[str, Any] = {"shuffled": shuffled, "offsets": offsets}
             made = [_Bottleneck(width, channels, stride, changes=True, squeezed=squeezed, **how)]
             width = 4 * channels
             made += [
