@@ -158,7 +158,7 @@ class OnImage:
     def of(self, part: slice, sigmas: np.ndarray) -> coco_bootstrap.ImagePoses:
         """What is compared for a part."""
         seen = self.people[:, part, 2] > 0
-        nobody = ~seen.any(1)
+        nobody = np.logical_not(np.any(seen, axis=1))
         poses_xy, people_xy = self.poses[:, None, part, :2], self.people[None, :, part, :2]
         squared = ((poses_xy - people_xy) ** 2).sum(-1)  # (D, G, J) float32, as the tool has it
         if nobody.any():  # as far as the joint is from the box, doubled on every side
