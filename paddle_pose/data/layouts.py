@@ -53,6 +53,11 @@ LAYOUTS = {
         "person_detection_results/OCHuman_{split}*_detections*.json",
         images={"val": 2500, "test": 2231},
     ),
+    # MVIG-SJTU/AlphaPose configs/halpe_136/resnet/256x192_res50_lr1e-3_2x.yaml @c60106d
+    "halpe": Layout(
+        ("annotations/halpe_{split}_v1.json", "halpe_{split}_v1.json"),
+        "person_detection_results/halpe_{split}*.json",
+    ),
 }
 """Data sets that are read as COCO's files."""
 

@@ -109,7 +109,7 @@ CHOICES = {
         "two_people_mse",
         "two_people_cross_entropy",
     ),
-    "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
+    "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
     "model.layers": (18, 34, 50, 101, 152),
