@@ -17,9 +17,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.metrics import coco_bootstrap
 from paddle_pose.metrics.bootstrap import percentile_intervals
 from paddle_pose.metrics.coco_ap import MOST_PER_IMAGE, NAMES, measured
-
-PARTS = {"body": (0, 20), "foot": (20, 26), "face": (26, 94), "hand": (94, 136)}
-"""First joint, and the one behind the last, of Halpe's 136."""
+from paddle_pose.skeletons import HALPE26, HALPE136
 
 
 def parts_of(joints: int) -> dict[str, tuple[int, int]]:
@@ -28,9 +26,10 @@ def parts_of(joints: int) -> dict[str, tuple[int, int]]:
     Raises:
         UserError: neither Halpe-136 nor Halpe-26.
     """
-    if joints not in (26, 136):
+    known = {len(skeleton): skeleton.parts for skeleton in (HALPE136, HALPE26)}
+    if joints not in known:
         raise UserError(f"Halpe's parts are of 136 or 26 joints, not of {joints}")
-    return {"": (0, joints)} | {name: ends for name, ends in PARTS.items() if ends[1] <= joints}
+    return {"": (0, joints)} | known[joints]
 
 
 def names_of(joints: int) -> tuple[str, ...]:

@@ -12,20 +12,23 @@ import numpy as np
 
 from paddle_pose.metrics.coco_ap import coco_ap
 from paddle_pose.metrics.halpe import halpe_ap, on_images, parts_of
-from paddle_pose.skeletons import COCO17
+from paddle_pose.skeletons import COCO17, HALPE136
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "fastpose"
 HALPE = ("halpe_bbox", "halpe_no_bbox", "halpe_parts")
 COCO = ("coco", "coco_with_xyxy_in_bbox")
-SIGMAS = np.array([*COCO17.oks_sigmas, *[0.08] * 3, *[0.089] * 6, *[0.015] * 110])
-"""As the official tool states them, which ``skeletons`` must as well."""
+SIGMAS = np.array(HALPE136.oks_sigmas)
 
 FIGURES, FIGURES_REASON = 1e-9, "means of quotients of equal counts: rounding alone"
 OKS, OKS_REASON = 1e-9, "recorded with ten digits (5e-11), sums in another order"
 
 ROOTS = {
-    "metric": ("paddle_pose.metrics.halpe.halpe_ap", "paddle_pose.metrics.coco_ap.coco_ap"),
+    "metric": (
+        "paddle_pose.metrics.halpe.halpe_ap",
+        "paddle_pose.metrics.coco_ap.coco_ap",
+        "paddle_pose.skeletons.HALPE136",
+    ),
 }
 
 _TOOL = Reference(
