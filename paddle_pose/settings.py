@@ -33,7 +33,7 @@ class DataSettings:
     """Which data set, and how a person becomes a crop.
 
     Attributes:
-        dataset: ``mpii``, ``coco``, ``crowdpose`` or ``ochuman``: the loader.
+        dataset: ``mpii``, ``coco``, ``crowdpose``, ``ochuman`` or ``halpe``: the loader.
         skeleton: joint set, a name in ``paddle_pose.skeletons``; ``from_file`` reads the COCO
             category of the annotation file.
         image_size_wh: network input, pixels.
@@ -51,6 +51,12 @@ class DataSettings:
         sigmas: OKS constant of each joint, likewise.
         area: of the truth of COCO files, for OKS: ``file``, its ``area`` and the box's where it is
             lacking; ``box``; or a fraction of the box (CrowdPose: 0.53).
+        rules: ``hrnet`` or ``alphapose``: who is trained on, how boxes are clipped, and whether
+            joints that are not visible are moved into the crop (data/halpe.py); ``auto``:
+            AlphaPose's for Halpe, HRNet's for the others.
+        repeat: how often each person of the data set is in an epoch of training.
+        join: ``wholebody``: COCO-WholeBody's people are trained on beside Halpe's, as Halpe's
+            joints; ``wholebody_feet_as_published``: with AlphaPose's mistaken order of the feet.
     """
 
     dataset: str = "mpii"
@@ -67,6 +73,14 @@ class DataSettings:
     sigmas: tuple[float, ...] | None = None
     limbs: tuple[Any, ...] | None = None
     area: Any = "file"
+    rules: str = "auto"
+    repeat: int = 1
+    join: str = "none"
+
+    @property
+    def alphapose(self) -> bool:
+        """Whether AlphaPose's rules hold."""
+        return self.rules == "alphapose" or (self.rules == "auto" and self.dataset == "halpe")
 
 
 @dataclass(frozen=True)
@@ -83,6 +97,7 @@ class AugmentSettings:
         half_body_min_joints: ... of people with more than this many visible joints.
         shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
+        dpg: jitter the box as a detector might have it, before all else (AlphaPose's DPG).
     """
 
     distribution: str = "normal"
@@ -94,6 +109,7 @@ class AugmentSettings:
     half_body_min_joints: int = 8
     shift_factor: float = 0.0
     color_jitter: float = 0.0
+    dpg: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from paddle_pose.codecs.pairs import PairCodec
-from paddle_pose.data import coco, mpii
+from paddle_pose.data import coco, joined, mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.samples import Samples
 from paddle_pose.data.top_down import PersonCrops
@@ -100,6 +100,7 @@ def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
     if recipe.data.dataset == "mpii":
         refuse_files(files)
         table = mpii.load(files.root, recipe.data.train_split).head(recipe.data.limit)
+        table = joined.repeat(table, recipe.data.repeat)
         mpii.describe(table)
     else:
         table = coco.load(
@@ -110,6 +111,7 @@ def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
             annotations=files.annotations,
             stated=recipe.data,
         ).head(recipe.data.limit)
+        table = joined.with_others(table, files.root, recipe.data)
         coco.describe(table)
     mpii.require_images(table)
     return table

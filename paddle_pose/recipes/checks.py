@@ -75,6 +75,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     ),
     (Range(1, OFTEN), "train.epochs"),
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
+    (Range(1, 1000), "data.repeat"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
     (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
     (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
@@ -113,6 +114,8 @@ CHOICES = {
         "combined",
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
+    "data.rules": ("auto", "hrnet", "alphapose"),
+    "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
     "model.layers": (18, 34, 50, 101, 152),
@@ -219,6 +222,16 @@ def _require_choices(recipe: Recipe) -> None:
                 raise UserError(f"{full}: unknown '{word}'{nearest(str(word), map(str, words))}")
 
 
+def _require_data(recipe: Recipe) -> None:
+    data = recipe.data
+    if data.join != "none" and data.dataset != "halpe":
+        raise UserError(f"data.join={data.join}: goes with data.dataset=halpe")
+    if data.dataset == "mpii" and data.rules == "alphapose":
+        raise UserError("data.rules=alphapose: is for COCO's and Halpe's files; MPII has its own")
+    if data.dataset == "mpii" and recipe.augment.dpg:
+        raise UserError("augment.dpg: jitters boxes; MPII has centres and scales")
+
+
 def _require_stages(recipe: Recipe) -> None:
     before = 0
     for number, stage in enumerate(recipe.stages):
@@ -239,6 +252,7 @@ def _require_stages(recipe: Recipe) -> None:
             _require_in_range(then)
             _require_choices(then)
             _require_trainable(then)
+            _require_data(then)
         except UserError as error:
             raise UserError(f"{key}: {error}") from error
 
@@ -250,6 +264,7 @@ def require_sound(recipe: Recipe) -> None:
     _require_in_range(recipe)
     _require_choices(recipe)
     _require_trainable(recipe)
+    _require_data(recipe)
     _require_stages(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(
