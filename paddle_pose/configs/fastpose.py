@@ -342,8 +342,8 @@ def r152_halpe136_256x192() -> Recipe:
     Source: configs/halpe_136/resnet/256x192_res152_lr1e-3_1x-duc.yaml @c60106d
     """
     model = FastPose(joints=136, layers=152, conv_dim=256)
-    settings = {"augment": _PLAIN, "people": 32}
-    return _halpe("r152_halpe136_256x192", model, IntegralCodec(), _TWO, 0.451, **settings)
+    codec = IntegralCodec()
+    return _halpe("r152_halpe136_256x192", model, codec, _TWO, 0.451, augment=_PLAIN, people=32)
 
 
 def r50_halpe26_256x192() -> Recipe:

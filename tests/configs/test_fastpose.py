@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 
 from paddle_pose import configs
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.models.architectures import FastPoseMobile
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Adam

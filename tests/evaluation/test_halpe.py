@@ -72,14 +72,17 @@ def judge_of(file: Path, joints: int = 136) -> HalpeEvaluator:
     return evaluator_for(recipe, recipe.benchmarks[1], files, with_images=False)
 
 
-def results(file: Path, boxes: list[list[float]]) -> Path:
-    """The people of a file, found, each in a box."""
+def results(file: Path, boxes: list[list[float]], aside_px: float = 0.0) -> Path:
+    """The people of a file, found so much to the right and below, each in a box."""
     people = json.loads(file.read_text())["annotations"]
     found = [
         {**{key: one[key] for key in ("image_id", "category_id", "keypoints")},
          "score": 0.9, "bbox": box}
         for one, box in zip(people, boxes, strict=True)
     ]  # fmt: skip
+    for one in found:
+        moved = np.add(np.reshape(one["keypoints"], (-1, 3)), [aside_px, aside_px, 0])
+        one["keypoints"] = moved.ravel().tolist()
     path = file.parent / "results.json.gz"
     path.write_bytes(gzip.compress(json.dumps(found).encode()))
     return path
@@ -93,7 +96,7 @@ def test_corners_in_bbox_are_read_as_the_tool_does_and_said(
     found = judge.read(results(file, [[0, 0, 150, 150]] * 2))
     assert found.results.boxes.tolist() == [[0, 0, 150, 150]] * 2
     assert "corners in bbox" not in capsys.readouterr().out
-    judge.read(results(file, [[15, 15, 150, 150]] * 2))
+    judge.read(results(file, [[415, 415, 550, 550]] * 2, aside_px=400.0))
     said = capsys.readouterr().out
     assert "assumed: corners in bbox: 2 of 2 poses' bbox look like x1, y1, x2, y2" in said
     with pytest.raises(UserError, match=r"result 1: bbox must be four numbers"):

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 
 def write(rendered: Path, root: Path, people: int = 8) -> Path:
@@ -23,7 +24,8 @@ def write(rendered: Path, root: Path, people: int = 8) -> Path:
                 "keypoints": joints.round(2).ravel().tolist(),
             }
         )  # fmt: skip
-        images.append({"id": number, "file_name": photo.name, "width": 256, "height": 256})
+        width, height = Image.open(photo).size
+        images.append({"id": number, "file_name": photo.name, "width": width, "height": height})
     content = {
         "images": images,
         "annotations": annotations,
