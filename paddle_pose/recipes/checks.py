@@ -87,11 +87,11 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
     (Range(1, 1000), "model.joints"),
-    (Range(1, 64), "model.stacks"),
+    (Range(1, 64), "model.stacks model.convolutions.*"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
-    (Range(1, OFTEN), "model.stem model.width model.layers"),
+    (Range(1, OFTEN), "model.stem model.width model.layers model.conv_dim"),
 )
 """Every number of a recipe and where it must lie; None passes where the key allows it."""
 
@@ -119,6 +119,8 @@ CHOICES = {
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
     "model.layers": (18, 34, 50, 101, 152),
+    "model.size": ("large", "small"),
+    "model.backbone": ("shuffle", "se-resnet", "plain"),
     "benchmarks.*.boxes": ("ground_truth", "detector"),
     "benchmarks.*.decoder": DECODERS,
     "benchmarks.*.metric.score": SCORE_RULES,
