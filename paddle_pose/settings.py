@@ -21,6 +21,9 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
+PCKH = "PCKh@0.5"
+"""The score of a batch that has its own key in metrics.jsonl, ``pckh``."""
+
 SCORE_RULES = ("product", "alphapose", "alphapose_demo")
 """How boxes' and joints' scores become a pose's (OksProtocol.score)."""
 
@@ -280,8 +283,8 @@ class OksProtocol:
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out.
         second_score: × the score of a box for its second person's pose.
-        score: ``product``: as ``rescore`` says. Or ``alphapose``: the score of a detector's box +
-            mean + 1.25 × largest of the joints' scores; ``alphapose_demo``: of any box.
+        score: of a pose, before ``rescore``: ``product``, that of its box; ``alphapose``, mean +
+            1.25 × largest of its joints' + its detector's box's; ``alphapose_demo``, + any box's.
     """
 
     oks_nms: float = 0.0

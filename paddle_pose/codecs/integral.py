@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from paddle_pose.codecs.heatmap import HeatmapCodec, to_image
+from paddle_pose.codecs.heatmap import HeatmapCodec, decode, to_image
 from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError
 from paddle_pose.poses.poses import Place, Poses
@@ -129,6 +129,13 @@ class CombinedCodec:
             "coordinate_weights": np.array(visible[first:], np.float32),
         }
 
+    def cells(self, maps_BJHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As IntegralCodec, of the heat maps' joints the cell of the maximum; Raises UserError."""
+        first = heat_joints(maps_BJHW.shape[1])
+        heat = decode(maps_BJHW[:, :first], "quarter_offset", sigma_px=self.sigma_px)
+        rest = IntegralCodec(self.norm).cells(maps_BJHW[:, first:])
+        return np.concatenate([heat[0], rest[0]], 1), np.concatenate([heat[1], rest[1]], 1)
+
     def decode(
         self, views: Sequence[View], place: Place, benchmark: Benchmark, flip_order: np.ndarray
     ) -> Poses:
@@ -170,7 +177,7 @@ def unflipped(flipped_BJHW: np.ndarray, flip_order: np.ndarray, *, shift: bool) 
 
     The reference shifts within the memory that it reads from: a third of its cells are others.
 
-    Source: MVIG-SJTU/AlphaPose alphapose/utils/transforms.py:496 @c60106d
+    Source: MVIG-SJTU/AlphaPose alphapose/utils/transforms.py:518 @c60106d
     """
     maps = np.asarray(flipped_BJHW)[:, flip_order, :, ::-1]
     return np.concatenate([maps[..., :1], maps[..., :-1]], axis=3) if shift else maps

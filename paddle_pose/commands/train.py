@@ -191,7 +191,9 @@ def train(
                 return None
             start = run.go_on(found, changed)
         _announce(run, steps, device)
-        hooks = training.Hooks(epoch_end=run.epoch_end, train_score=task.train_score)
+        hooks = training.Hooks(
+            epoch_end=run.epoch_end, train_score=task.train_score, train_scores=task.train_scores
+        )
         if parallel.is_first():
             hooks = dataclasses.replace(hooks, log=run.log, save=run.keep, first_step=run.begun)
         batches = training_batches(
