@@ -81,8 +81,6 @@ def join(tables: Sequence[PersonTable], names: Sequence[str]) -> PersonTable:
         begin += int(table.rows.max()) + 1
         facts += [replace(fact, what=f"{name}: {fact.what}") for fact in table.understood.facts]
     columns = ("center_xy", "scale_wh", "joints_xy", "visible", "head_size_px", "box_score")
-    sizes = [table.image_sizes_wh for table in tables]
-    boxes = [table.boxes_xywh for table in tables]
     return PersonTable(
         skeleton=first.skeleton,
         image_root=root,
@@ -91,9 +89,15 @@ def join(tables: Sequence[PersonTable], names: Sequence[str]) -> PersonTable:
         image_index=np.concatenate(index),
         rows=np.concatenate(rows),
         **{name: np.concatenate([getattr(table, name) for table in tables]) for name in columns},
-        image_sizes_wh=None if any(s is None for s in sizes) else np.concatenate(sizes),
-        boxes_xywh=None if any(b is None for b in boxes) else np.concatenate(boxes),
+        image_sizes_wh=_all([table.image_sizes_wh for table in tables]),
+        boxes_xywh=_all([table.boxes_xywh for table in tables]),
         summary="; ".join(table.summary for table in tables),
         understood=Understood(tuple(facts)),
         files=tuple(file for table in tables for file in table.files),
     )
+
+
+def _all(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """One behind the other; None where a table has none."""
+    there = [column for column in columns if column is not None]
+    return np.concatenate(there) if len(there) == len(columns) else None

@@ -12,11 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import fastpose_codec, fastpose_networks, fastpose_scores
+from reproduce.aligning import fastpose_codec, fastpose_data, fastpose_networks, fastpose_scores
 
 NAME = "fastpose"
 MODULES: tuple[Any, ...] = (
     fastpose_codec,
+    fastpose_data,
     fastpose_networks,
     fastpose_scores,
 )  # fmt: skip
