@@ -290,6 +290,11 @@ def global_average(x: Features) -> paddle.Tensor:
     return plain(x.mean([2, 3], keepdim=True))
 
 
+def global_pool(x: Features) -> paddle.Tensor:
+    """``global_average`` by pooling where a graph is made: oneDNN has no fast kernel for a mean."""
+    return global_average(x) if paddle.in_dynamic_mode() else F.adaptive_avg_pool2d(x, 1)
+
+
 def scale(x: Features, by: Features) -> Features:
     """(B, C, H, W) × (B, C, 1, 1)."""
     x, by = layout.alike(x, by)
@@ -309,7 +314,15 @@ def twice(x: Features) -> Features:
 
 def pixel_shuffle(x: Features, factor: int) -> Features:
     """(B, C·factor², H, W) -> (B, C, factor·H, factor·W): F.pixel_shuffle."""
-    return shuffle.pixel_shuffle(x, factor)
+    if paddle.in_dynamic_mode():
+        return shuffle.pixel_shuffle(x, factor)
+    _, channels, height, width = x.shape
+    if -1 in (height, width):
+        return F.pixel_shuffle(x, factor)
+    # Operations that have bfloat16: between others a convolution would compute in float32.
+    apart = x.reshape([-1, channels // factor**2, factor, factor, height, width])
+    whole = apart.transpose([0, 1, 4, 2, 5, 3])
+    return whole.reshape([-1, channels // factor**2, factor * height, factor * width])
 
 
 def pixel_unshuffle(x: Features, factor: int) -> Features:
@@ -329,7 +342,7 @@ def plain(x: Features) -> paddle.Tensor:
 OPERATIONS = (
     *(Conv2D, Head, Conv2DTranspose, DeformableConv2D, BatchNorm2D, Upsample),
     *(upsample, max_pool, relu, sigmoid, hard_sigmoid, hard_swish, add, add_relu),
-    *(global_average, scale, concat, twice, pixel_shuffle, pixel_unshuffle, plain),
+    *(global_average, global_pool, scale, concat, twice, pixel_shuffle, pixel_unshuffle, plain),
 )
 """All that takes ``Features``; tests/models/test_operations.py runs each in both layouts."""
 

@@ -72,7 +72,18 @@ def _conv_out(in_channels: int, joints: int, kernel: int = 3) -> Head:
     return Head(in_channels, joints, kernel, padding=(kernel - 1) // 2, weight_attr=small_normal())
 
 
-class _ShuffledNetwork(PoseNetwork):
+class _Shuffling(PoseNetwork):
+    """Whose convolutions stand between pixel shuffles.
+
+    Attributes:
+        bfloat16_operators: what else must compute in it: between two of float32 a convolution
+            would be one of float32 too. In graphs pixels are shuffled by reshaping.
+    """
+
+    bfloat16_operators = frozenset({"reshape2"})
+
+
+class _ShuffledNetwork(_Shuffling):
     """``preact``, pixel shuffling, two DUC and ``conv_out``; a subclass makes ``preact``."""
 
     def add_head(self, in_channels: int, conv_dim: int, joints: int) -> None:
@@ -124,7 +135,7 @@ class FastPoseMobileNetwork(_ShuffledNetwork):
         self.add_head(SIZES[config.size][1] // 4, config.conv_dim, config.joints)
 
 
-class FastPoseDucNetwork(PoseNetwork):
+class FastPoseDucNetwork(_Shuffling):
     """ResNet of three kinds, and three stages of pixel shuffling and several convolutions.
 
     Source: fastpose_duc.py:17

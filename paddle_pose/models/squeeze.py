@@ -12,7 +12,7 @@ from paddle import nn
 from paddle_pose.models.blocks import (
     Conv2D,
     Features,
-    global_average,
+    global_pool,
     hard_sigmoid,
     normal_by,
     relu,
@@ -39,7 +39,7 @@ class SqueezeExcitation(nn.Layer):
 
     def forward(self, x: Features) -> Features:
         """(B, C, H, W) -> (B, C, H, W)."""
-        by_BC = sigmoid(self.fc(global_average(x).flatten(1)))
+        by_BC = sigmoid(self.fc(global_pool(x).flatten(1)))
         return scale(x, by_BC.unsqueeze([2, 3]))
 
 
@@ -58,5 +58,5 @@ class ConvSqueezeExcitation(nn.Layer):
 
     def forward(self, x: Features) -> Features:
         """(B, C, H, W) -> (B, C, H, W)."""
-        by = relu(self.fc1(global_average(x)))
+        by = relu(self.fc1(global_pool(x)))
         return scale(x, hard_sigmoid(self.fc2(by)))

@@ -80,6 +80,9 @@ CASES: dict[object, Callable[[int], Case]] = {
     blocks.global_average: lambda c: Case(
         blocks.global_average, lambda x: F.adaptive_avg_pool2d(x, 1), (c,), 36
     ),
+    blocks.global_pool: lambda c: Case(
+        blocks.global_pool, lambda x: F.adaptive_avg_pool2d(x, 1), (c,), 36
+    ),
     blocks.scale: lambda c: Case(blocks.scale, lambda x, y: x * y, (c, (c, 1, 1)), 36),
     blocks.concat: lambda c: Case(
         blocks.concat, lambda *parts: paddle.concat(parts, 1), (c, 16, c // 2)
@@ -93,7 +96,7 @@ CASES: dict[object, Callable[[int], Case]] = {
     ),
     blocks.plain: lambda c: Case(blocks.plain, lambda x: x, (c,)),
 }
-PLAIN = (blocks.Head, blocks.global_average, blocks.plain)
+PLAIN = (blocks.Head, blocks.global_average, blocks.global_pool, blocks.plain)
 """Whose results are plain."""
 
 
