@@ -21,6 +21,12 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
+PCKH = "PCKh@0.5"
+"""The score of a batch that has its own key in metrics.jsonl, ``pckh``."""
+
+SCORE_RULES = ("product", "alphapose", "alphapose_demo")
+"""How boxes' and joints' scores become a pose's (OksProtocol.score)."""
+
 INSTANCES = ("primary", "secondary")
 """Whose pose of a box: its owner's, the second's; at their numbers in ``Poses.instances``."""
 
@@ -30,7 +36,7 @@ class DataSettings:
     """Which data set, and how a person becomes a crop.
 
     Attributes:
-        dataset: ``mpii``, ``coco``, ``crowdpose`` or ``ochuman``: the loader.
+        dataset: ``mpii``, ``coco``, ``crowdpose``, ``ochuman`` or ``halpe``: the loader.
         skeleton: joint set, a name in ``paddle_pose.skeletons``; ``from_file`` reads the COCO
             category of the annotation file.
         image_size_wh: network input, pixels.
@@ -48,6 +54,12 @@ class DataSettings:
         sigmas: OKS constant of each joint, likewise.
         area: of the truth of COCO files, for OKS: ``file``, its ``area`` and the box's where it is
             lacking; ``box``; or a fraction of the box (CrowdPose: 0.53).
+        rules: ``hrnet`` or ``alphapose``: who is trained on, how boxes are clipped, and whether
+            joints that are not visible are moved into the crop (data/halpe.py); ``auto``:
+            AlphaPose's for Halpe, HRNet's for the others.
+        repeat: how often each person of the data set is in an epoch of training.
+        join: ``wholebody``: COCO-WholeBody's people are trained on beside Halpe's, as Halpe's
+            joints; ``wholebody_feet_as_published``: with AlphaPose's mistaken order of the feet.
     """
 
     dataset: str = "mpii"
@@ -64,6 +76,14 @@ class DataSettings:
     sigmas: tuple[float, ...] | None = None
     limbs: tuple[Any, ...] | None = None
     area: Any = "file"
+    rules: str = "auto"
+    repeat: int = 1
+    join: str = "none"
+
+    @property
+    def alphapose(self) -> bool:
+        """Whether AlphaPose's rules hold."""
+        return self.rules == "alphapose" or (self.rules == "auto" and self.dataset == "halpe")
 
 
 @dataclass(frozen=True)
@@ -80,6 +100,7 @@ class AugmentSettings:
         half_body_min_joints: ... of people with more than this many visible joints.
         shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
+        dpg: jitter the box as a detector might have it, before all else (AlphaPose's DPG).
     """
 
     distribution: str = "normal"
@@ -91,6 +112,7 @@ class AugmentSettings:
     half_body_min_joints: int = 8
     shift_factor: float = 0.0
     color_jitter: float = 0.0
+    dpg: bool = False
 
 
 @dataclass(frozen=True)
@@ -184,7 +206,8 @@ class TrainSettings:
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
-            ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``.
+            ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
+            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse).
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -260,6 +283,8 @@ class OksProtocol:
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out.
         second_score: × the score of a box for its second person's pose.
+        score: of a pose, before ``rescore``: ``product``, that of its box; ``alphapose``, mean +
+            1.25 × largest of its joints' + its detector's box's; ``alphapose_demo``, + any box's.
     """
 
     oks_nms: float = 0.0
@@ -268,6 +293,7 @@ class OksProtocol:
     rescore_threshold: float = 0.2
     box_threshold: float = 0.0
     second_score: float = 0.5
+    score: str = "product"
 
 
 Metric = PckhProtocol | OksProtocol

@@ -58,6 +58,7 @@ class Skeleton:
         unscored: joints left out of the mean (MPII's pelvis and thorax).
         oks_sigmas: COCO's per-joint constants, in joint order; empty where there are none.
         pairs: names (left, right) where somebody stated them; None finds them by the names.
+        parts: first joint, and the one behind the last, of Halpe's body, feet, face and hands.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Skeleton:
     unscored: tuple[str, ...] = ()
     oks_sigmas: tuple[float, ...] = ()
     pairs: tuple[tuple[str, str], ...] | None = None
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -213,7 +215,74 @@ CROWDPOSE14 = Skeleton(
     ),
 )  # fmt: skip
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (MPII16, COCO17, CROWDPOSE14)}
+_HAND = (
+    "hand_root",
+    *(
+        f"{finger}_{number}"
+        for finger in ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky")
+        for number in (1, 2, 3, 4)
+    ),
+)
+_HALPE_JOINTS = (
+    *COCO17.joints, "head", "neck", "hip",
+    "left_big_toe", "right_big_toe", "left_small_toe", "right_small_toe", "left_heel", "right_heel",
+    *(f"face_{number}" for number in range(68)),
+    *(f"{side}_{what}" for side in ("left", "right") for what in _HAND),
+)  # fmt: skip
+_HALPE_BODY_PAIRS = (*((i, i + 1) for i in range(1, 17, 2)), (20, 21), (22, 23), (24, 25))
+_HALPE_OTHER_PAIRS = (  # left, right: the face's 68 points begin at the person's right ear
+    *((42 - i, 26 + i) for i in range(8)), *((52 - i, 43 + i) for i in range(5)),
+    (71, 62), (70, 63), (69, 64), (68, 65), (73, 66), (72, 67), (61, 57), (60, 58),
+    (80, 74), (79, 75), (78, 76), (81, 85), (82, 84), (90, 86), (89, 87), (91, 93),
+    *((i, i + 21) for i in range(94, 115)),
+)  # fmt: skip
+_HALPE_BODY_LIMBS = (
+    (0, 1), (0, 2), (1, 3), (2, 4), (5, 18), (6, 18), (5, 7), (7, 9), (6, 8), (8, 10),
+    (17, 18), (18, 19), (19, 11), (19, 12), (11, 13), (12, 14), (13, 15), (14, 16),
+    (20, 24), (21, 25), (23, 25), (22, 24), (15, 24), (16, 25),
+)  # fmt: skip
+_HALPE_OTHER_LIMBS = (
+    *((i, i + 1) for i in range(26, 93) if i not in (42, 47, 52, 56, 61, 67, 73)),
+    *(
+        (root if step == 0 else first + step - 1, first + step)
+        for root in (94, 115)
+        for first in range(root + 1, root + 21, 4)
+        for step in range(4)
+    ),
+)
+
+
+def _halpe(joints: int, pairs: Sequence[tuple[int, int]], limbs: Sequence) -> Skeleton:
+    """The first joints of Halpe; those of the half body's upper part are COCO's.
+
+    Source: Fang-Haoshu/Halpe-FullBody README, vis.py:9 @70d6014; MVIG-SJTU/AlphaPose
+    alphapose/datasets/halpe_136.py:38, custom.py:86 @c60106d; sigmas: Halpe's
+    HalpeCOCOAPI/PythonAPI/halpecocotools/cocoeval.py @70d6014
+    """
+    names = _HALPE_JOINTS
+    sigmas = (*COCO17.oks_sigmas, *[0.08] * 3, *[0.089] * 6, *[0.015] * 110)
+    parts = {"body": (0, 20), "foot": (20, 26), "face": (26, 94), "hand": (94, 136)}
+    return Skeleton(
+        name=f"halpe{joints}",
+        joints=names[:joints],
+        limbs=tuple((names[a], names[b]) for a, b in limbs),
+        upper_body=COCO17.upper_body,
+        oks_sigmas=sigmas[:joints],
+        pairs=tuple((names[left], names[right]) for left, right in pairs),
+        parts={name: ends for name, ends in parts.items() if ends[1] <= joints},
+    )
+
+
+HALPE136 = _halpe(
+    136,
+    (*_HALPE_BODY_PAIRS, *_HALPE_OTHER_PAIRS),
+    (*_HALPE_BODY_LIMBS, *_HALPE_OTHER_LIMBS),
+)
+HALPE26 = _halpe(26, _HALPE_BODY_PAIRS, _HALPE_BODY_LIMBS)
+
+SKELETONS = {
+    skeleton.name: skeleton for skeleton in (MPII16, COCO17, CROWDPOSE14, HALPE136, HALPE26)
+}
 
 
 def skeleton_named(name: str) -> Skeleton:

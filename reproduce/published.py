@@ -12,10 +12,14 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.architectures import (
+    AlphaSimplePose,
     Architecture,
+    FastPose,
+    FastPoseDuc,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -35,7 +39,7 @@ MPII_METRICS = ("Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "M
 COCO_METRICS = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 SPEED = "images/s"
 """Of a training, all its devices together; no score, but a column of some tables of scores."""
-JOINTS = {"coco": "17", "ochuman": "17", "crowdpose": "14"}
+JOINTS = {"coco": "17", "ochuman": "17", "crowdpose": "14", "halpe": "136"}
 """Data sets scored by OKS, and how many joints of a pose."""
 
 DETECTOR_AP = {"val2017": "56.4", "test-dev2017": "60.9"}
@@ -58,7 +62,7 @@ class Protocol:
         decoder: heat map to position; names of ``settings.DECODERS`` and of others' decoders.
         suppression: what becomes of poses before they are scored, the second of a box included;
             ``none`` on MPII.
-        joints: 14 or 16 (MPII), 17 (COCO, OCHuman), 14 (CrowdPose).
+        joints: 14 or 16 (MPII), 17 (COCO, OCHuman), 14 (CrowdPose), 136 (Halpe).
         mean: ``weighted`` by how often each joint is labelled, ``plain``, or ``oks``.
         metric: of MPII_METRICS or COCO_METRICS, or SPEED.
         threshold: of PCKh in head sizes; of SPEED the devices; empty for AP and AR.
@@ -265,6 +269,14 @@ def network_name(model: Architecture) -> str:
             return f"HRNet-W{width}"
         case PoseResNet(layers=layers) if model == PoseResNet(model.joints, layers):
             return f"PoseResNet-{layers}"
+        case AlphaSimplePose(layers=layers):
+            return f"SimplePose-{layers}"
+        case FastPoseDuc(layers=layers, convolutions=(4, 2, 1)):
+            return f"FastPose-DUC-{layers}"
+        case FastPose(layers=layers, conv_dim=width, deformable=deformable, modulated=False):
+            kind = {(False,) * 4: "", (False, True, True, True): "DCN-"}.get(deformable)
+            if kind is not None:
+                return f"FastPose-{kind}{layers}" + (f", {width} channels" if width != 128 else "")
     raise UserError(f"{model}: not a network of published.csv")
 
 
@@ -309,13 +321,20 @@ def protocol_of(
         flip_test=str(benchmark.flip_test).lower(),
         shift_heatmap=str(benchmark.shift_heatmap).lower(),
         test_scales=" ".join(f"{scale:g}" for scale in benchmark.test_scales),
-        decoder=benchmark.decoder,
+        decoder=_decoder(recipe, benchmark),
         suppression=_suppression(recipe, benchmark),
         joints=oks_joints or str(joints),
         mean="oks" if coco else "plain" if part else mean,
         metric=name,
         threshold="" if coco else f"{float(threshold or 0.5):g}",
     )
+
+
+def _decoder(recipe: Recipe, benchmark: Benchmark) -> str:
+    if isinstance(recipe.codec, IntegralCodec):
+        return "integral"
+    combined = isinstance(recipe.codec, CombinedCodec)
+    return f"{benchmark.decoder}; integral" if combined else benchmark.decoder
 
 
 def _suppression(recipe: Recipe, benchmark: Benchmark) -> str:
@@ -330,6 +349,8 @@ def _suppression(recipe: Recipe, benchmark: Benchmark) -> str:
         parts.append(f"{kind} {rules.oks_nms:g}")
     if rules.rescore:
         parts.append(f"rescored above {rules.rescore_threshold:g}")
+    if rules.score != "product":
+        parts.append(f"scored as {rules.score}")
     if rules.box_threshold:
         parts.append(f"boxes above {rules.box_threshold:g}")
     return "; ".join(parts) or "none"

@@ -56,6 +56,12 @@ BEGAN_WITH = {
     "PoseResNet-101": "imagenet_resnet101",
     "PoseResNet-152": "imagenet_resnet152",
     "MIPNet-W48": "official_hrnet_w48_coco_384x288",
+    **{
+        f"{kind}{layers}{wide}": f"imagenet_resnet{layers}"
+        for kind in ("SimplePose-", "FastPose-", "FastPose-DCN-", "FastPose-DUC-")
+        for layers in (50, 152)
+        for wide in ("", ", 256 channels")
+    },
 }
 """Network → the published weights that its trainings began with; hourglasses began with none."""
 
@@ -68,8 +74,11 @@ VALIDATION = {
 }
 """Counts of a whole split, as a scores file has them; weights scored on a part are not tested."""
 
-TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813}
-"""Of a full training; any other number is another data set or a part of this one."""
+TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813, "halpe": 0}
+"""Of a full training; any other number is another data set or a part of this one.
+
+Halpe's training file was not at hand: no run on it counts as a full one.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from paddle_pose.errors import UserError
-from paddle_pose.skeletons import COCO17, MPII16, Skeleton, joint_key
+from paddle_pose.skeletons import COCO17, HALPE26, HALPE136, MPII16, Skeleton, joint_key
 
 SPELLINGS = {
     "left_{}": "right_{}",
@@ -51,6 +51,31 @@ def test_camel_case_and_short_names(name: str):
 def test_no_side_is_seen_where_there_is_none():
     for name in ("lip", "rib", "nose", "lower_back", "tail", "root", "thorax", "l", "r"):
         assert joint_key(name, ("lip", "rib", "nose", "tail"))[0] is None
+
+
+def test_halpe_by_its_published_numbers():
+    # By the numbers of AlphaPose's halpe_136.py:38, without the hands, which are 21 apart.
+    listed = (
+        "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 20 21 22 23 24 25 26 42 27 41 28 40 29 39 30 38 "
+        "31 37 32 36 33 35 43 52 44 51 45 50 46 49 47 48 62 71 63 70 64 69 65 68 66 73 67 72 57 61 "
+        "58 60 74 80 75 79 76 78 87 89 93 91 86 90 85 81 84 82"
+    )
+    numbers = [int(number) for number in listed.split()]
+    pairs = [*zip(numbers[::2], numbers[1::2], strict=True), *((i, i + 21) for i in range(94, 115))]
+    assert {frozenset(p) for p in HALPE136.flip_pairs} == {frozenset(p) for p in pairs}
+    assert len(HALPE136.flip_pairs) == 61
+    assert HALPE26.flip_pairs == tuple(pairs[:11])
+    assert not HALPE136.unpaired
+    assert len(set(HALPE136.keys)) == 136
+    assert HALPE26.joints == HALPE136.joints[:26]
+    assert HALPE136.upper_body_mask.nonzero()[0].tolist() == list(range(11))
+    assert len(HALPE136.limbs) == 24 + 60 + 2 * 20
+    assert len(HALPE26.limbs) == 24
+    ends = [HALPE136.parts[name] for name in ("body", "foot", "face", "hand")]
+    assert ends == [(0, 20), (20, 26), (26, 94), (94, 136)]
+    sigmas = (*COCO17.oks_sigmas, *[0.08] * 3, *[0.089] * 6, *[0.015] * 110)
+    assert HALPE136.oks_sigmas == sigmas
+    assert HALPE26.oks_sigmas == sigmas[:26]
 
 
 def test_own_sets_are_as_they_were():

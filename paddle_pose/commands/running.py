@@ -21,6 +21,7 @@ from paddle_pose.evaluation.task import Task
 from paddle_pose.files import lock_folder, sha256
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import PCKH
 from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import launching, parallel
 from paddle_pose.training import loop as training
@@ -72,7 +73,9 @@ class Run:
     def log(self, log: training.TrainLog) -> None:
         """A training line: terminal, log.txt, metrics.jsonl, VisualDL."""
         self.say(log.line())
-        pckh = None if math.isnan(log.pckh) else round(log.pckh, 4)
+        others = dict(log.scores)
+        pckh = others.pop(PCKH, math.nan)
+        scores = {name: round(value, 4) for name, value in others.items()}
         self.folder.metric(
             kind="train",
             epoch=log.epoch,
@@ -80,13 +83,15 @@ class Run:
             loss=log.loss,
             losses=log.losses,
             lr=log.lr,
-            pckh=pckh,
+            pckh=None if math.isnan(pckh) else round(pckh, 4),
+            **({"train_scores": scores} if scores else {}),
             reader_cost=round(log.reader_cost, 6),
             batch_cost=round(log.batch_cost, 6),
             ips=round(log.ips, 3),
         )
         step = log.epoch * log.steps_per_epoch + log.step
-        for name, value in (("loss", log.loss), ("lr", log.lr), ("pckh", log.pckh)):
+        curves = {"loss": log.loss, "lr": log.lr, "pckh": pckh, **others}
+        for name, value in curves.items():
             if not math.isnan(value):
                 self._scalars.add_scalar(f"train/{name}", value, step)
 

@@ -8,17 +8,28 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from paddle_pose.configs import hourglass, hrnet, mipnet, pairs, quickstart, simple_baseline, twins
+from paddle_pose.configs import (
+    fastpose,
+    hourglass,
+    hrnet,
+    mipnet,
+    pairs,
+    quickstart,
+    simple_baseline,
+    twins,
+)
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
 from paddle_pose.understood import ASSUMED, Fact, Understood
 
 FAMILIES: dict[str, ModuleType] = {
+    "fastpose": fastpose,
     "hourglass": hourglass,
     "hrnet": hrnet,
     "mipnet": mipnet,
@@ -43,9 +54,25 @@ def chosen(
     config: str | None = None, image_size: int | None = None, assignments: Sequence[str] = ()
 ) -> Recipe:
     """``load`` with ``KEY=VALUE`` overrides, all of whose values are sound; Raises UserError."""
-    recipe = override(_found(config, image_size), assignments)
+    found = _found(config, image_size)
+    recipe = _reached(override(found, assignments), found)
     require_sound(recipe)
     return recipe
+
+
+def _reached(recipe: Recipe, before: Recipe) -> Recipe:
+    """Without the stages that fewer epochs do not reach any more, which is said."""
+    epochs = recipe.train.epochs
+    if recipe.stages != before.stages or not epochs < before.train.epochs:
+        return recipe
+    kept = tuple(stage for stage in recipe.stages if stage.epoch < epochs)
+    for stage in recipe.stages[len(kept) :]:
+        changes = ", ".join(stage.changes)
+        text = (
+            f"train.epochs={epochs} ends before epoch {stage.epoch}, where {changes} would change"
+        )
+        Understood((Fact("stages", stage.epoch, text, ASSUMED),)).tell()
+    return replace(recipe, stages=kept)
 
 
 def _found(config: str | None, image_size: int | None) -> Recipe:

@@ -14,9 +14,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from paddle_pose.data.dpg import draw_jitter, jittered
 from paddle_pose.data.records import PersonRecord
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.geometry import UNIT_PX, crop_matrix, flip_points, transform_points
+from paddle_pose.geometry import (
+    UNIT_PX,
+    box_to_center_scale,
+    crop_matrix,
+    flip_points,
+    transform_points,
+)
 from paddle_pose.settings import AugmentSettings
 from paddle_pose.skeletons import Skeleton
 
@@ -78,7 +85,8 @@ class Augmentation:
         scale: multiplies the crop's size.
         rotation_deg: positive turns the content counter-clockwise.
         flip: mirror the image, its centre and joints; left and right joints swap.
-        half_body: (center_xy, scale_wh) that replace the person's own, or None.
+        half_body: (center_xy, scale_wh) that replace the person's own, or None; of half the body,
+            else of the box that DPG jittered.
         shift: moves the crop centre by (x, y) crop widths and heights.
         color: factors of red, green, blue.
     """
@@ -96,8 +104,14 @@ class Augmentation:
         photo: Photo,
         size_wh: tuple[int, int],
         flip_order: np.ndarray,
+        *,
+        move_unseen: bool = True,
     ) -> Crop:
-        """The crop of that size, its matrix and its joints, in one visit."""
+        """The crop of that size, its matrix and its joints, in one visit.
+
+        Without ``move_unseen`` joints that are not visible stay at their places in the (mirrored)
+        image, as AlphaPose's do.
+        """
         center, scale = record.center_xy, record.scale_wh
         if self is not STILL:  # which keeps the record's own bits, as the reference's test crop
             center, scale = self.crop_of(center, scale, photo.width_px)
@@ -108,7 +122,8 @@ class Augmentation:
         joints, visible = self.joints_of(
             record.joints_xy, record.visible, photo.width_px, flip_order
         )
-        joints = transform_points(joints, matrix)
+        moved = transform_points(joints, matrix)
+        joints = moved if move_unseen else np.where((visible > 0)[:, None], moved, joints)
         return Crop(self.colors_of(image), matrix, center, scale, joints, visible)
 
     def crop_of(
@@ -171,11 +186,12 @@ def draw(
     skeleton: Skeleton,
     aspect_ratio: float,
     rng: np.random.Generator,
+    image_size_wh: tuple[int, int] | None = None,
 ) -> Augmentation:
     """A random augmentation of one person; ``aspect_ratio`` is the crop's width / height.
 
     Raises:
-        UserError: unknown distribution, with the nearest name.
+        UserError: unknown distribution, with the nearest name; or DPG without box or image size.
 
     Source: leoxiaobin/deep-high-resolution-net.pytorch lib/dataset/JointsDataset.py:145 @6f69e46
     """
@@ -183,15 +199,21 @@ def draw(
         hint = nearest(settings.distribution, DISTRIBUTIONS)
         raise UserError(f"augment.distribution: unknown '{settings.distribution}'{hint}")
     half = None
+    if settings.dpg:
+        if record.box_xywh is None or image_size_wh is None:
+            raise UserError("augment.dpg: jitters boxes, and these people have none; MPII has none")
+        box = jittered(record.box_xywh, draw_jitter(rng), image_size_wh)
+        half = box_to_center_scale(box, aspect_ratio)
     enough = np.count_nonzero(record.visible > 0) > settings.half_body_min_joints
     if settings.half_body_probability and enough and rng.random() < settings.half_body_probability:
-        half = half_body(
+        found = half_body(
             record.joints_xy,
             record.visible,
             skeleton,
             aspect_ratio,
             pick_first_upper=bool(rng.standard_normal() < 0.5),
         )
+        half = half if found is None else found
     scale = 1 + _spread(settings.distribution, settings.scale_factor, 1, rng)
     rotation_deg = 0.0
     if rng.random() <= settings.rotation_probability:

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.data import image_sizes
+from paddle_pose.data import halpe, image_sizes
 from paddle_pose.data.archives import open_archives
 from paddle_pose.data.boxes import read_boxes
 from paddle_pose.data.coco_file import CocoFile, read
 from paddle_pose.data.coco_people import Annotations
-from paddle_pose.data.layouts import LAYOUTS, annotation_file, box_file, split_fact
+from paddle_pose.data.layouts import LAYOUTS, annotation_file, box_file, sample_file, split_fact
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import Skeleton
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import ASSUMED, Fact, Understood
 
 BOX_PADDING = 1.25
 
@@ -77,10 +77,15 @@ def read_file(
 ) -> CocoFile:
     """The file of a split, or the one named, checked; Raises UserError."""
     dataset = stated.dataset if stated is not None and stated.dataset in LAYOUTS else "coco"
-    file = Path(annotations) if annotations else annotation_file(dataset_root, split, dataset)
-    found = read(file, Path(dataset_root), skeleton_name, stated)
+    sample = None if annotations else sample_file(dataset_root, split, dataset)
+    file = annotations or sample or annotation_file(dataset_root, split, dataset)
+    missing = LAYOUTS[dataset].missing if annotations is None else ""
+    found = read(Path(file), Path(dataset_root), skeleton_name, stated, missing=missing)
     fact = None
-    if dataset != "coco" and annotations is None:
+    if sample is not None:
+        text = f"'{split}' has no file of its own; {sample.name} is read, a sample"
+        fact = Fact("split", sample.name, text, ASSUMED)
+    elif dataset != "coco" and annotations is None:
         fact = split_fact(dataset, split, found.image_count)
     return found if fact is None else found.and_said(fact)
 
@@ -122,9 +127,11 @@ def people(
                 f"{source.file}: annotates nobody to train on or to crop; a detector's boxes can "
                 "be predicted without (val.py --boxes FILE --benchmark NAME)"
             )
-        needed = np.unique(_positions(source, source.people.image_ids[_to_crop(source.people)]))
+        needed = np.unique(
+            _positions(source, source.people.image_ids[_to_crop(source.people, source.stated)])
+        )
     with_images = with_images and len(needed) > 0
-    root = _image_root(Path(dataset_root), split, names, needed, source.file, with_images)
+    root = _image_root(Path(dataset_root), split, names, needed, source, with_images)
     sizes_wh, told = image_sizes.known(
         root, names, [image.size_wh for image in images], needed, with_images=with_images
     )
@@ -145,10 +152,11 @@ def people(
         center_xy=center.astype(np.float64),
         scale_wh=scale.astype(np.float64),
         joints_xy=found.joints[:, :, :2],
-        visible=(found.joints[:, :, 2] > 0).astype(np.float64),
+        visible=_visible(source, found.joints[:, :, 2]),
         head_size_px=np.full(len(found.rows), np.nan),
         box_score=found.scores,
         image_sizes_wh=sizes_wh,
+        boxes_xywh=found.boxes_xywh,
         summary=found.summary,
         understood=source.understood + Understood((*facts, *told)),
         files=files,
@@ -186,8 +194,9 @@ class _People:
 
 def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) -> _People:
     file, index = source.file, _positions(source, everyone.image_ids)
-    kept = _to_crop(everyone)
-    unlabelled = ~everyone.crowd & (everyone.areas_px2 > 0) & ~kept
+    kept = _to_crop(everyone, source.stated)
+    clean_of = halpe.clean_box if source.stated.alphapose else clean_box
+    unlabelled = ~everyone.crowd & _has_area(everyone, source.stated) & ~kept
     boxes_xywh = everyone.boxes_xywh.copy()
     for place in np.flatnonzero(kept).tolist():
         width, height = sizes_wh[index[place]].tolist()
@@ -196,7 +205,7 @@ def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) ->
                 f"{file}: annotations[{everyone.rows[place]}] is on an image without width and "
                 "height, which crops need, and its picture is not there to measure"
             )
-        clean = clean_box(everyone.boxes_xywh[place].tolist(), width, height)
+        clean = clean_of(everyone.boxes_xywh[place].tolist(), width, height)
         kept[place] = clean is not None
         boxes_xywh[place] = clean or 0.0
     out = {
@@ -214,7 +223,8 @@ def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) ->
         joints=everyone.keypoints[order],
         summary=f"{file.name}: {_summary(source, out, len(order))}",
         counts={"people": len(order), **out},
-        boxes_are="as annotated, clipped to the picture and one pixel smaller, as HRNet has them",
+        boxes_are="as annotated, clipped to the picture and one pixel smaller, as "
+        f"{'AlphaPose' if source.stated.alphapose else 'HRNet'} has them",
     )
 
 
@@ -222,10 +232,25 @@ def _positions(source: CocoFile, image_ids: np.ndarray) -> np.ndarray:
     return np.array([source.images[i].position for i in image_ids.tolist()], np.int64)
 
 
-def _to_crop(everyone: Annotations) -> np.ndarray:
-    """(N,) bool: no crowd, an area, and a number among the joints, as the reference asks."""
+def _has_area(everyone: Annotations, stated: DataSettings) -> np.ndarray:
+    """(N,) bool; Halpe's loader looks at the box alone."""
+    of_box = stated.dataset in halpe.DATASETS
+    return np.ones(len(everyone), bool) if of_box else everyone.areas_px2 > 0
+
+
+def _to_crop(everyone: Annotations, stated: DataSettings) -> np.ndarray:
+    """(N,) bool: no crowd, an area, and joints, as the reference asks."""
     labelled = everyone.keypoints.max(axis=(1, 2), initial=0) > 0
-    return ~everyone.crowd & (everyone.areas_px2 > 0) & labelled
+    if stated.alphapose:
+        labelled = halpe.labelled(everyone, stated)
+    return ~everyone.crowd & _has_area(everyone, stated) & labelled
+
+
+def _visible(source: CocoFile, scores: np.ndarray) -> np.ndarray:
+    """(N, J) of joints by their third numbers."""
+    if source.stated.alphapose:
+        return halpe.visible(scores, source.stated)
+    return (scores > 0).astype(np.float64)
 
 
 def _summary(source: CocoFile, out: dict[str, int], people: int) -> str:
@@ -283,25 +308,29 @@ def _image_root(
     split: str,
     names: tuple[str, ...],
     index: np.ndarray,
-    file: Path,
+    source: CocoFile,
     required: bool,
 ) -> Path:
     """The folder, or its archives, with any of the people's images: the official one first."""
+    file, layout = source.file, LAYOUTS.get(source.stated.dataset, LAYOUTS["coco"])
     folder = "test2017" if "test" in split else split
     near = file.parent
-    candidates = [dataset_root / "images" / folder, dataset_root / folder, dataset_root / "images"]
+    candidates = [dataset_root / name.format(split=split) for name in layout.folders]
+    candidates += [dataset_root / "images" / folder, dataset_root / folder, dataset_root / "images"]
+    packed = len(candidates)
     candidates += [dataset_root, near / "images", near.parent / "images", near]
     needed = [names[position] for position in dict.fromkeys(index.tolist())]
     for number, candidate in enumerate(candidates):
         if any((candidate / name).is_file() for name in needed[:200]):
             return candidate
-        archives = open_archives(candidate) if number < 3 else None
+        archives = open_archives(candidate) if number < packed else None
         if archives is not None and any(archives.find(name) for name in needed[:200]):
             return candidate
     if not required:
         return candidates[0]
     tried = ", ".join(str(candidate) for candidate in dict.fromkeys(candidates[:4]))
+    remedy = f"below {dataset_root}: {layout.missing}" if layout.missing else ""
     raise UserError(
         f"image {needed[0]} (and others of {file.name}) not found; looked in {tried}; "
-        "is --dataset_root right?"
+        f"{remedy or 'is --dataset_root right?'}"
     )

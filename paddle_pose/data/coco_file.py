@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from paddle_pose.data import halpe
 from paddle_pose.data.coco_category import Category, choose, read_category
 from paddle_pose.data.coco_people import Annotations, Found, doubts, typed
 from paddle_pose.data.coco_values import compact_numbers, finite
@@ -26,8 +27,9 @@ from paddle_pose.understood import Fact, Understood
 
 _IMAGE_KEYS = ("id", "file_name", "width", "height", "crowdIndex")
 _ANNOTATION_KEYS = (
-    "id", "image_id", "category_id", "bbox", "area", "iscrowd", "keypoints", "num_keypoints",
+    "id", "image_id", "category_id", "bbox", "area", "iscrowd", "num_keypoints",
 )  # fmt: skip
+_JOINT_KEYS = ("keypoints", *halpe.WHOLE_BODY_KEYS)
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class CocoFile:
         people: who is annotated; None where ``annotations`` is lacking or empty.
         left_out: annotations that are not read, by reason.
         understood: what was understood, in words.
+        stated: the recipe's, whose rules choose people and folders.
     """
 
     file: Path
@@ -59,6 +62,7 @@ class CocoFile:
     people: Annotations | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     understood: Understood = field(default_factory=Understood)
+    stated: DataSettings = field(default_factory=DataSettings)
 
     @property
     def has_people(self) -> bool:
@@ -118,7 +122,12 @@ class CocoFile:
 
 
 def read(
-    file: Path, dataset_root: Path, skeleton_name: str, stated: DataSettings | None = None
+    file: Path,
+    dataset_root: Path,
+    skeleton_name: str,
+    stated: DataSettings | None = None,
+    *,
+    missing: str = "",
 ) -> CocoFile:
     """A file and all that is understood of it.
 
@@ -126,41 +135,45 @@ def read(
         file: ``.json`` or ``.json.gz``.
         dataset_root: for the message of a missing file.
         skeleton_name: joint set, or ``from_file``.
-        stated: the recipe's pairs, sigmas, limbs and areas.
+        stated: the recipe's pairs, sigmas, limbs, areas and rules.
+        missing: what a person puts where, if the file is missing.
 
     Raises:
         UserError: missing or broken file, or a broken record, which is named.
     """
-    content = _content(file, dataset_root)
+    content = _content(file, dataset_root, missing)
     images = _images(content["images"], file)
     annotations = [] if content.get("annotations") is None else content["annotations"]
     if not isinstance(annotations, list):
         raise UserError(f"{file}: 'annotations' must be a list")
     category_id, _ = choose(content, file)
     people, left_out = _of_category(annotations, category_id, images, file)
+    stated = stated or DataSettings()
+    kept = halpe.prepare(content, people, skeleton_name, stated, file)
     joints = _joint_count(people, file)
     category = read_category(content, file, skeleton_name, stated=stated, joints=joints)
-    read = CocoFile(file, category, images)
+    read = CocoFile(file, category, images, stated=stated)
     facts = [Fact("file", file.name, f"{file}: {len(images):,} images")]
     if annotations:
-        found, area = typed(people, category, stated or DataSettings(), file)
-        read = CocoFile(file, category, images, found, left_out)
+        found, area = typed(people, category, stated, file)
+        read = replace(read, people=found, left_out=left_out)
+        doubtful = doubts(found, _sizes(images, found), scored=stated.alphapose)
         facts.append(_said(read, len(annotations)))
-        facts += [*category.understood.facts, area, *doubts(found, _sizes(images, found))]
+        facts += [*kept, *category.understood.facts, area, *doubtful]
     else:
         facts.append(Fact("annotations", 0, "nobody is annotated"))
         facts += category.understood.facts
-    return CocoFile(file, category, images, read.people, left_out, Understood(tuple(facts)))
+    return replace(read, left_out=left_out, understood=Understood(tuple(facts)))
 
 
-def _content(file: Path, dataset_root: Path) -> dict[str, Any]:
+def _content(file: Path, dataset_root: Path, missing: str) -> dict[str, Any]:
     if not file.is_file():
         folder = file.parent
         there = sorted(path.name for path in folder.glob("*.json")) if folder.is_dir() else []
         hint = f" (there: {', '.join(there[:6])})" if there else ""
         raise UserError(
             f"{file}: no such annotation file{hint}; is {dataset_root} the data set's folder? "
-            "--annotations FILE names another file"
+            f"{missing and f'{missing}; '}--annotations FILE names another file"
         )
     content = read_json(file, object_hook=_compact)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
@@ -172,9 +185,8 @@ def _compact(record: dict[str, Any]) -> dict[str, Any]:
     """An annotation or image without what is not read here: else 200,000 people take gigabytes."""
     if "image_id" in record:
         kept = {key: record[key] for key in _ANNOTATION_KEYS if key in record}
-        if "keypoints" in kept:
-            kept["keypoints"] = compact_numbers(kept["keypoints"])
-        return kept
+        joints = {key: compact_numbers(record[key]) for key in _JOINT_KEYS if key in record}
+        return kept | joints
     if "file_name" in record:
         return {key: record[key] for key in _IMAGE_KEYS if key in record}
     return record

@@ -81,7 +81,9 @@ def typed(
             areas[place] = finite(record["area"], f"{where}: area")
     lacking = np.isnan(areas)
     areas[lacking] = boxes[lacking, 2:].prod(axis=1) * (of_box or category.area)
-    bad = (areas < 0) | ((areas == 0) & (visible > 0) & ~crowd)
+    bad = areas < 0
+    if stated.dataset not in ("halpe", "wholebody"):  # whose tools take areas of 0
+        bad |= (areas == 0) & (visible > 0) & ~crowd
     for place in np.flatnonzero(bad).tolist():
         row, _, record = found[place]
         raise UserError(
@@ -156,8 +158,11 @@ def _crowd(record: dict[str, Any], where: str) -> bool:
     return bool(number)
 
 
-def doubts(people: Annotations, sizes_wh: np.ndarray) -> list[Fact]:
-    """What is read as it stands, and may be meant otherwise; (N, 2) sizes, nan where unknown."""
+def doubts(people: Annotations, sizes_wh: np.ndarray, *, scored: bool = False) -> list[Fact]:
+    """What is read as it stands, and may be meant otherwise; (N, 2) sizes, nan where unknown.
+
+    ``scored``: the third numbers of joints may be scores, and are no doubt.
+    """
     flags, seen = people.keypoints[:, :, 2], people.keypoints[:, :, 2] > 0
     begin, size = people.boxes_xywh[:, :2], people.boxes_xywh[:, 2:]
     joints, first, of_box = people.keypoints[:, :, :2], begin[:, None], size[:, None]
@@ -167,7 +172,7 @@ def doubts(people: Annotations, sizes_wh: np.ndarray) -> list[Fact]:
     ratio = people.areas_px2 / np.maximum(size.prod(1), 1e-9)
     found = {
         "visibility": (
-            ~np.isin(flags, (0, 1, 2)).all(1),
+            ~np.isin(flags, (0, 1, 2)).all(1) & (not scored),
             "have joints of another visibility than 0, 1, 2; above 0 is labelled, as COCO has it",
         ),
         "joints outside": (

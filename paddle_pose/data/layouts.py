@@ -20,12 +20,18 @@ class Layout:
         tests: the same for splits with ``test`` in their names; None for no difference.
         boxes: of a detector.
         images: split → how many the official file lists.
+        folders: of pictures, tried before COCO's.
+        sample: other annotations, read where the split's are missing and no split is named.
+        missing: what a person puts where, if anything is missing.
     """
 
     annotations: tuple[str, ...]
     boxes: str
     tests: tuple[str, ...] | None = None
     images: Mapping[str, int] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    sample: str = ""
+    missing: str = ""
 
 
 LAYOUTS = {
@@ -53,6 +59,50 @@ LAYOUTS = {
         "person_detection_results/OCHuman_{split}*_detections*.json",
         images={"val": 2500, "test": 2231},
     ),
+    # Fang-Haoshu/Halpe-FullBody README @70d6014; MVIG-SJTU/AlphaPose
+    # configs/halpe_136/resnet/256x192_res50_lr1e-3_2x.yaml @c60106d
+    "halpe": Layout(
+        ("annotations/halpe_{split}_v1.json", "halpe_{split}_v1.json"),
+        "person_detection_results/halpe_{split}*.json",
+        folders=(
+            "images/train2015",
+            "train2015",
+            "images/train2017",
+            "train2017",
+            "hico_20160224_det/images/train2015",
+            "images/val2017",
+            "val2017",
+            "../coco/images/val2017",
+            "../coco/val2017",
+        ),
+        sample="annotations/halpe_*.json",
+        missing=(
+            "Halpe's halpe_train_v1.json and halpe_val_v1.json go into annotations, HICO-DET's "
+            "train2015 into images/train2015 (or train2017), COCO's val2017 into images/val2017 "
+            "(or ../coco/val2017)"
+        ),
+    ),
+    # jin-s13/COCO-WholeBody README @main; MVIG-SJTU/AlphaPose
+    # configs/halpe_coco_wholebody_136/resnet/256x192_res50_lr1e-3_2x-regression.yaml @c60106d
+    "wholebody": Layout(
+        tuple(
+            f"{folder}annotations/coco_wholebody_{{split}}_v1.0.json"
+            for folder in ("../coco/", "", "../wholebody/")
+        ),
+        "person_detection_results/COCO_{split}*_detections*.json",
+        folders=(
+            "../coco/images/{split}2017",
+            "../coco/{split}2017",
+            "images/{split}2017",
+            "{split}2017",
+            "images/val2017",
+        ),
+        sample="../wholebody/annotations/coco_wholebody_*.json",
+        missing=(
+            "COCO-WholeBody's coco_wholebody_train_v1.0.json goes into ../coco/annotations, COCO's "
+            "train2017 into ../coco/images/train2017 (or ../coco/train2017)"
+        ),
+    ),
 }
 """Data sets that are read as COCO's files."""
 
@@ -64,6 +114,17 @@ def annotation_file(dataset_root: Path, split: str, dataset: str = "coco") -> Pa
     names = layout.tests if layout.tests is not None and "test" in split else layout.annotations
     files = [Path(dataset_root) / name.format(split=split) for name in names]
     return next((file for file in files if file.is_file()), files[0])
+
+
+def sample_file(dataset_root: Path, split: str, dataset: str) -> Path | None:
+    """The one annotation file that names no split, where the split's own is missing."""
+    layout = LAYOUTS[dataset]
+    if not layout.sample or annotation_file(dataset_root, split, dataset).is_file():
+        return None
+    folder = Path(dataset_root) / Path(layout.sample).parent
+    found = folder.glob(Path(layout.sample).name) if folder.is_dir() else ()
+    named = [file for file in found if "_v1" not in file.stem]
+    return named[0] if len(named) == 1 else None
 
 
 def box_file(dataset_root: Path, split: str, dataset: str = "coco") -> Path:

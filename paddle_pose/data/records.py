@@ -24,6 +24,7 @@ class PersonRecord:
         visible: (J,) 1 labelled, 0 missing.
         head_size_px: PCKh's reference length (0.6 × head-box diagonal); nan where unknown.
         box_score: detector confidence; 1 for ground truth.
+        box_xywh: (4,) what the crop was made of, image pixels; None where there is no box.
     """
 
     row: int
@@ -34,6 +35,7 @@ class PersonRecord:
     visible: np.ndarray
     head_size_px: float
     box_score: float
+    box_xywh: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class PersonTable:
         rows: (N,) int, see PersonRecord.row.
         center_xy, scale_wh, joints_xy, visible, head_size_px, box_score: as in PersonRecord,
             with a leading N.
+        boxes_xywh: (N, 4), likewise; None where there are no boxes.
         image_sizes_wh: (M, 2) int pixels of the images as they were annotated, 0 where the data
             set does not say it; None where it says it of none.
         summary: one line for the user about what was found.
@@ -69,6 +72,7 @@ class PersonTable:
     head_size_px: np.ndarray
     box_score: np.ndarray
     image_sizes_wh: np.ndarray | None = field(default=None, compare=False)
+    boxes_xywh: np.ndarray | None = field(default=None, compare=False)
     summary: str = field(default="", compare=False)
     understood: Understood = field(default_factory=Understood, compare=False)
     files: tuple[Path, ...] = field(default=(), compare=False)
@@ -86,6 +90,7 @@ class PersonTable:
             visible=self.visible[index],
             head_size_px=float(self.head_size_px[index]),
             box_score=float(self.box_score[index]),
+            box_xywh=None if self.boxes_xywh is None else self.boxes_xywh[index],
         )
 
     def __iter__(self) -> Iterator[PersonRecord]:
@@ -106,10 +111,11 @@ class PersonTable:
 
     def select(self, keep: np.ndarray) -> PersonTable:
         """The rows named by an index array or a mask; image names stay as they are."""
-        names = (
+        names = [
             "image_index", "rows", "center_xy", "scale_wh", "joints_xy", "visible",
             "head_size_px", "box_score",
-        )  # fmt: skip
+        ]  # fmt: skip
+        names += [] if self.boxes_xywh is None else ["boxes_xywh"]
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def head(self, limit: int | None) -> PersonTable:

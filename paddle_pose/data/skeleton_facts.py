@@ -13,6 +13,9 @@ KNOWN = "joint set"
 FROM_ONE, OTHERS = "from one", "others"
 """Sources of limbs that are assumed."""
 
+MOST_SHOWN = 30
+"""So many pairs are listed on the terminal; Halpe's 61 would fill it."""
+
 _HOW = {
     "file": "as the file says",
     "recipe": "as the recipe says",
@@ -36,7 +39,8 @@ def skeleton_facts(
     joints = f"{len(skeleton)} of '{skeleton.name}'"
     pairs = [[skeleton.joints[i] for i in pair] for pair in skeleton.flip_pairs]
     shown = "; ".join(" - ".join(pair) for pair in pairs)
-    text = f"{len(pairs)}, {_HOW[sources['pairs']]}{f' (left - right: {shown})' if pairs else ''}"
+    text = f"{len(pairs)}, {_HOW[sources['pairs']]}"
+    text += f" (left - right: {shown})" if 0 < len(pairs) <= MOST_SHOWN else ""
     facts = [
         Fact("joints", list(skeleton.joints), joints, "file"),
         Fact("flip_pairs", pairs, text, sources["pairs"]),

@@ -67,6 +67,7 @@ class PersonCrops:
         self.with_targets = with_targets
         self.view_scale = view_scale
         self.reduced = data.reduced_decoding and augment is not None
+        self.move_unseen = not data.alphapose
         self.skeleton = skeleton_named(table.skeleton)
         self._decoded: dict[tuple[str, int], Photo] = {}
 
@@ -99,12 +100,18 @@ class PersonCrops:
             settings = self.augment[max(first for first in self.augment if first <= epoch)]
             rng = np.random.default_rng([self.seed, epoch, index])
             aspect_ratio = self.image_size_wh[0] / self.image_size_wh[1]
-            change = draw(settings, record, self.skeleton, aspect_ratio, rng)
+            change = draw(settings, record, self.skeleton, aspect_ratio, rng, size_wh)
         photo = self._photo(record, change, size_wh)
         whole_scale = record.scale_wh
         if self.view_scale != 1.0:
             record = replace(record, scale_wh=record.scale_wh * self.view_scale)
-        crop = change.view(record, photo, self.image_size_wh, self.skeleton.flip_order)
+        crop = change.view(
+            record,
+            photo,
+            self.image_size_wh,
+            self.skeleton.flip_order,
+            move_unseen=self.move_unseen,
+        )
         found = Encoded(np.zeros((0, 2)), np.zeros(0), {})
         if self.with_targets:
             found = self.encoded(index, crop, change, photo)

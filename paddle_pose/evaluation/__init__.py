@@ -8,7 +8,7 @@ from paddle_pose.evaluation.evaluator import DataFiles, TableEvaluator
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark, DataSettings
 
-DATASETS = ("coco", "crowdpose", "mpii", "ochuman")
+DATASETS = ("coco", "crowdpose", "halpe", "mpii", "ochuman")
 
 
 def evaluator_for(
@@ -35,6 +35,10 @@ def evaluator_for(
         from paddle_pose.evaluation.crowdpose import CrowdPoseEvaluator
 
         return CrowdPoseEvaluator(recipe, benchmark, files, with_images=with_images)
+    if name == "halpe":
+        from paddle_pose.evaluation.halpe import HalpeEvaluator
+
+        return HalpeEvaluator(recipe, benchmark, files, with_images=with_images)
     for key in ("flip_pairs", "sigmas", "limbs", "area"):
         if name == "mpii" and getattr(recipe.data, key) != getattr(DataSettings, key):
             raise UserError(f"data.{key}: is for COCO files; '{name}' has its own")

@@ -67,7 +67,7 @@ def require_known(evaluator: Evaluator, *, asked: bool = True) -> None:
         CocoEvaluator as Coco,
     )  # OpenCV, which MPII does not need
 
-    if not isinstance(evaluator, Coco):
+    if not isinstance(evaluator, Coco) or evaluator.title == "Halpe":
         raise UserError("--analyse: knows MPII's and COCO's truth alone, not this data set's")
 
 

@@ -111,16 +111,19 @@ def score_with_intervals(
     )
 
 
-def read_finished(file: Path, truth: CocoFile, benchmark: Benchmark | None) -> CocoResults:
+def read_finished(
+    file: Path, truth: CocoFile, benchmark: Benchmark | None, *, with_boxes: bool = False
+) -> CocoResults:
     """A COCO results file: as it is, or (with a benchmark) rescored and without duplicates.
 
-    Under a benchmark the file's ``score`` is taken as the box's score.
+    Under a benchmark the file's ``score`` is taken as the box's score. ``with_boxes``: see
+    ``read_results``.
 
     Raises:
         UserError: broken file, or another number of joints than the truth.
     """
     listed = [{"id": image_id, "file_name": image.name} for image_id, image in truth.images.items()]
-    results = read_results(file, listed, truth.category.id)
+    results = read_results(file, listed, truth.category.id, with_boxes=with_boxes)
     skeleton = truth.category.skeleton
     if results.keypoints.shape[1] != len(skeleton):
         raise UserError(
@@ -167,8 +170,10 @@ class CocoEvaluator(TableEvaluator):
     Attributes:
         title: of its table.
         metric: in words.
+        with_boxes: whether the ``bbox`` of others' results is read.
     """
 
+    with_boxes = False
     score_names: Sequence[str] = NAMES
     title = "COCO keypoints"
     metric = "COCO keypoints, fractions, 20 poses an image"
@@ -284,14 +289,18 @@ class CocoEvaluator(TableEvaluator):
                 raise UserError(f"--{name}: has no meaning for a COCO results file")
         benchmark = self.benchmark if asked.rescore else None
         self.truth.understood.tell()
-        results = read_finished(file, self.truth, benchmark)
+        results = read_finished(file, self.truth, benchmark, with_boxes=self.with_boxes)
         under = f"under benchmark {benchmark.name}" if benchmark else "as it is"
         text = f"{file}: {len(results)} poses, scored {under}{results.notes}"
         counts = {"poses": len(results), "notes": results.notes.removeprefix("; ")}
-        understood = Understood((Fact("results", counts, text),))
+        understood = Understood((Fact("results", counts, text), *self.doubts(results)))
         understood.tell()
         protocol = benchmark.protocol() if benchmark else None
         return CocoFound(results, benchmark=protocol, understood=understood)
+
+    def doubts(self, results: CocoResults) -> tuple[Fact, ...]:
+        """What of others' results may be meant otherwise than it is read; here nothing more."""
+        return ()
 
     def _images(self) -> np.ndarray:
         return np.unique(self.table.image_ids[self.table.image_index])

@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.codecs.pairs import PairCodec
-from paddle_pose.data import coco, mpii
+from paddle_pose.data import coco, joined, mpii
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.samples import Samples
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.data.two_people import TwoPeopleCrops
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for, validation_benchmark
+from paddle_pose.evaluation.coordinate_scores import AlphaPoseAccuracy, InputPck
 from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.mpii import refuse_files
 from paddle_pose.evaluation.training_score import TrainingPckh
 from paddle_pose.files import sha256
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import PCKH
 from paddle_pose.skeletons import skeleton_named
 
 if TYPE_CHECKING:
     from paddle_pose.data.loader import Batch
 
-TrainScore = Callable[["Batch", dict[str, np.ndarray]], tuple[int, int]]
+TrainScore = Callable[["Batch", dict[str, np.ndarray]], Sequence[float]]
 
 
 def no_score(batch: Batch, outputs: dict[str, np.ndarray]) -> tuple[int, int]:
     """For data without head sizes: no joint is scored while training."""
     return 0, 0
+
+
+def together(scores: Mapping[str, TrainScore]) -> TrainScore:
+    """The pairs of several scores, one after the other."""
+
+    def score(batch: Batch, outputs: dict[str, np.ndarray]) -> Sequence[float]:
+        return [value for one in scores.values() for value in one(batch, outputs)]
+
+    return score if scores else no_score
 
 
 @dataclass(frozen=True)
@@ -43,15 +56,18 @@ class Task:
     Attributes:
         samples: training samples by (epoch, index); see ``data.top_down``.
         evaluator: validation, while training as in ``val.py``.
-        train_score: hits and scored joints of a batch, from the final outputs.
+        train_score: hits and scored joints of a batch, from the final outputs; a pair for each of
+            ``train_scores``.
         facts: about ``train`` and ``valid``, for the record; a resumed run must find them again;
             and what was ``understood`` of their files.
+        train_scores: names in the log.
     """
 
     samples: Samples
     evaluator: Evaluator
     train_score: TrainScore = no_score
     facts: dict[str, Any] = field(default_factory=dict)
+    train_scores: tuple[str, ...] = (PCKH,)
 
 
 def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tuple[Task, Recipe]:
@@ -81,9 +97,16 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
         augment=augment,
         seed=recipe.seed,
     )
-    score = no_score
+    scores: dict[str, TrainScore] = {}
     if np.isfinite(table.head_size_px).any():
-        score = TrainingPckh(table, recipe.codec, evaluator.benchmark)
+        scores[PCKH] = TrainingPckh(table, recipe.codec, evaluator.benchmark)
+    is_alphapose = getattr(evaluator.benchmark.metric, "score", "product") != "product"
+    codec = recipe.codec
+    if isinstance(codec, IntegralCodec | CombinedCodec) or (
+        is_alphapose and isinstance(codec, HeatmapCodec)
+    ):
+        scores["PCK@0.05 of the input"] = InputPck(codec)
+        scores["accuracy as AlphaPose"] = AlphaPoseAccuracy(codec)
     facts = {
         "train": _facts(table, table.files),
         "valid": _facts(evaluator.table, evaluator.files),
@@ -92,7 +115,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
             "valid": evaluator.understood.plain(),
         },
     }
-    return Task(samples, evaluator, score, facts), recipe
+    return Task(samples, evaluator, together(scores), facts, tuple(scores)), recipe
 
 
 def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
@@ -100,6 +123,7 @@ def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
     if recipe.data.dataset == "mpii":
         refuse_files(files)
         table = mpii.load(files.root, recipe.data.train_split).head(recipe.data.limit)
+        table = joined.repeat(table, recipe.data.repeat)
         mpii.describe(table)
     else:
         table = coco.load(
@@ -110,6 +134,7 @@ def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
             annotations=files.annotations,
             stated=recipe.data,
         ).head(recipe.data.limit)
+        table = joined.with_others(table, files.root, recipe.data)
         coco.describe(table)
     mpii.require_images(table)
     return table

@@ -50,8 +50,9 @@ BFLOAT16_OPERATORS = {
 }
 """What computes in bfloat16; the pixels are normalised and maps leave the network in float32.
 
-Not ``conv2d``, a convolution with neither bias nor batch norm: Paddle runs it in float32 all the
-same and then misses a conversion. Newell's hourglass has a few on its short cuts.
+A network may name more in ``bfloat16_operators``. Not ``conv2d``, a convolution with neither bias
+nor batch norm: Paddle runs it in float32 all the same and then misses a conversion. Newell's
+hourglass has a few on its short cuts.
 """
 
 
@@ -232,7 +233,8 @@ def _compile(
         config = cpu_config(*save_graph(whole, pixels, Path(folder, "network")))
         if precision == "bfloat16":
             config.enable_mkldnn_bfloat16()
-            config.set_bfloat16_op(BFLOAT16_OPERATORS)
+            more: frozenset[str] = getattr(whole.network, "bfloat16_operators", frozenset())
+            config.set_bfloat16_op(BFLOAT16_OPERATORS | more)
         with quiet():
             return paddle_inference.create_predictor(config), whole.names
 

@@ -47,7 +47,7 @@ class Card:
         outputs: names, in the model's order.
         skeleton, joints, limbs: the channels' joint set.
         flip_pairs: channels that a mirror swaps.
-        codec: what the outputs are: kind, ``stride`` input pixels a cell, ``maps`` or ``logits``.
+        codec: what the outputs are, and how they are read: its kind and its fields.
         decoder, flip_test, shift_heatmap: of the recipe's first benchmark.
         difference, bound: of the outputs from the network's as it was trained, and how it was
             taken (``measure``).

@@ -284,7 +284,7 @@ class PosePredictor:
         if not maps:
             return poses, None
         if not isinstance(codec, HeatmapCodec):
-            raise UserError(f"--heatmaps: a {type(codec).__name__} has none")
+            raise UserError(f"--heatmaps: a codec of kind {type(codec).__name__} has none")
         return poses, codec.heatmaps(views, order, shift=self.benchmark.shift_heatmap)
 
 

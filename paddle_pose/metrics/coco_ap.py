@@ -153,7 +153,7 @@ def _evaluated(
         "annotations": people,
         "categories": [{"id": category_id, "name": "person"}],
     }
-    poses = _measured(results, joints)
+    poses = measured(results, joints)
     similar = oks_by_image(
         people,
         [pose for pose in poses if pose["category_id"] == category_id],
@@ -186,7 +186,7 @@ class _Evaluation(COCOeval_faster):
         return self.similar.get(imgId, [])
 
 
-def _measured(results: Sequence[dict[str, Any]], joints: int) -> list[dict[str, Any]]:
+def measured(results: Sequence[dict[str, Any]], joints: int) -> list[dict[str, Any]]:
     """Copies with id, bbox and area: a box of their own, or the one around their joints.
 
     As pycocotools' ``loadRes`` has it, where the first record decides for all.

@@ -30,6 +30,7 @@ class CocoResults:
         areas: (N,) pixels², of the box (crop) it was made in; nan where the file does not say.
         category_id: of them all.
         notes: what was left out or looks odd, for a person: ``; 2 poses …``, or empty.
+        boxes: (N, 4) each record's ``bbox`` as it is, where they were asked for and are there.
     """
 
     image_ids: np.ndarray
@@ -38,13 +39,15 @@ class CocoResults:
     areas: np.ndarray
     category_id: int = 1
     notes: str = ""
+    boxes: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def select(self, keep: np.ndarray) -> CocoResults:
         """The poses named by an index array or mask."""
-        names = ("image_ids", "keypoints", "scores", "areas")
+        names = ["image_ids", "keypoints", "scores", "areas"]
+        names += [] if self.boxes is None else ["boxes"]
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def rows(self) -> list[dict]:
@@ -58,7 +61,11 @@ class CocoResults:
 
 
 def read_results(
-    path: Path, images: Sequence[Any] = (), category_id: int | None = None
+    path: Path,
+    images: Sequence[Any] = (),
+    category_id: int | None = None,
+    *,
+    with_boxes: bool = False,
 ) -> CocoResults:
     """A results file, ``.json`` or ``.json.gz``; ``scale`` or ``area`` give the crops' areas.
 
@@ -68,6 +75,7 @@ def read_results(
         path: the file.
         images: objects of id and file_name, as an annotation file lists them.
         category_id: results of others are left out and counted; by default all must be of one.
+        with_boxes: read each ``bbox`` too, where the first record has one.
 
     Raises:
         UserError: missing, not JSON, or a broken record, which is named.
@@ -84,6 +92,7 @@ def read_results(
         )
     known = _Images(path, content, images)
     rows = [_checked(record, f"{path}: result {row}", known) for row, record in enumerate(records)]
+    boxes = _boxes(records, str(path)) if with_boxes else None
     for row, (image_id, category, *_) in enumerate(rows):
         if category == category_id and known.ids and image_id not in known.ids:
             raise UserError(
@@ -93,7 +102,9 @@ def read_results(
     categories = Counter(category for _, category, _, _, _ in rows)
     notes = ""
     if category_id is not None and set(categories) - {category_id}:
+        of_people = [row[1] == category_id for row in rows]
         rows = [row for row in rows if row[1] == category_id]
+        boxes = None if boxes is None else boxes[of_people]
         others = ", ".join(map(str, sorted(set(categories) - {category_id})[:5]))
         if not rows:
             raise UserError(
@@ -124,6 +135,7 @@ def read_results(
         areas=np.array([row[4] for row in rows], np.float64),
         category_id=rows[0][1],
         notes=notes,
+        boxes=boxes,
     )
 
 
@@ -222,6 +234,18 @@ def _checked(
         raise UserError(f"{where}: keypoints must be finite triples x, y, score")
     LIMITS["far_px"].require(max(map(abs, keypoints)), f"{where}: keypoints")
     return image_id, category, keypoints, score, _area(record, where)
+
+
+def _boxes(records: list[Any], where: str) -> np.ndarray | None:
+    """(N, 4); None where the first has none, as COCO's tools look at the first alone."""
+    if not records[0].get("bbox"):
+        return None
+    boxes = []
+    for row, record in enumerate(records):
+        boxes.append(finite(record.get("bbox"), f"{where}: result {row}: bbox"))
+        if len(boxes[-1]) != 4:
+            raise UserError(f"{where}: result {row}: bbox must be four numbers, as the first's is")
+    return np.array(boxes, np.float64)
 
 
 def _area(record: dict[str, Any], where: str) -> float:

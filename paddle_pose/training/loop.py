@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
 from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
-from paddle_pose.settings import DataSettings, TrainSettings
+from paddle_pose.settings import PCKH, DataSettings, TrainSettings
 from paddle_pose.system import ending, parallel
 from paddle_pose.training import losses
 from paddle_pose.training.ema import Average
@@ -39,16 +38,19 @@ class Hooks:
         log: a log line is due.
         save: a resumable checkpoint is due; all losses and weights so far are finite.
         epoch_end: an epoch's last step is done; validates where it is due.
-        train_score: hits and scored joints of this rank's part of a batch, from its outputs.
+        train_score: hits and scored joints of this rank's part of a batch, from its outputs; a
+            pair for each of ``train_scores``.
+        train_scores: names in the log.
     """
 
     first_step: Callable[[float], None] = lambda seconds: None
     log: Callable[[TrainLog], None] = lambda log: None
     save: Callable[[int, int], None] = lambda epoch, step: None
     epoch_end: Callable[[int], None] = lambda epoch: None
-    train_score: Callable[[Batch, dict[str, np.ndarray]], tuple[int, int]] = (
+    train_score: Callable[[Batch, dict[str, np.ndarray]], Sequence[float]] = (
         lambda batch, outputs: (0, 0)
     )
+    train_scores: tuple[str, ...] = (PCKH,)
 
 
 @dataclass
@@ -344,11 +346,12 @@ class _Fit:
         if is_last and settings.max_steps and self.done > self.warm:
             self.speed = self.clock.lap("speed")
         lap = self.clock.lap()
-        score = (0, 0)
+        names = self.hooks.train_scores or (PCKH,)
+        score: Sequence[float] = (0,) * 2 * len(names)
         if parallel.part_size(of_all):
             arrays = {name: output.numpy() for name, output in outputs.items()}
             score = self.hooks.train_score(batch, arrays)
-        hits, scored = parallel.total(score)
+        scores = zip(names, parallel.total(score).reshape(-1, 2).tolist(), strict=True)
         means = self.trainer.recent.take_means()
         log = TrainLog(
             epoch=batch.epoch,
@@ -361,7 +364,7 @@ class _Fit:
             batch_cost=lap.batch_cost,
             ips=lap.ips,
             eta_seconds=lap.batch_cost * (self.total - self.done),
-            pckh=100.0 * float(hits / scored) if scored else math.nan,
+            scores={name: 100.0 * hits / scored for name, (hits, scored) in scores if scored},
         )
         bar.set_postfix_str(
             f"epoch {batch.epoch + 1} loss {log.loss:.5f} lr {log.lr:.2e} {log.ips:.1f} images/s"

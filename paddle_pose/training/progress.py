@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import sub
 from typing import Any
 
@@ -20,7 +20,8 @@ Named = dict[str, paddle.Tensor]
 class TrainLog:
     """What a log line says: means per step since the last line, costs in seconds.
 
-    ``loss`` is the sum of the named parts ``losses``.
+    ``loss`` is the sum of the named parts ``losses``; ``scores`` are of the last batch, in per
+    cent, those that it has.
     """
 
     epoch: int
@@ -33,12 +34,12 @@ class TrainLog:
     batch_cost: float
     ips: float
     eta_seconds: float
-    pckh: float
+    scores: dict[str, float] = field(default_factory=dict)
 
     def line(self) -> str:
         """Paddle's standard fields, counted from 1 as people read them."""
         hours, rest = divmod(int(self.eta_seconds), 3600)
-        pckh = "" if math.isnan(self.pckh) else f", train PCKh@0.5: {self.pckh:.2f}"
+        scores = "".join(f", train {name}: {value:.2f}" for name, value in self.scores.items())
         parts = ""
         if len(self.losses) > 1:
             parts = "".join(f", {name}: {value:.6f}" for name, value in self.losses.items())
@@ -47,7 +48,7 @@ class TrainLog:
             f"loss: {self.loss:.6f}{parts}, lr: {self.lr:.3e}, "
             f"reader_cost: {self.reader_cost:.5f} sec, batch_cost: {self.batch_cost:.5f} sec, "
             f"ips: {self.ips:.2f} images/sec, "
-            f"eta: {hours}:{rest // 60:02d}:{rest % 60:02d}{pckh}"
+            f"eta: {hours}:{rest // 60:02d}:{rest % 60:02d}{scores}"
         )
 
 

@@ -13,6 +13,7 @@ ALIGNED = {
     "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
     "MIPNet": {"mipnet": "MIPNet-W32, with W48 and ResNet-50"},
+    "FastPose": {"fastpose": "FastPose, light and full: networks, data, scores"},
 }
 SHARED = {
     "mpii": "MPII: data, decoding, metric",
@@ -24,6 +25,7 @@ DATA_SETS = {
     "coco": "COCO, AP and AR",
     "ochuman": "OCHuman, AP and AR",
     "crowdpose": "CrowdPose, AP",
+    "halpe": "Halpe-136, AP of the full body",
 }
 WHAT = {
     "Hourglass": (
@@ -44,6 +46,11 @@ WHAT = {
         "score is halved. Its rows with true boxes stand beside no detector's. Ascend's rows under "
         "its name are of plain HRNet-W48 ([HRNet](#hrnet)) and never stand beside 78.8."
     ),
+    "FastPose": (
+        "AlphaPose's network, its SimplePose, and the light one under MobileNetV3, with COCO's 17 "
+        "or Halpe's 136 joints. Its table is with YOLOv3's boxes and flip, its logs with true "
+        "boxes and without: they never stand in one row. The light network has no published AP."
+    ),
 }
 NO_CURVES = {
     "HRNet": (
@@ -60,12 +67,17 @@ NO_CURVES = {
         "The one published checkpoint is on a drive that no program can fetch from; nobody "
         "published predictions, so there are no curves."
     ),
+    "FastPose": (
+        "The published checkpoints are on drives that no program can fetch from; nobody "
+        "published predictions, so there are no curves."
+    ),
 }
 NOTES = {
     "Hourglass": ("hourglass", "Implementation notes: Hourglass"),
     "HRNet": ("hrnet", "Implementation notes: HRNet and SimpleBaseline"),
     "SimpleBaseline": ("hrnet", "Implementation notes: SimpleBaseline and HRNet"),
     "MIPNet": ("mipnet", "Implementation notes: MIPNet, and the Ascend port of that name"),
+    "FastPose": ("fastpose", "Implementation notes: AlphaPose's FastPose, and the light one"),
 }
 
 

@@ -13,7 +13,7 @@ from reproduce.published import PublishedRow
 from reproduce.reporting import sources
 from reproduce.reporting.content import Cell, Table
 
-FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline", "MIPNet")
+FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline", "MIPNet", "FastPose")
 PUBLISHERS = {
     "newell_paper": "Newell et al. (paper)",
     "princeton": "princeton-vl README",
@@ -31,6 +31,8 @@ PUBLISHERS = {
     "mipnet_zoo": "MIPNet MODEL_ZOO",
     "mipnet_paper": "MIPNet paper",
     "ascend": "Ascend ModelZoo, as MIPNet",
+    "alphapose_zoo": "AlphaPose MODEL_ZOO",
+    "alphapose_log": "AlphaPose training logs",
     "predecessor": "txyugood/PaddlePose",
 }
 DATA_SETS = {
@@ -41,6 +43,7 @@ DATA_SETS = {
     ("ochuman", "val"): "OCHuman val",
     ("ochuman", "test"): "OCHuman test",
     ("crowdpose", "test"): "CrowdPose test",
+    ("halpe", "val"): "Halpe val",
 }
 DECODERS = {
     "quarter_offset": "quarter offset",
@@ -49,6 +52,7 @@ DECODERS = {
     "quarter_offset_always": "quarter offset, always",
     "dark": "DARK",
     "udp": "UDP",
+    "quarter_offset; integral": "quarter offset; face and hands integral",
 }
 SHOWN = {
     "mpii": (*published.MPII_METRICS, "Mean@0.1", "Mean@0.11"),
@@ -85,6 +89,8 @@ class TableRow:
         network = self.any.protocol.network
         if network.startswith(("HRNet", "MIPNet")):
             return network.partition("-")[0]
+        if network.startswith(("FastPose", "SimplePose")):
+            return "FastPose"
         return "SimpleBaseline" if network.startswith("PoseResNet") else "Hourglass"
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from paddle_pose import configs
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import OksProtocol
 from paddle_pose.skeletons import skeleton_named
 
 NAMES = configs.all_names()
@@ -25,6 +26,19 @@ PUBLISHED_ROWS = [
     "mipnet:w48_coco_384x288",
     "mipnet:w48_ochuman_384x288",
     "mipnet:w48_crowdpose_384x288",
+    *(f"fastpose:{n}_coco_256x192" for n in ("simple_r50", "r50_duc", "r50_dcn", "r152_duc")),
+    "fastpose:r50_coco_256x192_2x",
+    *(
+        f"fastpose:{n}_256x192"
+        for n in (
+            "r50_heatmap_halpe136",
+            "r50_halpe136",
+            "r50_dcn_halpe136",
+            "r152_halpe136",
+            "r50_dcn_combined_halpe136",
+            "r50_multi_domain",
+        )
+    ),
     *(
         f"hourglass:hourglass52_{s}"
         for s in ("mpii_256x256", "mpii_384x384", "coco_256x256", "coco_384x384")
@@ -92,6 +106,9 @@ def test_benchmarks_name_their_boxes_and_known_scores(named: tuple[str, Recipe])
             assert benchmark.boxes in benchmark.name
             assert set(benchmark.published) <= COCO_SCORES
             assert all(0 < value < 1 for value in benchmark.published.values())
+            if named[0].startswith("fastpose:"):
+                assert benchmark.metric == OksProtocol(score="alphapose")
+                continue
             assert benchmark.metric.rescore
             # MIPNet's code suppresses nothing on CrowdPose; benchmarks called nms do.
             nothing = recipe.data.dataset == "crowdpose" and "nms" not in benchmark.name

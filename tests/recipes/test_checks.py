@@ -81,6 +81,9 @@ def test_every_recipe_is_sound(name):
         ("data.channel_order=brg", "data.channel_order"),
         ("benchmarks=[]", "benchmarks"),
         ("benchmarks.0.decoder=darkk", "did you mean 'dark'"),
+        ("codec={kind: IntegralCodec, norm: sigmod}", "codec.norm: .* did you mean 'sigmoid'"),
+        ("codec={kind: CombinedCodec}", "combined and CombinedCodec belong together"),
+        ("train.loss=integral_l1", "integral_l1 and IntegralCodec belong together"),
     ],
 )
 def test_impossible_values_name_their_key(assignment, key):
@@ -114,6 +117,7 @@ ABSURD = {
     "hrnet:w32_coco_256x192": (
         "model.width=1000000", "benchmarks.0.metric.oks_nms=2", "data.image_size_wh=[4096,0]",
         "benchmarks.0.metric.box_threshold=.nan", "benchmarks.0.metric.rescore_threshold=-1",
+        "benchmarks.0.metric.score=alphapos",
     ),
     "simple_baseline:res50_mpii_256x256": ("model.layers=51", "model.layers=1000000"),
     "hourglass:hourglass52_mpii_256x256": ("model.stacks=64", "data.train_split=../../x"),

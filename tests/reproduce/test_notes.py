@@ -13,6 +13,7 @@ OWN = {  # what has no official counterpart: choices and findings of ours
     "coco": {18, 19, 20, 21, 25, 26},
     "hourglass": {22, 23},
     "hrnet": {20, 21},
+    "fastpose": {19, 20, 21, 22, 31},
     "mipnet": set(),
     "mpii": set(),
 }

@@ -54,6 +54,7 @@ def test_every_family_and_publisher_is_there():
         *("hrnet_readme", "hrnet_paper", "simplebaseline_readme", "newell_paper", "princeton"),
         *("bearpaw", "mmpose0_2020", "mmpose0", "mmpose1", "paddledetection", "fluid"),
         *("predecessor", "mipnet_zoo", "mipnet_paper", "ascend"),
+        *("alphapose_zoo", "alphapose_log"),
     }
     assert {row.id.split(":")[0] for row in ROWS if row.kind == "user"} == {
         "hrnet_issue_174",
@@ -100,7 +101,8 @@ def test_values_by_hand(row: str, metric: str, value: float):
 def test_every_row_has_a_source_with_a_place_and_a_tolerance_above_rounding():
     for row in ROWS:
         place = (
-            r"(README(_en)?\.md|_\w+\.md):\d+ @[0-9a-f]{7}|Tables? \d|issue \d+|abstract|lists its"
+            r"(README(_en)?\.md|_\w+\.md|\.log):\d+ @[0-9a-f]{7}|Tables? \d|issue \d+|abstract|"
+            r"lists its"
         )
         assert re.search(place, row.source), row.source
         assert row.tolerance >= row.rounding
@@ -115,6 +117,7 @@ def test_tolerances_as_promised():
             continue
         expected = {
             **dict.fromkeys(("coco", *CROWDS), 0.002 if protocol.metric == "AP" else 0.005),
+            "halpe": 0.005,
             "mpii": 0.8
             if protocol.metric != "Mean"
             else 0.3
@@ -219,6 +222,12 @@ def test_no_pair_of_rows_is_compared_across_a_convention():
          ("predecessor:hourglass52_mpii_256x256", "Mean"), "shift_heatmap"),
         (("hrnet_readme:hrnet_w32_mpii_256x256", "Mean"),
          ("hrnet_paper:w32_mpii_test", "Mean"), "split"),
+        (("alphapose_zoo:r50_coco_256x192", "AP"),
+         ("alphapose_log:r50_coco_256x192", "AP"), "boxes"),
+        (("alphapose_zoo:simple_r50_coco_256x192", "AP"),
+         ("simplebaseline_readme:res50_coco_256x192", "AP"), "network"),
+        (("alphapose_zoo:r50_halpe136_256x192", "AP"),
+         ("alphapose_zoo:r50_heatmap_halpe136_256x192", "AP"), "decoder"),
         (("simplebaseline_readme:res50_coco_256x192", "AP"),
          ("fluid:res50_coco_256x192", "AP"), "boxes"),
         (("mipnet_zoo:w48_coco_384x288", "AP"),
@@ -260,6 +269,7 @@ METRIC_CHANGES = {
     "oks_nms": (0.0, 0.5, 0.9),
     "rescore": (True, False),
     "box_threshold": (0.0, 0.3),
+    "score": ("product", "alphapose", "alphapose_demo"),
 }
 UNRELATED = {"name", "published", "source", "metric"}  # what is printed, not what is measured
 ONLY_BESIDE = {"soft_oks_nms": ("oks_nms", (True, False)), "rescore_threshold": ("rescore", (0.1,))}

@@ -10,14 +10,17 @@ import paddle
 import pytest
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
-from paddle_pose.data import mpii
+from paddle_pose.data import coco, mpii
 from paddle_pose.data.loader import steps_per_epoch, training_batches
+from paddle_pose.data.records import PersonTable
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.build import build
 from paddle_pose.recipes import checks
+from paddle_pose.recipes.dpg import dpg_stage
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import AugmentSettings, DataSettings, Stage, TrainSettings
+from paddle_pose.synthetic import dataset as synthetic
 from paddle_pose.training import loop as training
 from paddle_pose.training.schedules import learning_rate, rate_by_step
 from paddle_pose.weights import checkpoint
@@ -69,11 +72,18 @@ RECIPE = Recipe(
 SAVED = {"in the stage before": (0, 3), "where it begins": (1, 0), "within": (1, 2)}
 
 
+def people(root: Path, recipe: Recipe) -> PersonTable:
+    if recipe.data.dataset == "mpii":
+        return mpii.load(root, "train")
+    size_wh = recipe.data.image_size_wh
+    return coco.load(root, recipe.data.train_split, image_size_wh=size_wh, stated=recipe.data)
+
+
 def trained(root: Path, recipe: Recipe, state: Path, start: tuple | None) -> dict:
     """Weights and last rate; from a state, or keeping one at each position."""
     paddle.seed(1)
     trainer = training.Trainer(build(recipe.model), recipe.train, recipe.data)
-    table = mpii.load(root, "train")
+    table = people(root, recipe)
     crops = PersonCrops(table, recipe.data, recipe.codec, augment=recipe.augment_by_epoch(), seed=5)
     steps = steps_per_epoch(len(table), recipe.train.batch_size, drop_last=False)
     rates = []
@@ -129,3 +139,30 @@ def test_samples_change_where_a_stage_begins_and_nowhere_else(small_people):
         np.testing.assert_array_equal(ours.image_HWC, theirs.image_HWC)
         np.testing.assert_array_equal(ours.place.center_xy, theirs.place.center_xy)
     assert not np.array_equal(made["staged"][2, 5].image_HWC, made[0][2, 5].image_HWC)
+
+
+def test_resuming_across_the_epoch_of_dpg_gives_the_same_bits(tmp_path):
+    root = tmp_path / "people"
+    synthetic.write_dataset(
+        root, seed=4, train_people=24, val_people=1, layout="coco", workers=1, progress=False
+    )
+    recipe = replace(
+        RECIPE,
+        model=replace(RECIPE.model, joints=17),
+        data=DataSettings("coco", "coco17", (64, 64), "train2017", rules="alphapose"),
+        train=replace(RECIPE.train, milestones=(1,), epochs=3),
+        stages=(dpg_stage(0, (1,)),),
+    )
+    checks.require_sound(recipe)
+    whole = trained(root, recipe, tmp_path, None)
+    # The rate falls one epoch after its restart.
+    assert dict(whole["rates"].tolist()) == pytest.approx({1.0: 1e-3, 2.0: 1e-4}, rel=1e-15)
+    rest = trained(root, recipe, tmp_path, SAVED["in the stage before"])
+    for name, array in whole.items():
+        np.testing.assert_array_equal(rest[name], array, err_msg=name)
+    augments = recipe.augment_by_epoch()
+    assert [(epoch, one.dpg) for epoch, one in augments.items()] == [(0, False), (1, True)]
+    crops = PersonCrops(people(root, recipe), recipe.data, recipe.codec, augment=augments, seed=5)
+    still = PersonCrops(crops.table, recipe.data, recipe.codec, augment=augments[0], seed=5)
+    np.testing.assert_array_equal(crops[0, 3].image_HWC, still[0, 3].image_HWC)
+    assert not np.array_equal(crops[1, 3].image_HWC, still[1, 3].image_HWC)
