@@ -20,6 +20,9 @@ import numpy as np
 
 from paddle_pose.errors import UserError
 
+WAYS = ("pose", "oks", "none")
+"""How users name ways to make doubles of poses one: this one, by similarity alone, not at all."""
+
 MODES = ("reference", "fixed")
 FULL_BODIES = (133, 136)
 """Joint sets that end in 68 joints of a face and 42 of both hands."""

@@ -214,12 +214,12 @@ def shared_points(before_rgb: np.ndarray, now_rgb: np.ndarray) -> Points:
     Source: MVIG-SJTU/AlphaPose trackers/PoseFlow/matching.py:34 @c60106d
     """
     height, width = before_rgb.shape[:2]
-    orb = cv2.ORB_create(nfeatures=_POINTS, scoreType=cv2.ORB_FAST_SCORE)
+    orb = cv2.ORB.create(nfeatures=_POINTS, scoreType=cv2.ORB_FAST_SCORE)
     before, before_signs = orb.detectAndCompute(before_rgb, None)
     now, now_signs = orb.detectAndCompute(now_rgb, None)
     if len(before) * len(now) < _FEWEST_PAIRS or len(now) < 2:
         return Still(width, height)
-    flann = cv2.FlannBasedMatcher(_FLANN, {"checks": 100})  # type: ignore[arg-type]
+    flann = cv2.FlannBasedMatcher(_FLANN, {"checks": 100})
     rows = []
     for found in flann.knnMatch(before_signs, now_signs, k=2):
         if len(found) == 2 and found[0].distance < _RATIO * found[1].distance:
