@@ -7,7 +7,11 @@ from typing import Any
 
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
+    AlphaSimplePose,
     Architecture,
+    FastPose,
+    FastPoseDuc,
+    FastPoseMobile,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -16,6 +20,12 @@ from paddle_pose.models.architectures import (
     PoseResNet,
 )
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.fastpose import (
+    AlphaSimplePoseNetwork,
+    FastPoseDucNetwork,
+    FastPoseMobileNetwork,
+    FastPoseNetwork,
+)
 from paddle_pose.models.hourglass52 import Hourglass52Network
 from paddle_pose.models.hrnet import HRNetNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
@@ -29,6 +39,10 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     PoseResNet: PoseResNetNetwork,
     MIPNet: MIPNetNetwork,
     MIPPoseResNet: MIPPoseResNetNetwork,
+    FastPose: FastPoseNetwork,
+    FastPoseDuc: FastPoseDucNetwork,
+    FastPoseMobile: FastPoseMobileNetwork,
+    AlphaSimplePose: AlphaSimplePoseNetwork,
 }
 
 
