@@ -12,11 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import fastpose_networks
+from reproduce.aligning import fastpose_networks, fastpose_tracking
 
 NAME = "fastpose"
 MODULES: tuple[Any, ...] = (
     fastpose_networks,
+    fastpose_tracking,
 )  # fmt: skip
 """A line for each part."""
 
