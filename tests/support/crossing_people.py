@@ -48,8 +48,11 @@ class Shot:
     joints_xy: np.ndarray
 
 
-def film(frames: int = 36, people: int = 3, seed: int = 3) -> list[Shot]:
-    """The frames; the nearest comes from the right and passes before both others."""
+def film(frames: int = 36, people: int = 3, seed: int = 3, *, until: float = 1.0) -> list[Shot]:
+    """The frames; the nearest comes from the right and passes before both others.
+
+    ``until``: so much of their way.
+    """
     rng = np.random.default_rng(seed)
     scene, light = background(rng, SIZE_WH), light_from(rng)
     ways = [(0.08, 0.80, 0.70, 20.0), (0.60, 0.95, 0.84, 27.0), (0.92, 0.15, 0.985, 35.0)]
@@ -57,7 +60,8 @@ def film(frames: int = 36, people: int = 3, seed: int = 3) -> list[Shot]:
         Walker(*way, Body.sample(rng), Look.sample(rng, scene.mean((0, 1))), rng.uniform(0, 6))
         for way in ways[:people]
     ]
-    return [_shot(walkers, scene, light, number / max(frames - 1, 1)) for number in range(frames)]
+    steps = np.linspace(0, until, frames)
+    return [_shot(walkers, scene, light, float(at)) for at in steps]
 
 
 def _shot(walkers: list[Walker], scene: np.ndarray, light: np.ndarray, at: float) -> Shot:
