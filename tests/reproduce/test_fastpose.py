@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from places import ROOT
 
@@ -41,14 +40,3 @@ def test_committed_rows_are_within_their_tolerance():
     rows = read(ROOT / "reproduce/alignment/fastpose.json")
     assert {row.step for row in rows} == fastpose.steps()
     assert all(row.ok for row in rows)
-
-
-def test_the_symmetric_gradient_by_hand():
-    """Two cells with equal logits: half a cell before and half after the coordinate."""
-    logits = np.zeros((1, 1, 1, 2))
-    loss, gradient = networks.symmetric_l1(logits, np.array([[0.25, 0.0]]), np.array([[1.0, 1.0]]))
-    # q = 1/2, 1/2: x is 1/2 cell, 1/2/2 - 1/2 = -1/4, off by -1/2; y is 0 - 1/2, off by -1/2.
-    assert loss == pytest.approx(1)
-    # x: -2, +2 upstream -1 / 2 cells; y: +2 · -1 on both, which the sum over p cancels.
-    # d_q = (1, -1) - 2, its mean -2; (d_q + 2) / whole (1) = (1, -1), × p(1 - p) = 1/4.
-    np.testing.assert_allclose(gradient.ravel(), [0.25, -0.25], rtol=1e-15)
