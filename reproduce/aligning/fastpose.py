@@ -20,6 +20,7 @@ MODULES: tuple[Any, ...] = (
     fastpose_data,
     fastpose_networks,
     fastpose_scores,
+    fastpose_tracking,
 )  # fmt: skip
 """A line for each part."""
 

@@ -39,4 +39,4 @@ def test_networks_are_judged_with_all_that_they_are_made_of():
 def test_committed_rows_are_within_their_tolerance():
     rows = read(ROOT / "reproduce/alignment/fastpose.json")
     assert {row.step for row in rows} == fastpose.steps()
-    assert all(row.ok for row in rows)
+    assert not [row for row in rows if row.ok is False]  # effects are not judged
