@@ -12,7 +12,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import fastpose_codec, fastpose_data, fastpose_networks, fastpose_scores
+from reproduce.aligning import (
+    fastpose_codec,
+    fastpose_data,
+    fastpose_networks,
+    fastpose_scores,
+    fastpose_tracking,
+)
 
 NAME = "fastpose"
 MODULES: tuple[Any, ...] = (
