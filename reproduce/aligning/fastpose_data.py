@@ -17,7 +17,7 @@ from paddle_pose.data.augment import STILL, Augmentation, Crop, Photo, draw
 from paddle_pose.data.records import PersonRecord, PersonTable
 from paddle_pose.data.top_down import read_photo
 from paddle_pose.geometry import UNIT_PX, box_to_center_scale
-from paddle_pose.recipes.dpg import dpg_stage
+from paddle_pose.recipes.alphapose import RGB_MEAN, dpg_stage
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import AugmentSettings, DataSettings, TrainSettings
 from paddle_pose.skeletons import Skeleton, skeleton_named
@@ -31,9 +31,6 @@ ASPECT = SIZE_WH[0] / SIZE_WH[1]
 AUGMENT = AugmentSettings(
     scale_factor=0.35, rotation_deg=45.0, half_body_probability=0.3, half_body_min_joints=8
 )
-MEAN = (0.406, 0.457, 0.480)
-"""Of red, green and blue: ImageNet's of blue, green and red, which the released weights expect."""
-
 SETS = {
     "halpe_136": ("halpe", "halpe136", "data/halpe/annotations/halpe_4images.json"),
     "halpe_26": ("halpe", "halpe26", "data/halpe/annotations/halpe_4images.json"),
@@ -51,11 +48,14 @@ ROOTS = {
         "paddle_pose.data.dpg.jittered",
     ),
     "learning rate": (
-        "paddle_pose.recipes.dpg.dpg_stage",
+        "paddle_pose.recipes.alphapose.dpg_stage",
         "paddle_pose.training.schedules.rate_by_step",
     ),
 }
-GIVEN: dict[str, list[Any]] = {"data": [AUGMENT], "learning rate": []}
+GIVEN: dict[str, list[Any]] = {
+    "data": [AUGMENT, DataSettings("halpe", "halpe136")],
+    "learning rate": [TrainSettings()],
+}
 
 _LOADER = Reference(*ALPHAPOSE, "alphapose/datasets/halpe_136.py, mscoco.py _check_load_keypoints")
 _DPG = Reference(*ALPHAPOSE, "alphapose/utils/transforms.py addDPG")
@@ -224,7 +224,7 @@ def synthetic_photo(size_wh: tuple[int, int]) -> Photo:
 
 def _tensor(crop: Crop) -> np.ndarray:
     """(3, H, W) as the network gets it."""
-    return crop.image_HWC.transpose(2, 0, 1) / 255.0 - np.array(MEAN)[:, None, None]
+    return crop.image_HWC.transpose(2, 0, 1) / 255.0 - np.array(RGB_MEAN)[:, None, None]
 
 
 def crop_rows(shared: Path) -> Iterator[Row]:

@@ -17,7 +17,7 @@ from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.build import build
 from paddle_pose.recipes import checks
-from paddle_pose.recipes.dpg import dpg_stage
+from paddle_pose.recipes.alphapose import dpg_stage
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import AugmentSettings, DataSettings, Stage, TrainSettings
 from paddle_pose.synthetic import dataset as synthetic

@@ -8,7 +8,7 @@ import pytest
 
 from paddle_pose.errors import UserError
 from paddle_pose.recipes import checks, recipe
-from paddle_pose.recipes.dpg import dpg_stage
+from paddle_pose.recipes.alphapose import dpg_stage
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import AugmentSettings, DataSettings, TrainSettings
 from reproduce.aligning import fastpose_data
