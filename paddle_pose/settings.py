@@ -80,10 +80,10 @@ class DataSettings:
     repeat: int = 1
     join: str = "none"
 
-    @property
-    def alphapose(self) -> bool:
-        """Whether AlphaPose's rules hold."""
-        return self.rules == "alphapose" or (self.rules == "auto" and self.dataset == "halpe")
+
+def by_alphapose(data: DataSettings) -> bool:
+    """Whether AlphaPose's rules hold; no property, as alignment digests would miss that."""
+    return data.rules == "alphapose" or (data.rules == "auto" and data.dataset == "halpe")
 
 
 @dataclass(frozen=True)

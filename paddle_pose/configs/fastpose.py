@@ -25,6 +25,7 @@ from paddle_pose.models.architectures import (
     FastPoseDuc,
     FastPoseMobile,
 )
+from paddle_pose.recipes.alphapose import RGB_MEAN, RGB_STD, dpg_stage
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
@@ -32,46 +33,32 @@ from paddle_pose.settings import (
     DataSettings,
     EvalSettings,
     OksProtocol,
-    Stage,
     TrainSettings,
 )
 
 _ZOO = "MVIG-SJTU/AlphaPose docs/MODEL_ZOO.md @c60106d"
 _LOGS = "MVIG-SJTU/AlphaPose docs/logs @c60106d"
-MEANS = (0.406, 0.457, 0.480)
-"""ImageNet's of blue, green, red, which AlphaPose takes from red, green, blue: its weights want it.
-
-Source: alphapose/utils/presets/simple_transform.py:98 @c60106d
-"""
 DCN = (False, True, True, True)
 """Layers with deformable convolutions."""
 
 
 @dataclass(frozen=True)
 class _Times:
-    """Epochs of a file: all, falls of the rate, the last without DPG, falls after it."""
+    """Of a file: END_EPOCH, LR_STEP, DPG_MILESTONE, DPG_STEP, BEGIN_EPOCH."""
 
     epochs: int
     falls: tuple[int, int]
     dpg: int
     falls_after: tuple[int, int]
-
-    def stage(self) -> Stage:
-        """Milestones then count from the restart.
-
-        Source: alphapose/opt.py:59, scripts/train.py:307 @c60106d
-        """
-        after = tuple(fall - self.dpg for fall in self.falls_after)
-        changes = {"train.milestones": after, "augment.dpg": True}
-        return Stage(self.dpg + 1, changes, restart=True)
+    begin: int = 0
 
 
 _ONE = _Times(200, (90, 120), 140, (160, 190))
 _TWO = _Times(270, (170, 200), 210, (230, 250))
 _COMBINED = _Times(320, (190, 220), 230, (260, 280))
 _HALPE26 = _Times(200, (50, 70), 90, (110, 130))
-_LATE = _Times(265, (170, 200), 205, (225, 245))
-"""``_TWO`` from its sixth epoch on: the scheduler counts from 0 all the same."""
+_LATE = replace(_TWO, begin=5)
+"""The scheduler counts from 0 all the same."""
 
 _PLAIN = AugmentSettings(scale_factor=0.3, rotation_deg=40.0)
 _STRONG = AugmentSettings(
@@ -114,7 +101,7 @@ def _recipe(
         augment=augment,
         codec=codec,
         train=TrainSettings(
-            epochs=times.epochs,
+            epochs=times.epochs - times.begin,
             batch_size=batch_size,
             learning_rate=1e-3,
             milestones=times.falls,
@@ -125,7 +112,7 @@ def _recipe(
         ),
         eval=EvalSettings(batch_size=32),
         benchmarks=benchmarks,
-        stages=(times.stage(),),
+        stages=(dpg_stage(times.dpg, times.falls_after, begin=times.begin),),
     )
 
 
@@ -149,8 +136,8 @@ def _coco(
             image_size_wh=(192, 256),
             train_split="train2017",
             val_split="val2017",
-            rgb_mean=MEANS,
-            rgb_std=(1.0, 1.0, 1.0),
+            rgb_mean=RGB_MEAN,
+            rgb_std=RGB_STD,
             rules="alphapose",
         ),
         augment=augment,
@@ -182,8 +169,8 @@ def _halpe(
             image_size_wh=(192, 256),
             train_split="train",
             val_split="val",
-            rgb_mean=MEANS,
-            rgb_std=(1.0, 1.0, 1.0),
+            rgb_mean=RGB_MEAN,
+            rgb_std=RGB_STD,
             rules="alphapose",
         ),
         augment=augment,

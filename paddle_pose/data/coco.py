@@ -16,7 +16,7 @@ from paddle_pose.data.layouts import LAYOUTS, annotation_file, box_file, sample_
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale
-from paddle_pose.settings import DataSettings
+from paddle_pose.settings import DataSettings, by_alphapose
 from paddle_pose.skeletons import Skeleton
 from paddle_pose.understood import ASSUMED, Fact, Understood
 
@@ -195,7 +195,7 @@ class _People:
 def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) -> _People:
     file, index = source.file, _positions(source, everyone.image_ids)
     kept = _to_crop(everyone, source.stated)
-    clean_of = halpe.clean_box if source.stated.alphapose else clean_box
+    clean_of = halpe.clean_box if by_alphapose(source.stated) else clean_box
     unlabelled = ~everyone.crowd & _has_area(everyone, source.stated) & ~kept
     boxes_xywh = everyone.boxes_xywh.copy()
     for place in np.flatnonzero(kept).tolist():
@@ -224,7 +224,7 @@ def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) ->
         summary=f"{file.name}: {_summary(source, out, len(order))}",
         counts={"people": len(order), **out},
         boxes_are="as annotated, clipped to the picture and one pixel smaller, as "
-        f"{'AlphaPose' if source.stated.alphapose else 'HRNet'} has them",
+        f"{'AlphaPose' if by_alphapose(source.stated) else 'HRNet'} has them",
     )
 
 
@@ -241,14 +241,14 @@ def _has_area(everyone: Annotations, stated: DataSettings) -> np.ndarray:
 def _to_crop(everyone: Annotations, stated: DataSettings) -> np.ndarray:
     """(N,) bool: no crowd, an area, and joints, as the reference asks."""
     labelled = everyone.keypoints.max(axis=(1, 2), initial=0) > 0
-    if stated.alphapose:
+    if by_alphapose(stated):
         labelled = halpe.labelled(everyone, stated)
     return ~everyone.crowd & _has_area(everyone, stated) & labelled
 
 
 def _visible(source: CocoFile, scores: np.ndarray) -> np.ndarray:
     """(N, J) of joints by their third numbers."""
-    if source.stated.alphapose:
+    if by_alphapose(source.stated):
         return halpe.visible(scores, source.stated)
     return (scores > 0).astype(np.float64)
 

@@ -22,7 +22,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.names import require_inside
 from paddle_pose.plain import integer
-from paddle_pose.settings import DataSettings
+from paddle_pose.settings import DataSettings, by_alphapose
 from paddle_pose.understood import Fact, Understood
 
 _IMAGE_KEYS = ("id", "file_name", "width", "height", "crowdIndex")
@@ -157,7 +157,7 @@ def read(
     if annotations:
         found, area = typed(people, category, stated, file)
         read = replace(read, people=found, left_out=left_out)
-        doubtful = doubts(found, _sizes(images, found), scored=stated.alphapose)
+        doubtful = doubts(found, _sizes(images, found), scored=by_alphapose(stated))
         facts.append(_said(read, len(annotations)))
         facts += [*kept, *category.understood.facts, area, *doubtful]
     else:

@@ -13,7 +13,7 @@ import numpy as np
 
 from paddle_pose.data.coco_people import Annotations, Found
 from paddle_pose.errors import UserError
-from paddle_pose.settings import DataSettings
+from paddle_pose.settings import DataSettings, by_alphapose
 from paddle_pose.skeletons import HALPE26, HALPE136
 from paddle_pose.understood import Fact
 
@@ -99,7 +99,7 @@ def prepare(
         if longer:
             text = f"the first {len(HALPE26)} of the file's {len(HALPE136)}"
             facts.append(Fact("first joints", len(HALPE26), text, "recipe"))
-    if stated.dataset in DATASETS and stated.alphapose:
+    if stated.dataset in DATASETS and by_alphapose(stated):
         text = f"joints whose third number is at least {VISIBLE_FROM}, as AlphaPose has them"
         facts.append(Fact("visible", VISIBLE_FROM, text, "known name"))
     return facts

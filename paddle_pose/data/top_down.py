@@ -16,7 +16,7 @@ from paddle_pose.data.records import PersonRecord, PersonTable
 from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.poses.poses import Place
-from paddle_pose.settings import AugmentSettings, DataSettings
+from paddle_pose.settings import AugmentSettings, DataSettings, by_alphapose
 from paddle_pose.skeletons import skeleton_named
 
 KEEP_DECODED_BYTES = 384 << 20
@@ -67,7 +67,7 @@ class PersonCrops:
         self.with_targets = with_targets
         self.view_scale = view_scale
         self.reduced = data.reduced_decoding and augment is not None
-        self.move_unseen = not data.alphapose
+        self.move_unseen = not by_alphapose(data)
         self.skeleton = skeleton_named(table.skeleton)
         self._decoded: dict[tuple[str, int], Photo] = {}
 

@@ -107,7 +107,8 @@ class TableRow:
     @property
     def variant(self) -> str:
         """What sets it apart from the plain network: ``udp``, ``coarsedropout``; or nothing."""
-        plain = r"hourglass\d*|hrnet|w\d+|res(net)?\d*|\d+|caffe|val|test|dev|\d+x\d+"
+        plain = r"hourglass\d*|hrnet|w\d+|res(net)?\d*|\d+|caffe|val|test|dev|\d+x\d+|"
+        plain += r"simple|r\d+|duc|dcn|halpe\d+"
         plain += "|".join(("", "mpii", *published.JOINTS))
         words = self.id.partition(":")[2].split("_")
         return " ".join(word for word in words if not re.fullmatch(plain, word))

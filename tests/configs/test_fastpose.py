@@ -13,7 +13,7 @@ from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.models.architectures import FastPoseMobile
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Adam
+from paddle_pose.settings import Adam, by_alphapose
 from paddle_pose.training.schedules import rate_by_step
 
 NAMES = configs.names_in("fastpose")
@@ -70,7 +70,7 @@ def test_rates_and_dpg_are_as_recorded_epoch_by_epoch(reference_data: Path):
 @pytest.mark.parametrize("name", NAMES)
 def test_pixels_crops_and_protocols_are_alphaposes(name: str):
     recipe = configs.load(f"fastpose:{name}")
-    assert recipe.data.alphapose
+    assert by_alphapose(recipe.data)
     assert recipe.data.rgb_mean == (0.406, 0.457, 0.480)
     detector, truth = recipe.benchmarks
     assert (detector.flip_test, detector.boxes) == (True, "detector")
