@@ -272,6 +272,24 @@ class OksProtocol:
 
 Metric = PckhProtocol | OksProtocol
 
+WHOLE_MODES = ("adjust", "pad", "stretch")
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """Pictures that a network sees whole, at each of ``test_scales``; nobody says who is where.
+
+    Attributes:
+        size_hw: of the network's input, at scale 1.
+        mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
+            picture as wide as that is for its height; ``stretch``: it is made so.
+        coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
+    """
+
+    size_hw: tuple[int, int] = (368, 368)
+    mode: str = "adjust"
+    coordinates: str = "exact"
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -279,7 +297,7 @@ class Benchmark:
 
     Attributes:
         name: how tables and ``--benchmark`` call it.
-        boxes: ``ground_truth`` or ``detector``; never implied.
+        boxes: ``ground_truth`` or ``detector``, never implied; or ``none``, with ``whole``.
         flip_test: average with the mirrored image.
         shift_heatmap: move the mirrored heat map by one cell before averaging.
         test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
@@ -287,6 +305,7 @@ class Benchmark:
         decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
             or ``argmax``.
         metric: how poses are scored, by the kind of score.
+        whole: how whole pictures are seen by a network that finds everybody in them.
         published: metric name → published value under exactly this protocol.
         source: where the published values stand.
     """
@@ -298,6 +317,7 @@ class Benchmark:
     test_scales: tuple[float, ...] = (1.0,)
     decoder: str = "quarter_offset"
     metric: Metric = field(default_factory=PckhProtocol)
+    whole: WholeImage | None = None
     published: dict[str, float] = field(default_factory=dict)
     source: str = ""
 
@@ -309,6 +329,8 @@ class Benchmark:
         values = asdict(self)
         del values["published"], values["source"]
         values |= values.pop("metric")
+        if self.whole is None:
+            del values["whole"]
         values.pop("thresholds", None)
         return json.loads(json.dumps(values))
 
