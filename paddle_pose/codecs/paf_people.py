@@ -130,7 +130,7 @@ def assemble(peaks: Peaks, found: Limbs, limbs: np.ndarray, joints: int) -> Huma
     people: list[list[int]] = []
     totals: list[float] = []
     counts: list[int] = []
-    peak_scores: list[float] = peaks.scores.astype(np.float64).tolist()
+    peak_scores = [float(score) for score in peaks.scores]
     rows = zip(found.kinds.tolist(), found.ends.tolist(), found.scores.tolist(), strict=True)
     joined: list[list[int]] = limbs.tolist()
     for kind, (a, b), score in rows:
