@@ -5,15 +5,22 @@ Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/inferencer/utils.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from paddle_pose.codecs.codec import Codec
 from paddle_pose.limits import LIMITS
 from paddle_pose.settings import WholeImage
 
 GREY = 128
 """Around pictures: 0 once a network's (x / 256 - 0.5) is applied."""
+
+
+class WholeCodec(Codec, Protocol):
+    """Reads the maps of whole pictures, of ``stride`` input pixels a cell."""
+
+    stride: int
 
 
 class Fit(NamedTuple):

@@ -15,7 +15,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF
+from paddle_pose.settings import DECODERS, HALF, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -76,7 +76,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
     (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
-    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
+    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.* benchmarks.*.whole.size_hw.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
     (Range(0, 100, above=True), "benchmarks.*.metric.thresholds.*"),
@@ -113,7 +113,9 @@ CHOICES = {
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
     "model.layers": (18, 34, 50, 101, 152),
-    "benchmarks.*.boxes": ("ground_truth", "detector"),
+    "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
+    "benchmarks.*.whole.mode": WHOLE_MODES,
+    "benchmarks.*.whole.coordinates": ("exact", "reference"),
     "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""
