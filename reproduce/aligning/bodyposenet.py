@@ -1,0 +1,13 @@
+"""BodyPoseNet: whose rows stand under ``bodyposenet``; see ``groups`` for what a module has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reproduce.aligning import bodyposenet_network
+
+NAME = "bodyposenet"
+MODULES: tuple[Any, ...] = (
+    bodyposenet_network,
+)  # fmt: skip
+"""A line for each part."""
