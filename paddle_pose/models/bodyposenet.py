@@ -9,6 +9,8 @@ bpnet_model.py, templates/vgg.py @2ec95cb
 
 from __future__ import annotations
 
+from functools import partial
+
 import paddle
 from paddle import nn
 
@@ -34,7 +36,7 @@ BACKBONE = (
 )  # fmt: skip
 """Name, channels in widths of the first, stride. There is no block 5, and no pooling."""
 
-FIRST_WEIGHTS = {"random_normal": lambda: normal_by(0.01), "xavier": glorot_uniform}
+FIRST_WEIGHTS = {"random_normal": partial(normal_by, 0.01), "xavier": glorot_uniform}
 """Of all after the backbone, by ``model.initializer``."""
 
 _OUTPUTS = ("heat_branch", "paf_branch")
@@ -145,7 +147,7 @@ class _Stage(nn.Layer):
     def forward(self, x: Features) -> list[Features]:
         """(B, in, H, W) -> (B, channels, H, W), for heat maps and for fields."""
         if self._shared:
-            x = self._through(self._sub_layers, x)
+            x = self._through(self, x)
         found = []
         for name, activation in zip(self._branches, (sigmoid, tanh), strict=True):
             branch = self._sub_layers[name]
@@ -156,9 +158,9 @@ class _Stage(nn.Layer):
             found.append(y)
         return found
 
-    def _through(self, layers: dict[str, nn.Layer] | nn.LayerDict, x: Features) -> Features:
+    def _through(self, owner: nn.Layer, x: Features) -> Features:
         for name in self._chain:
-            x = relu(layers[name](x))
+            x = relu(owner._sub_layers[name](x))
         return x
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reproduce.aligning import bodyposenet_network
+from reproduce.aligning import bodyposenet_network, bodyposenet_training
 
 NAME = "bodyposenet"
 MODULES: tuple[Any, ...] = (
     bodyposenet_network,
+    bodyposenet_training,
 )  # fmt: skip
 """A line for each part."""
