@@ -158,6 +158,22 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class FocalSettings:
+    """Weights of cells by how far they are from right (``masked_focal``).
+
+    Attributes:
+        alpha, beta: taken from the value of a cell that shows something, from the rest of others.
+        background: the largest target of a cell that shows nothing.
+        gamma: power of the weight.
+    """
+
+    alpha: float = 0.1
+    beta: float = 0.02
+    background: float = 0.01
+    gamma: float = 1.0
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """How the network is trained.
 
@@ -175,16 +191,22 @@ class TrainSettings:
             validated and kept as best; 0 for none.
         amp: mixed precision by paddle.amp on a GPU: ``none``, ``O1`` or ``O2`` (precision.py).
         amp_dtype: ``float16`` (with loss scaling) or ``bfloat16``; unused without ``amp``.
-        schedule: ``multistep``, ``one_cycle`` or ``cosine``.
+        schedule: ``multistep``, ``one_cycle``, ``cosine`` or ``soft_start_annealing``.
         milestones: epochs (from 0) at which the rate is multiplied by ``gamma`` (multistep).
         gamma: see milestones.
         warmup_steps: linear warm-up from ``warmup_factor`` of the rate over so many steps.
         warmup_factor: see warmup_steps.
+        soft_start: part of the run in which the rate rises from ``min_learning_rate``, in equal
+            factors (soft_start_annealing).
+        annealing: part of the run after which it falls back likewise.
+        min_learning_rate: see soft_start.
         optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
-            ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``.
+            ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
+            ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
+        focal: numbers of ``masked_focal``.
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -212,9 +234,13 @@ class TrainSettings:
     gamma: float = 0.1
     warmup_steps: int = 0
     warmup_factor: float = 0.001
+    soft_start: float = 0.05
+    annealing: float = 0.5
+    min_learning_rate: float = 8e-8
     optimizer: Optimizer = Adam()
     clip_norm: float = 0.0
     loss: str = "joints_mse"
+    focal: FocalSettings = FocalSettings()
     use_target_weight: bool = True
     drop_last: bool = False
     validate_every: int = 1

@@ -19,10 +19,11 @@ list of objects
 
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
-network on that data set shares, ``crowds`` for those of two people in a box. ``tolerance`` and
-``ok`` are null where a row states the size of an effect and judges nothing. ``code`` is a digest of
-the functions and classes that the row judges (``aligning/freshness.py``). ``--check`` looks at the
-files alone and names what other code made.
+network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
+of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet. ``tolerance`` and ``ok`` are null where
+a row states the size of an effect and judges nothing. ``code`` is a digest of the functions and
+classes that the row judges (``aligning/freshness.py``). ``--check`` looks at the files alone and
+names what other code made.
 
 The exit code is 1 when a row is not within its tolerance, when ``--renew`` would change a file and,
 with ``--check``, when a row is missing or other code made one of recorded arrays (live ones need a
@@ -147,6 +148,15 @@ def crowd_jobs(shared: Path | None, quick: bool) -> list[Job]:
     ]
 
 
+def group_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
+    """What is compared of a group of networks."""
+    from reproduce.aligning import groups
+
+    return [
+        Job(f"{name} {what}", weight, run) for what, weight, run in groups.jobs(name, shared, quick)
+    ]
+
+
 def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]:
     """What a clone is run for: its networks, and for HRNet data, decoding and metrics."""
     from reproduce.aligning import live
@@ -184,12 +194,13 @@ def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]
 
 def recorded_jobs(options: argparse.Namespace, shared: Path | None) -> dict[str, list[Job]]:
     """What is compared with recorded arrays, by network and data set."""
-    from reproduce.aligning.networks import NETWORKS, chosen
+    from reproduce.aligning.networks import DATA_SETS, NETWORKS, chosen
 
     if shared is None:
         print("=> rows that need the larger records (PADDLE_POSE_REFERENCE_DATA) are left alone")
+    makers = dict.fromkeys(NETWORKS, network_jobs) | dict.fromkeys(DATA_SETS, data_jobs)
     return {
-        name: (network_jobs if name in NETWORKS else data_jobs)(name, shared, options.quick)
+        name: makers.get(name, group_jobs)(name, shared, options.quick)
         for name in chosen(options.only)
     }
 
@@ -207,17 +218,20 @@ def run_jobs(jobs: Sequence[Job], bar: tqdm) -> list:
 
 def check(folder: Path) -> list[str]:
     """What is wrong with the committed rows: missing networks and steps, rows not within."""
-    from reproduce.aligning.networks import DATA_SETS, NETWORKS
+    from reproduce.aligning import groups
+    from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS
     from reproduce.aligning.rows import read
 
     trained = ("loss", "backward", "optimiser", "batch norm")
     problems = []
-    for name in (*NETWORKS, *DATA_SETS):
+    for name in (*NETWORKS, *DATA_SETS, *GROUPS):
         rows = read(folder / f"{name}.json")
         wanted = {"data", "decode", "metric"}
         if name in NETWORKS:
             steps = trained if NETWORKS[name].training else ()
             wanted = {"forward", "learning rate", "initialisation", *steps}
+        elif name in GROUPS:
+            wanted = groups.steps(name)
         missing = sorted(wanted - {row.step for row in rows})
         problems += [f"{name}.json: no row of step '{step}'" for step in missing]
     for file in sorted(folder.glob("*.json")):

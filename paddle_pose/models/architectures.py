@@ -92,7 +92,119 @@ class MIPPoseResNet(PoseResNet):
     modulated: tuple[bool, bool, bool, bool] = (False, False, False, True)
 
 
-Architecture = Hourglass52 | NewellHourglass | HRNet | PoseResNet | MIPNet | MIPPoseResNet
+@dataclass(frozen=True)
+class FastPose:
+    """AlphaPose's network: SE-ResNet, pixel shuffling and two upsampling convolutions.
+
+    Attributes:
+        joints: heat maps.
+        layers: 50, 101 or 152.
+        conv_dim: channels before the last convolution, 128 or 256.
+        deformable: which of the four layers have deformable convolutions.
+        modulated: whether these weigh their taps.
+
+    Source: MVIG-SJTU/AlphaPose alphapose/models/fastpose.py @c60106d
+    """
+
+    joints: int = 17
+    layers: int = 50
+    conv_dim: int = 128
+    deformable: tuple[bool, bool, bool, bool] = (False, False, False, False)
+    modulated: bool = False
+
+
+@dataclass(frozen=True)
+class FastPoseDuc:
+    """AlphaPose's network with three upsampling stages of several convolutions.
+
+    Attributes:
+        joints: heat maps.
+        layers: 50, 101 or 152.
+        backbone: ``shuffle``, ``se-resnet`` or ``plain``.
+        convolutions: of each stage.
+
+    Source: MVIG-SJTU/AlphaPose alphapose/models/fastpose_duc.py @c60106d
+    """
+
+    joints: int = 17
+    layers: int = 50
+    backbone: str = "shuffle"
+    convolutions: tuple[int, int, int] = (4, 2, 1)
+
+
+@dataclass(frozen=True)
+class FastPoseMobile:
+    """MobileNetV3 under FastPose's head, the light one.
+
+    Attributes:
+        joints: heat maps.
+        size: ``large`` or ``small``.
+        conv_dim: channels before the last convolution.
+
+    Source: none is public; pytorch/vision torchvision/models/mobilenetv3.py 0.28.0 for the trunk
+    """
+
+    joints: int = 136
+    size: str = "large"
+    conv_dim: int = 256
+
+
+@dataclass(frozen=True)
+class AlphaSimplePose:
+    """SimpleBaseline as AlphaPose has it: other names, other first weights.
+
+    Source: MVIG-SJTU/AlphaPose alphapose/models/simplepose.py @c60106d
+    """
+
+    joints: int = 17
+    layers: int = 50
+
+
+@dataclass(frozen=True)
+class BodyPoseNet:
+    """NVIDIA's BodyPoseNet: heat maps and part affinity fields of everybody in an image.
+
+    Attributes:
+        joints: heat maps less one, which is background.
+        limbs: part affinity fields, two maps each.
+        stages: 1 or more; the official code has 3, or 2.
+        width: channels of the first block; the others are 2, 4 and 8 times as wide.
+        features: channels of what every stage sees and of its layers (4 times in the first's last).
+        shared: both branches share most of a stage (BpNetLiteModel), or nothing (BpNetModel).
+        attention: weigh the branches of all stages but the first by a convolution of themselves.
+        initializer: of all after the backbone: ``random_normal`` (0.01) or ``xavier``.
+
+    Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/models/bpnet_lite_model.py
+    @2ec95cb
+    """
+
+    joints: int = 18
+    limbs: int = 19
+    stages: int = 3
+    width: int = 64
+    features: int = 128
+    shared: bool = True
+    attention: bool = False
+    initializer: str = "random_normal"
+
+
+Architecture = (
+    Hourglass52
+    | NewellHourglass
+    | HRNet
+    | PoseResNet
+    | MIPNet
+    | MIPPoseResNet
+    | FastPose
+    | FastPoseDuc
+    | FastPoseMobile
+    | AlphaSimplePose
+    | BodyPoseNet
+)
+
+
+_TRUNKS = {50: 23.5e6, 101: 42.5e6}
+"""Parameters of a ResNet without its last layer, by ``layers``."""
 
 
 def parameters_about(network: object) -> float:
@@ -108,6 +220,31 @@ def parameters_about(network: object) -> float:
             return 27_500 * network.width**2 + 0.37e6
         case PoseResNet():
             return {18: 15e6, 34: 26e6, 50: 34e6, 101: 53e6}.get(network.layers, 69e6)
+        case AlphaSimplePose():
+            return _TRUNKS.get(network.layers, 58.1e6) + 10.5e6
+        case FastPose():
+            trunk = _TRUNKS.get(network.layers, 58.1e6) + 11.2e6
+            return trunk + 4.7e6 + (9_216 + 9 * network.joints) * network.conv_dim
+        case FastPoseDuc():
+            extra = {"shuffle": 20.5e6, "se-resnet": 11.2e6}.get(network.backbone, 0)
+            stages = zip(network.convolutions, (512, 256, 128), strict=True)
+            heads = sum(9 * width**2 * (count + 1) for count, width in stages)
+            return _TRUNKS.get(network.layers, 58.1e6) + extra + heads + 2304 * network.joints
+        case FastPoseMobile():
+            trunk = 5.2e6 if network.size == "large" else 2.3e6
+            return trunk + (9_216 + 9 * network.joints) * network.conv_dim
+        case BodyPoseNet():
+            wide, maps = network.features, network.joints + 1 + 2 * network.limbs
+            attention = 18 * wide**2 if network.attention else 0
+            first = (27 if network.shared else 54) * wide**2 + 8 * wide**2 + 4 * wide * maps
+            chain = 49 * (4 * wide**2 + (wide + maps) * wide) * (1 if network.shared else 2)
+            later = chain + 2 * wide**2 + wide * maps + attention
+            return (
+                1722 * network.width**2
+                + 36 * network.width * wide
+                + first
+                + (network.stages - 1) * later
+            )
     return 0
 
 

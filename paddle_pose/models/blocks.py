@@ -18,10 +18,11 @@ from typing import NamedTuple, TypeAlias
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
+from paddle.vision.ops import deform_conv2d
 
 from paddle_pose.errors import UserError
 from paddle_pose.models import synchronized
-from paddle_pose.onednn import check, layers, layout, norm, sums
+from paddle_pose.onednn import check, layers, layout, norm, shuffle, sums
 from paddle_pose.system import parallel
 
 Features: TypeAlias = paddle.Tensor
@@ -205,6 +206,27 @@ class Conv2DTranspose(nn.Conv2DTranspose):
         return nn.Conv2DTranspose.forward(self, x_BCHW)
 
 
+class DeformableConv2D(nn.Conv2D):
+    """Convolution of one input whose taps move, and are weighed, by numbers at each pixel."""
+
+    def forward(self, x: Features, moves: Features) -> Features:
+        """(B, in, H, W), (B, 2 or 3 times the taps, H', W') -> (B, out, H', W').
+
+        ``moves`` are (down, right) of each tap in pixels of x, then maybe a logit of each tap's
+        weight. Outside of x there are zeros, half a pixel beside it half of its border.
+
+        Source: open-mmlab/mmcv deform_conv, modulated_deform_conv
+        """
+        return layout.by_paddle(self._by_paddle, x, plain(moves))
+
+    def _by_paddle(self, x_BCHW: paddle.Tensor, moves_BMHW: paddle.Tensor) -> paddle.Tensor:
+        taps = math.prod(self._kernel_size)
+        mask_BTHW = sigmoid(moves_BMHW[:, 2 * taps :]) if moves_BMHW.shape[1] > 2 * taps else None
+        window = self._stride, self._updated_padding
+        offsets_BMHW = moves_BMHW[:, : 2 * taps]
+        return deform_conv2d(x_BCHW, offsets_BMHW, self.weight, self.bias, *window, mask=mask_BTHW)
+
+
 class Upsample(nn.Layer):
     """``upsample`` as a layer."""
 
@@ -252,7 +274,12 @@ def sigmoid(x: Features) -> Features:
 
 def hard_swish(x: Features) -> Features:
     """F.hardswish."""
-    return F.hardswish(x)
+    return layers.hard_swish(x) if check.usable(x) else F.hardswish(x)
+
+
+def hard_sigmoid(x: Features) -> Features:
+    """min(max(x + 3, 0), 6) / 6; Paddle's own knows a sixth to seven digits only."""
+    return F.relu6(x + 3.0) / 6.0
 
 
 def global_average(x: Features) -> paddle.Tensor:
@@ -279,7 +306,12 @@ def twice(x: Features) -> Features:
 
 def pixel_shuffle(x: Features, factor: int) -> Features:
     """(B, C·factor², H, W) -> (B, C, factor·H, factor·W): F.pixel_shuffle."""
-    return layout.by_paddle(F.pixel_shuffle, x, factor)
+    return shuffle.pixel_shuffle(x, factor)
+
+
+def pixel_unshuffle(x: Features, factor: int) -> Features:
+    """(B, C, H, W) -> (B, C·factor², H/factor, W/factor): F.pixel_unshuffle."""
+    return shuffle.pixel_unshuffle(x, factor)
 
 
 def plain(x: Features) -> paddle.Tensor:
@@ -288,9 +320,9 @@ def plain(x: Features) -> paddle.Tensor:
 
 
 OPERATIONS = (
-    *(Conv2D, Head, Conv2DTranspose, BatchNorm2D, Upsample),
-    *(upsample, max_pool, relu, sigmoid, hard_swish, add, add_relu),
-    *(global_average, scale, concat, twice, pixel_shuffle, plain),
+    *(Conv2D, Head, Conv2DTranspose, DeformableConv2D, BatchNorm2D, Upsample),
+    *(upsample, max_pool, relu, sigmoid, hard_sigmoid, hard_swish, add, add_relu),
+    *(global_average, scale, concat, twice, pixel_shuffle, pixel_unshuffle, plain),
 )
 """All that takes ``Features``; tests/models/test_operations.py runs each in both layouts."""
 
@@ -311,6 +343,11 @@ def small_normal() -> paddle.ParamAttr:
     Source: HRNet lib/models/pose_hrnet.py:467
     """
     return paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, 0.001))
+
+
+def normal_by(deviation: float) -> paddle.ParamAttr:
+    """Normal around 0 with that standard deviation."""
+    return paddle.ParamAttr(initializer=nn.initializer.Normal(0.0, deviation))
 
 
 def conv(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> Conv2D:

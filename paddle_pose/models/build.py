@@ -7,7 +7,12 @@ from typing import Any
 
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
+    AlphaSimplePose,
     Architecture,
+    BodyPoseNet,
+    FastPose,
+    FastPoseDuc,
+    FastPoseMobile,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -16,6 +21,13 @@ from paddle_pose.models.architectures import (
     PoseResNet,
 )
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
+from paddle_pose.models.fastpose import (
+    AlphaSimplePoseNetwork,
+    FastPoseDucNetwork,
+    FastPoseMobileNetwork,
+    FastPoseNetwork,
+)
 from paddle_pose.models.hourglass52 import Hourglass52Network
 from paddle_pose.models.hrnet import HRNetNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
@@ -29,6 +41,11 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     PoseResNet: PoseResNetNetwork,
     MIPNet: MIPNetNetwork,
     MIPPoseResNet: MIPPoseResNetNetwork,
+    FastPose: FastPoseNetwork,
+    FastPoseDuc: FastPoseDucNetwork,
+    FastPoseMobile: FastPoseMobileNetwork,
+    AlphaSimplePose: AlphaSimplePoseNetwork,
+    BodyPoseNet: BodyPoseNetNetwork,
 }
 
 

@@ -47,6 +47,7 @@ from paddle_pose.onednn.library import (
 )
 
 _POOLING_MAX, _RELU_BY_RESULT, _NEAREST = 511, 256, 196592
+_HARD_SWISH = 52
 
 
 def _describe_convolution(
@@ -265,3 +266,43 @@ def _upsample_by_paddle(x_BCHW: paddle.Tensor, factor: int) -> paddle.Tensor:
 def relu(x: paddle.Tensor) -> paddle.Tensor:
     """F.relu."""
     return _pixelwise(_relu, F.relu, x)
+
+
+class _HardSwish:
+    """Primitives of a hard-swish at one size; backward needs what came in."""
+
+    def __init__(self, shape: Shape) -> None:
+        calls = onednn.loaded()
+        x = calls.plain([math.prod(shape)])
+        how = (ctypes.c_float(1 / 6), ctypes.c_float(0.5))
+        forward = calls.describe("eltwise_forward", FORWARD_TRAINING, _HARD_SWISH, x, x, *how)
+        back = calls.describe("eltwise_backward", _HARD_SWISH, x, x, x, *how, forward)
+        self.forward = Primitive(forward, {SRC: x, DST: x}, {DST})
+        self.backward = Primitive(back, {SRC: x, DIFF_DST: x, DIFF_SRC: x}, {DIFF_SRC})
+
+
+_hard_swish = planned(_HardSwish)
+
+
+class _HardSwishLayer(PyLayer):
+    @staticmethod
+    def forward(ctx: Any, x: paddle.Tensor, plan: _HardSwish) -> paddle.Tensor:
+        out = empty(x.shape)
+        plan.forward({SRC: x, DST: out})
+        ctx.plan = plan
+        ctx.save_for_backward(x)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, d_out: paddle.Tensor) -> paddle.Tensor:
+        refuse_second_derivatives()
+        (x,) = ctx.saved_tensor()
+        d_x = empty(x.shape)
+        ctx.plan.backward({SRC: x, DIFF_DST: d_out.contiguous(), DIFF_SRC: d_x})
+        return d_x
+
+
+def hard_swish(x: paddle.Tensor) -> paddle.Tensor:
+    """F.hardswish of float32 values on a CPU, in either layout."""
+    plan = _hard_swish(tuple(x.shape))
+    return F.hardswish(x) if plan is None else _HardSwishLayer.apply(x.contiguous(), plan)

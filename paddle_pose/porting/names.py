@@ -15,7 +15,11 @@ import numpy as np
 
 from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
+    AlphaSimplePose,
     Architecture,
+    FastPose,
+    FastPoseDuc,
+    FastPoseMobile,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -86,6 +90,16 @@ _MMPOSE_UNUSED = r"^data_preprocessor\.(mean|std)$"
 Source: open-mmlab/mmpose mmpose/models/pose_estimators/base.py:213 @759b39c
 """
 
+_ALPHA_RESNET = (
+    Spelling("AlphaPose", r"^preact\.layer1\."),
+    Spelling("torchvision", r"^layer1\.", ((r"^(conv1|bn1|layer\d)\.", r"preact.\1."),)),
+)
+"""The second for ImageNet weights, which AlphaPose takes by name and shape.
+
+Source: MVIG-SJTU/AlphaPose alphapose/models/fastpose.py:31 @c60106d
+"""
+_NOT_OF_IMAGENET = (r"\.se\.fc\.", r"\.conv2_offset\.", r"\.conv2\.1\.")
+
 
 TABLES: dict[type, NameTable] = {
     Hourglass52: NameTable(
@@ -125,7 +139,20 @@ TABLES: dict[type, NameTable] = {
         unused=(_MMPOSE_UNUSED,),
         head=(r"^deconv_layers\.", r"^final_layer\."),
     ),
+    AlphaSimplePose: NameTable(_ALPHA_RESNET, head=(r"^deconv_layers\.", r"^final_layer\.")),
+    FastPoseMobile: NameTable(
+        spellings=(
+            Spelling("AlphaPose", r"^preact\.0\.0\."),
+            Spelling("torchvision", r"^features\.0\.0\.", ((r"^features\.", "preact."),)),
+        ),
+        head=(r"^duc\d\.", r"^conv_out\."),
+    ),
 }
+
+for _network in (FastPose, FastPoseDuc):
+    TABLES[_network] = NameTable(
+        _ALPHA_RESNET, head=(*_NOT_OF_IMAGENET, r"^duc\d\.", r"^conv_out\.")
+    )
 
 for _two, _one, _gates in (
     (MIPNet, HRNet, r"^stage\d_se\."),

@@ -63,9 +63,15 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0, 1, below=True), "train.optimizer.beta1 train.optimizer.beta2"),
     (Range(0, 1, below=True), "train.optimizer.momentum"),
     (Range(0, 1, above=True), "train.gamma"),
+    (
+        Range(0, 1),
+        "train.soft_start train.annealing train.focal.alpha train.focal.beta "
+        "train.focal.background",
+    ),
+    (Range(0, 10), "train.focal.gamma"),
     # Less is nothing in float32, and a gradient of 0 would be divided by it.
     (Range(1e-30, 1), "train.optimizer.epsilon"),
-    (Range(0, 100, above=True), "train.learning_rate"),
+    (Range(0, 100, above=True), "train.learning_rate train.min_learning_rate"),
     (Range(0, 10), "train.optimizer.l1 train.optimizer.l2"),
     (Range(0, 1000), "train.optimizer.groups.*.rate train.optimizer.groups.*.decay"),
     (
@@ -84,8 +90,8 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(-1000, 1000), "benchmarks.*.published.*"),
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
-    (Range(1, 1000), "model.joints"),
-    (Range(1, 64), "model.stacks"),
+    (Range(1, 1000), "model.joints model.limbs"),
+    (Range(1, 64), "model.stacks model.stages"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
@@ -100,7 +106,7 @@ CHOICES = {
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
-    "train.schedule": ("multistep", "one_cycle", "cosine"),
+    "train.schedule": ("multistep", "one_cycle", "cosine", "soft_start_annealing"),
     "train.pretrained": ("none", "ImageNet", "COCO"),
     "train.loss": (
         "joints_mse",
@@ -108,10 +114,13 @@ CHOICES = {
         "cell_cross_entropy",
         "two_people_mse",
         "two_people_cross_entropy",
+        "masked_squares",
+        "masked_focal",
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
     "data.channel_order": ("rgb", "bgr"),
+    "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),
     "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
     "benchmarks.*.whole.mode": WHOLE_MODES,
@@ -123,7 +132,8 @@ CHOICES = {
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
 
-STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor")
+STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor",
+              "soft_start", "annealing", "min_learning_rate")  # fmt: skip
 """What a stage may change of ``train``; and all of ``augment``."""
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.models import build
-from reproduce.aligning import training
+from reproduce.aligning import groups, training
 from reproduce.aligning.definitions import Definition, Package
-from reproduce.aligning.networks import DATA_SETS, NETWORKS, ROOT
+from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS, ROOT
 from reproduce.aligning.rows import STEPS, read
 
 LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
@@ -107,10 +107,13 @@ def pairs() -> Iterator[tuple[str, str]]:
         for step in STEPS:
             if (step in ("data", "metric", "decode")) == (name in DATA_SETS):
                 yield name, step
+    yield from ((name, step) for name in GROUPS for step in STEPS if step in groups.steps(name))
 
 
 def roots(network: str, step: str) -> tuple[str, ...]:
     """The definitions that a row of that step judges; what they need is not named."""
+    if network in GROUPS:
+        return groups.roots(network, step)
     named = ROOTS.get(step, ()) + ROOTS.get(f"{network} {step}", ())
     if network in DATA_SETS:
         return (*named, JOINTS[network])
@@ -138,6 +141,8 @@ def settings(network: str, step: str) -> list[Any]:
     """The dataclasses that this project's code is given while a row of that step is made."""
     if network in DATA_SETS:
         return []
+    if network in GROUPS:
+        return groups.given(network, step)
     recipe = NETWORKS[network].load()
     if step == "learning rate":
         return [recipe.train]

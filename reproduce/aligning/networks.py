@@ -64,13 +64,15 @@ NETWORKS = {
     "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
 DATA_SETS = ("mpii", "coco", "crowds")
+GROUPS = ("fastpose", "bodyposenet")
+"""Several networks with data, decoding and metrics of their own; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""
 
 
 def chosen(only: str | None) -> list[str]:
     """The networks and data sets to align; Raises UserError for an unknown name."""
-    names = [*NETWORKS, *DATA_SETS]
+    names = [*NETWORKS, *DATA_SETS, *GROUPS]
     if only is None:
         return names
     wanted = (only, *TOGETHER.get(only, ()))

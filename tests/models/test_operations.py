@@ -49,10 +49,20 @@ def transposed(channels: int) -> Case:
     return Case(*both, (channels,), 512)
 
 
+def deformable(channels: int) -> Case:
+    """Against itself in float64; test_fastpose.py has its definition."""
+    paddle.seed(1)
+    layer = blocks.DeformableConv2D(channels, 32, 3, padding=1)
+    twin = blocks.DeformableConv2D(channels, 32, 3, padding=1).to(dtype="float64")
+    twin.set_state_dict({k: v.astype("float64") for k, v in layer.state_dict().items()})
+    return Case(layer, twin, (channels, (27, 6, 6)), 9 * channels)
+
+
 CASES: dict[object, Callable[[int], Case]] = {
     blocks.Conv2D: lambda c: Case(*twins(blocks.Conv2D, nn.Conv2D, c, 32, 3), (c,), 288),
     blocks.Head: lambda c: Case(*twins(blocks.Head, nn.Conv2D, c, 16, 1), (c,), 72),
     blocks.Conv2DTranspose: transposed,
+    blocks.DeformableConv2D: deformable,
     blocks.BatchNorm2D: lambda c: Case(*twins(blocks.BatchNorm2D, nn.BatchNorm2D, c), (c,), 216),
     blocks.Upsample: lambda c: Case(blocks.Upsample(2), nearest, (c,), 4),
     blocks.upsample: lambda c: Case(lambda x: blocks.upsample(x, 2), nearest, (c,), 4),
@@ -61,6 +71,9 @@ CASES: dict[object, Callable[[int], Case]] = {
     ),
     blocks.relu: lambda c: Case(blocks.relu, F.relu, (c,)),
     blocks.sigmoid: lambda c: Case(blocks.sigmoid, F.sigmoid, (c,), 8),
+    blocks.hard_sigmoid: lambda c: Case(
+        blocks.hard_sigmoid, lambda x: paddle.clip(x / 6 + 0.5, 0, 1), (c,), 4
+    ),
     blocks.hard_swish: lambda c: Case(blocks.hard_swish, F.hardswish, (c,), 4),
     blocks.add: lambda c: Case(blocks.add, lambda x, y: x + y, (c, c), 2),
     blocks.add_relu: lambda c: Case(blocks.add_relu, lambda x, y: F.relu(x + y), (c, c), 2),
@@ -74,6 +87,9 @@ CASES: dict[object, Callable[[int], Case]] = {
     blocks.twice: lambda c: Case(blocks.twice, lambda x: paddle.concat([x, x]), (c,), 2),
     blocks.pixel_shuffle: lambda c: Case(
         lambda x: blocks.pixel_shuffle(x, 2), lambda x: F.pixel_shuffle(x, 2), (4 * c,)
+    ),
+    blocks.pixel_unshuffle: lambda c: Case(
+        lambda x: blocks.pixel_unshuffle(x, 2), lambda x: F.pixel_unshuffle(x, 2), (c,)
     ),
     blocks.plain: lambda c: Case(blocks.plain, lambda x: x, (c,)),
 }
@@ -136,7 +152,7 @@ def test_the_list_is_complete():
 
 NETWORK_FILES = sorted(
     {Path(inspect.getfile(network)) for network in build.NETWORKS.values()}
-    | {PACKAGE / "models" / "residual.py"}
+    | {PACKAGE / "models" / f"{name}.py" for name in ("residual", "se_resnet", "mobilenet")}
 )
 
 

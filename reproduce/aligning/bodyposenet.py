@@ -1,0 +1,14 @@
+"""BodyPoseNet: whose rows stand under ``bodyposenet``; see ``groups`` for what a module has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reproduce.aligning import bodyposenet_network, bodyposenet_training
+
+NAME = "bodyposenet"
+MODULES: tuple[Any, ...] = (
+    bodyposenet_network,
+    bodyposenet_training,
+)  # fmt: skip
+"""A line for each part."""
