@@ -65,28 +65,21 @@ def find_peaks(maps_HWJ: np.ndarray, threshold: float, finder: str = "smooth") -
     """
     if finder not in FINDERS:
         raise UserError(f"codec.peaks: unknown '{finder}'{nearest(finder, FINDERS)}")
-    joints, xy, scores = [], [], []
-    for joint in range(maps_HWJ.shape[2]):
-        cells = np.ascontiguousarray(maps_HWJ[:, :, joint])
-        found = _smooth(cells, threshold) if finder == "smooth" else _gaussian(cells, threshold)
-        ys, xs = np.nonzero(found)
-        joints.append(np.full(len(xs), joint))
-        xy.append(np.stack([xs, ys], 1))
-        scores.append(cells[ys, xs])
-    return Peaks(np.concatenate(joints), np.concatenate(xy), np.concatenate(scores))
-
-
-def _smooth(cells: np.ndarray, threshold: float) -> np.ndarray:
-    """(H, W) bool."""
-    filtered = cv2.sepFilter2D(cells, -1, _SLICES, _SLICES, borderType=cv2.BORDER_CONSTANT)
-    return (filtered == cv2.dilate(filtered, np.ones((3, 3), np.uint8))) & (cells > threshold)
-
-
-def _gaussian(cells: np.ndarray, threshold: float) -> np.ndarray:
-    """(H, W) bool."""
-    filtered = cv2.GaussianBlur(cells, (_WIDTH, _WIDTH), _SIGMA)
-    around = cv2.dilate(filtered, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
-    return (filtered >= around) & (filtered > max(threshold, 0.0))
+    maps = np.ascontiguousarray(maps_HWJ, np.float32)
+    count, smooth = maps.shape[2], finder == "smooth"
+    if smooth:
+        filtered = cv2.sepFilter2D(maps, -1, _SLICES, _SLICES, borderType=cv2.BORDER_CONSTANT)
+    else:
+        filtered = cv2.GaussianBlur(maps, (_WIDTH, _WIDTH), _SIGMA)
+    shape = cv2.MORPH_RECT if smooth else cv2.MORPH_CROSS
+    highest = cv2.dilate(filtered, cv2.getStructuringElement(shape, (3, 3)))
+    high = maps > threshold if smooth else filtered > max(threshold, 0.0)
+    at = np.flatnonzero(high)
+    at = at[filtered.ravel()[at] == highest.ravel()[at]]
+    cells, joints = np.divmod(at, count)
+    order = np.argsort(joints, kind="stable")
+    ys, xs = np.divmod(cells[order], maps.shape[1])
+    return Peaks(joints[order], np.stack([xs, ys], 1), maps.ravel()[at[order]])
 
 
 def _slices() -> np.ndarray:

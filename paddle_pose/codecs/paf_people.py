@@ -26,6 +26,10 @@ LEAST_JOINTS = 4
 LEAST_MEAN = 0.4
 """Of a person: so many joints, and so much of the total for each."""
 
+ALL = np.arange(POINTS)
+PAIR = np.array([3, 6])
+"""Of two points one must be above the threshold, or too few of all are: most pairs end there."""
+
 _AT_ONCE = 1 << 16
 """Pairs that are scored at a time, which bounds memory: arrays of 10 MB."""
 
@@ -78,9 +82,12 @@ def find_limbs(peaks: Peaks, pafs_HWC: np.ndarray, limbs: np.ndarray, threshold:
         starts, ends = np.arange(*first[start : start + 2]), np.arange(*first[end : end + 2])
         pairs = np.stack([np.tile(starts, len(ends)), np.repeat(ends, len(starts))], 1)
         parts.append(np.insert(pairs, 0, kind, axis=1))
-    found = np.concatenate(parts)
-    chunks = range(0, len(found), _AT_ONCE)
-    sure = [_sure(found[at : at + _AT_ONCE], peaks.xy, pafs_HWC, threshold) for at in chunks]
+    every = np.concatenate(parts)
+    chunks = [every[at : at + _AT_ONCE] for at in range(0, len(every), _AT_ONCE)]
+    likely = [(_along(part, peaks.xy, pafs_HWC, PAIR) > threshold).any(1) for part in chunks]
+    found = every[np.concatenate([np.empty(0, bool), *likely])]
+    chunks = [found[at : at + _AT_ONCE] for at in range(0, len(found), _AT_ONCE)]
+    sure = [_mean(_along(part, peaks.xy, pafs_HWC, ALL), threshold) for part in chunks]
     scores = np.concatenate([np.empty(0), *sure])
     joined = np.flatnonzero(scores > 0)
     joined = joined[np.lexsort((-scores[joined], found[joined, 0]))]
@@ -94,21 +101,26 @@ def find_limbs(peaks: Peaks, pafs_HWC: np.ndarray, limbs: np.ndarray, threshold:
     return Limbs(found[chosen, 0], found[chosen, 1:], scores[chosen])
 
 
-def _sure(pairs: np.ndarray, xy: np.ndarray, pafs_HWC: np.ndarray, threshold: float) -> np.ndarray:
-    """(C,) mean field along pairs (C, 3) of kind, start and end; 0 for those that it does not join.
+def _along(
+    pairs: np.ndarray, xy: np.ndarray, pafs_HWC: np.ndarray, points: np.ndarray
+) -> np.ndarray:
+    """(C, K) the field along pairs (C, 3) of kind, start and end, at some of the points.
 
-    The points between two cells are on cells too, the nearest ones (of two, the even one).
+    A point between cells is on the nearest one (of two, the even one).
     """
     width, channels = pafs_HWC.shape[1:]
     origin = xy[pairs[:, 1]].astype(np.float64)
     way = xy[pairs[:, 2]] - origin
     step = 1 / (POINTS - 1) * way
-    points = (step[:, None] * np.arange(POINTS)[None, :, None] + origin[:, None]).round()
-    at = (points[..., 1].astype(np.int64) * width + points[..., 0].astype(np.int64)) * channels
-    at += 2 * pairs[:, :1]
+    at = (step[:, None] * points[None, :, None] + origin[:, None]).round().astype(np.int64)
+    first = (at[..., 1] * width + at[..., 0]) * channels + 2 * pairs[:, :1]
     unit = way / (np.sqrt((way**2).sum(1, keepdims=True)) + 1e-6)
     flat = pafs_HWC.reshape(-1)
-    along = flat[at] * unit[:, :1] + flat[at + 1] * unit[:, 1:]
+    return flat[first] * unit[:, :1] + flat[first + 1] * unit[:, 1:]
+
+
+def _mean(along: np.ndarray, threshold: float) -> np.ndarray:
+    """(C,) of what is above the threshold; 0 where too little is."""
     counted = along > threshold
     count = counted.sum(1)
     return np.where(count >= ENOUGH_POINTS, (along * counted).sum(1) / (count + 1e-6), 0.0)
