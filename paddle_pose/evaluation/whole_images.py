@@ -31,7 +31,9 @@ TRUTH = {"bodypose18": "coco17"}
 class WholeImageEvaluator(CocoEvaluator):
     """All pictures that an annotation file lists, or the first ``data.limit``.
 
-    ``skeleton`` has the network's joints; those that the truth lacks are not scored.
+    Attributes:
+        skeleton: the network's joints.
+        scored: where the truth's joints stand among them; the others are not scored.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class WholeImageEvaluator(CocoEvaluator):
         self.recipe, self._whole = recipe, benchmark.whole
         truth = self.truth.category.skeleton
         self.skeleton = skeleton_named(named) if named in TRUTH else truth
-        self._scored = [self.skeleton.index(joint) for joint in truth.joints]
+        self.scored = [self.skeleton.index(joint) for joint in truth.joints]
 
     @cached_property
     def _pictures(self) -> list[int]:
@@ -146,7 +148,7 @@ class WholeImageEvaluator(CocoEvaluator):
         Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/dataio/coco_dataset.py:373
         @2ec95cb
         """
-        keypoints = poses.keypoints[:, self._scored].copy()
+        keypoints = poses.keypoints[:, self.scored].copy()
         if self._whole.coordinates == "reference":
             keypoints[..., :2] = np.trunc(keypoints[..., :2])
         areas = np.prod(poses.boxes_xywh[:, 2:], axis=1)

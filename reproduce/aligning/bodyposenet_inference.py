@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +19,13 @@ from paddle_pose.codecs.paf_peaks import find_peaks
 from paddle_pose.codecs.paf_people import find_limbs
 from paddle_pose.codecs.views import View
 from paddle_pose.codecs.whole_images import fit, resized
-from paddle_pose.poses.poses import NO_ROW, Place
-from paddle_pose.settings import WholeImage
+from paddle_pose.configs.whole_images import SINGLE
+from paddle_pose.evaluation.evaluator import DataFiles
+from paddle_pose.evaluation.whole_images import WholeImageEvaluator
+from paddle_pose.metrics.coco_ap import NAMES
+from paddle_pose.poses.poses import NO_ROW, Place, Poses
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import DataSettings, WholeImage
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"
@@ -25,6 +33,7 @@ NVIDIA = "NVIDIA/tao_tensorflow1_backend", "2ec95cb"
 _FOLDER = "nvidia_tao_tf1/cv/bpnet/inferencer"
 _UTILS = Reference(*NVIDIA, f"{_FOLDER}/utils.py")
 _RUNS = Reference(*NVIDIA, f"{_FOLDER}/bpnet_inferencer.py")
+_COCO = Reference(*NVIDIA, "nvidia_tao_tf1/cv/bpnet/dataio/coco_dataset.py")
 _POSTS = Reference(*NVIDIA, f"{_FOLDER}/postprocessor.py")
 
 MODES = {None: "stretch", "adjust_network_input": "adjust", "pad_image_input": "pad"}
@@ -35,7 +44,35 @@ NOISE = 1e-6
 """Smoothed maps that differ by less are ties, which the order of float32 sums decides."""
 MAPS, MAPS_REASON = 2e-5, "float32: the record's own allowance"
 PIXELS, PIXELS_REASON = 1e-9, "a product and a sum in float64, of numbers below 1000: 1e-12"
+SCORE = 1e-8
+FIGURES, FIGURES_REASON = 1e-6, "quotients of counts: the record's own allowance"
+ORACLE = ("keypoints", "scores", "image_id")
 RECORDED = ("peaks", "connections", "humans", "keypoints", "scores")
+
+
+_DECODE = (
+    "paddle_pose.codecs.paf_decode.decode",
+    "paddle_pose.codecs.paf_peaks.find_peaks",
+    "paddle_pose.codecs.paf_people.assemble",
+)
+ROOTS = {
+    "data": ("paddle_pose.codecs.whole_images.fit", "paddle_pose.codecs.whole_images.resized"),
+    "decode": _DECODE,
+    "metric": (*_DECODE, "paddle_pose.evaluation.whole_images.WholeImageEvaluator"),
+}
+
+
+def jobs(shared: Path | None, quick: bool) -> list[tuple]:
+    """Name, weight and maker of rows, as ``align.Job`` has them; quick leaves the AP out."""
+    if shared is None:
+        return []
+    folder = shared / "parity" / NAME
+    parts = {"inputs": input_rows, "scales": multi_scale_rows, "ties": tie_rows}
+    parts |= {"people": people_rows}
+    made: list[tuple] = [
+        (what, 1, lambda tick, make=make: list(make(folder))) for what, make in parts.items()
+    ]
+    return made if quick else [*made, ("AP", 1, lambda tick: list(score_rows(shared)))]
 
 
 class Record(NamedTuple):
@@ -199,6 +236,55 @@ def people_rows(folder: Path) -> Iterator[Row]:
             yield _row("decode", "float64", f"{text}: scores", worst[name], *most)
         text = f"poses of {len(cases)} maps, {ours}: pixels of the picture, and scores"
         yield _row("decode", "float64", text, worst["poses"], PIXELS, PIXELS_REASON, _POSTS)
+
+
+def score_rows(shared: Path) -> Iterator[Row]:
+    """Recorded poses of oracle maps to COCO's results and figures, as NVIDIA's evaluation."""
+    folder = shared / "parity" / NAME
+    record = Record.of(folder)
+    benchmark = replace(SINGLE, whole=WholeImage((368, 368), "adjust", "reference"))
+    data = DataSettings(dataset="coco", skeleton="bodypose18", val_split="val2017")
+    recipe = Recipe("oracle", data=data, benchmarks=(benchmark,))
+    evaluator = WholeImageEvaluator(recipe, benchmark, DataFiles(shared / "data/coco"))
+    image_ids = np.array(record.facts["coco"]["image_ids"])
+    for neck, run in record.facts["coco"]["runs"].items():
+        with gzip.open(folder / f"detections_{neck}.json.gz", "rt") as file:
+            theirs = json.load(file)
+        poses = _poses(*(record.arrays[f"coco/{neck}/{n}"] for n in ORACLE))
+        with tempfile.TemporaryDirectory() as place:
+            saved = Path(place, "predictions.json")
+            evaluator.write(poses, saved, recipe=recipe.name, weights_sha256="", engine="")
+            found = replace(evaluator.read(saved), image_ids=image_ids)
+        ours = found.results.rows()
+        wrong = abs(len(ours) - len(theirs)) + sum(
+            a["image_id"] != b["image_id"] or abs(a["score"] - b["score"]) > SCORE
+            for a, b in zip(ours, theirs, strict=False)
+        )
+        text = f"{len(theirs)} COCO results of oracle maps, {neck} neck"
+        yield _row("metric", "sets", f"{text}: pictures and scores", wrong, 0, "in order", _COCO)
+        flat = (np.array([one["keypoints"] for one in listed])[:, :] for listed in (ours, theirs))
+        joints = [one.reshape(len(theirs), -1, 3)[..., :2] for one in flat]
+        near = _near_whole(poses.keypoints[:, evaluator.scored, :2])
+        wrong = int(np.sum((joints[0] != joints[1]) & ~near))
+        why = "whole pixels; those within 1e-9 of the next one are not judged"
+        yield _row("metric", "integers", f"{text}: coordinates that differ", wrong, 0, why, _COCO)
+        values = evaluator.score(found)
+        off = max(abs(values.values[n] - v) for n, v in zip(NAMES, run["stats"], strict=True))
+        text += ": AP, AR and their parts"
+        yield _row("metric", "float64", text, off, FIGURES, FIGURES_REASON, _COCO)
+
+
+def _poses(xy: np.ndarray, scores: np.ndarray, image_ids: np.ndarray) -> Poses:
+    """Recorded joints, (0, 0) where none was found."""
+    seen = (xy != 0).any(2, keepdims=True)
+    nowhere = np.full((len(xy), 4), np.nan)
+    rows, first = np.full(len(xy), NO_ROW), np.zeros(len(xy), np.int64)
+    joints = np.concatenate([xy, seen], 2)
+    return Poses(image_ids, joints, scores, nowhere, rows, first)
+
+
+def _near_whole(values: np.ndarray) -> np.ndarray:
+    return np.abs(values - np.round(values)) < 1e-9
 
 
 Named = dict[str, dict[tuple, float]]
