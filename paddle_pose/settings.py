@@ -71,18 +71,13 @@ SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio
 
 @dataclass(frozen=True)
 class SpatialSettings:
-    """How a whole picture becomes an input to train on, for networks that find everybody.
-
-    Turning and mirroring left and right are ``AugmentSettings``' own, with a uniform distribution.
+    """How a whole picture becomes an input to train on; turned and mirrored as crops are.
 
     Attributes:
-        mode: ``person_centric``: the main person is in the middle, at ``person_size``;
-            ``standard``: the picture fits in, with its aspect; ``standard_with_fixed_aspect_ratio``:
-            it fills the input.
-        person_size: height of the main person's box, of the input's.
-        shift_px: moved by whole pixels of the picture up to so many, each way, uniformly.
-        zoom_probability: with this chance ``zoom`` is drawn, else 1.
-        zoom: least and most; makes people smaller if person_centric, else larger (as official).
+        mode: one of SPATIAL_MODES: main person in the middle, picture fits in, is stretched.
+        person_size: height of a person in the middle, of the input's.
+        shift_px: moved by up to so many whole pixels of the picture, uniformly.
+        zoom_probability: that ``zoom`` is drawn: people in the middle smaller, pictures larger.
         flip_vertical_probability: upside down.
     """
 
