@@ -81,7 +81,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, OFTEN), "train.epochs"),
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
-    (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
+    (Range(0, MANY), "train.warmup_steps train.save_every train.keep_every train.max_steps"),
     (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
