@@ -97,9 +97,9 @@ class BodyPoseNetNetwork(PoseNetwork):
             stage = self._sub_layers[name]
             last = (self.heatmap_out, self.paf_out)
             heads = last if name == self._names[-1] else stage.heads()
-            made = [head(branch) for head, branch in zip(heads, stage(x), strict=True)]
-            outputs.append(StageOutput(*made))
-            x = concat(features, *made)
+            for_heatmaps, for_pafs = stage(x)
+            outputs.append(StageOutput(heads[0](for_heatmaps), heads[1](for_pafs)))
+            x = concat(features, *outputs[-1])
         return outputs
 
 
@@ -149,7 +149,7 @@ class _Stage(nn.Layer):
         if self._shared:
             x = self._through(self, x)
         found = []
-        for name, activation in zip(self._branches, (sigmoid, tanh), strict=True):
+        for name, activation in ((self._branches[0], sigmoid), (self._branches[1], tanh)):
             branch = self._sub_layers[name]
             y = x if self._shared else self._through(branch, x)
             y = relu(branch[self._own](y))
@@ -160,7 +160,7 @@ class _Stage(nn.Layer):
 
     def _through(self, owner: nn.Layer, x: Features) -> Features:
         for name in self._chain:
-            x = relu(owner._sub_layers[name](x))
+            x = relu(getattr(owner, name)(x))
         return x
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -17,7 +16,7 @@ from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.models.keras_layers import MOMENTUM
 from reproduce.aligning import name_seeded
-from reproduce.aligning.networks import precision
+from reproduce.aligning.networks import PARITY, precision
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"
@@ -57,33 +56,29 @@ Jobs = list[tuple[str, int, Callable[[Callable[[], None]], list[Row]]]]
 
 def jobs(shared: Path | None, quick: bool) -> Jobs:
     """Name, weight and maker of rows, as ``align.Job`` has them."""
-    if shared is None:
-        return []
     dtypes = ("float32",) if quick else ("float64", "float32")
     made: Jobs = [
-        (f"{case} {dtype}", 2, lambda tick, c=case, d=dtype: output_rows(shared, c, d))
+        (f"{case} {dtype}", 2, lambda tick, c=case, d=dtype: output_rows(c, d))
         for case in CASES
         for dtype in dtypes
     ]
     return made + [
-        (f"batch norm {dtype}", 1, lambda tick, d=dtype: trained_rows(shared, d))
-        for dtype in dtypes
+        (f"batch norm {dtype}", 1, lambda tick, d=dtype: trained_rows(d)) for dtype in dtypes
     ]
 
 
 @cache
-def record(shared: Path, name: str) -> tuple[dict[str, Any], Any]:
+def record(name: str) -> tuple[dict[str, Any], Any]:
     """What was recorded, in words and as arrays."""
-    folder = shared / "parity" / NAME
-    words = json.loads((folder / f"{name}.json").read_text("utf-8"))
-    return words, np.load(folder / f"{name}.npz")
+    folder = PARITY / NAME
+    return name_seeded.read_record(folder / f"{name}.json.gz"), np.load(folder / f"{name}.npz")
 
 
 def weights(
-    shared: Path, architecture: BodyPoseNet, case: str = "", gain: float | None = None
+    architecture: BodyPoseNet, case: str = "", gain: float | None = None
 ) -> dict[str, np.ndarray]:
     """Name-seeded weights under our names; Raises ValueError if they are not the recorded ones."""
-    words = record(shared, "network")[0]
+    words = record("network")[0]
     listed = words["cases"][case if case in words["cases"] else WEIGHTS[architecture]]
     if "layers" not in listed:
         listed = words["cases"][WEIGHTS[architecture]]
@@ -126,11 +121,11 @@ def _worst(network: PoseNetwork, case: dict[str, Any], name: str, arrays: Any, d
     return float(max(offs))
 
 
-def output_rows(shared: Path, name: str, dtype: str) -> list[Row]:
+def output_rows(name: str, dtype: str) -> list[Row]:
     """Heat maps and fields of all stages."""
-    words, arrays = record(shared, "network")
+    words, arrays = record("network")
     case, architecture = words["cases"][name], CASES[name]
-    network = seeded(architecture, weights(shared, architecture, name), dtype)
+    network = seeded(architecture, weights(architecture, name), dtype)
     network.eval()
     off = _worst(network, case, name, arrays, dtype)
     height, width = case["input_shape_nhwc"][1:3]
@@ -141,10 +136,10 @@ def output_rows(shared: Path, name: str, dtype: str) -> list[Row]:
     return [Row(NAME, "forward", dtype, f"{text}, relative to the largest", off, limit, why, MODEL)]
 
 
-def trained_rows(shared: Path, dtype: str) -> list[Row]:
+def trained_rows(dtype: str) -> list[Row]:
     """Outputs in the training mode, and moving averages after it; the record has their new part."""
-    words, arrays = record(shared, "network")
-    first, case = weights(shared, TWO), words["cases"][TRAINED]
+    words, arrays = record("network")
+    first, case = weights(TWO), words["cases"][TRAINED]
     network = seeded(TWO, first, dtype)
     off, exact = _worst(network, case, TRAINED, arrays, dtype), dtype == "float64"
     why = REASON if exact else FLOAT32_TRAINED_REASON

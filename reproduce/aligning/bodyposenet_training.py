@@ -78,16 +78,14 @@ STEP, STEP_REASON = 1e-7, "the reference holds rate and momentum in float32"
 
 def jobs(shared: Path | None, quick: bool) -> Jobs:
     """Name, weight and maker of rows, as ``align.Job`` has them."""
-    if shared is None:
-        return []
     dtypes = ("float32",) if quick else ("float64", "float32")
     made: Jobs = [
-        ("rates", 1, lambda tick: [*rate_rows(shared), *multiplier_rows(shared)]),
-        ("momentum", 1, lambda tick: momentum_rows(shared)),
+        ("rates", 1, lambda tick: [*rate_rows(), *multiplier_rows()]),
+        ("momentum", 1, lambda tick: momentum_rows()),
     ]
     for dtype in dtypes:
-        made.append((f"loss {dtype}", 1, lambda tick, d=dtype: loss_rows(shared, d)))
-        made.append((f"training {dtype}", 4, lambda tick, d=dtype: trainer_rows(shared, d)))
+        made.append((f"loss {dtype}", 1, lambda tick, d=dtype: loss_rows(d)))
+        made.append((f"training {dtype}", 4, lambda tick, d=dtype: trainer_rows(d)))
     return made
 
 
@@ -105,9 +103,9 @@ def targets_of(labels_BHWC: np.ndarray, mask_BHW: np.ndarray, dtype: str) -> dic
     }
 
 
-def loss_rows(shared: Path, dtype: str) -> list[Row]:
+def loss_rows(dtype: str) -> list[Row]:
     """The loss of two stages, plain and focal twice, and its gradients."""
-    words, arrays = record(shared, "training")
+    words, arrays = record("training")
     targets = targets_of(arrays["loss/labels"], arrays["loss/mask"], dtype)
     made = []
     for kind, settings in KINDS.items():
@@ -144,9 +142,9 @@ def _row(
     return Row(NAME, step, dtype, text, float(off), limits[dtype], why[dtype], whose)
 
 
-def rate_rows(shared: Path) -> Iterator[Row]:
+def rate_rows() -> Iterator[Row]:
     """Learning rates over three runs."""
-    for run in record(shared, "training")[0]["learning_rate"]:
+    for run in record("training")[0]["learning_rate"]:
         settings = replace(
             SETTINGS,
             epochs=run["last_step"],
@@ -162,9 +160,9 @@ def rate_rows(shared: Path) -> Iterator[Row]:
         yield Row(*row, off, RATE, RATE_REASON, RATES)
 
 
-def multiplier_rows(shared: Path) -> Iterator[Row]:
+def multiplier_rows() -> Iterator[Row]:
     """What each parameter's rate is multiplied by."""
-    recorded = record(shared, "training")[0]["lr_multipliers"]
+    recorded = record("training")[0]["lr_multipliers"]
     for case, wanted in recorded.items():
         network = build(BodyPoseNet(stages=int(case[0]), attention="attention" in case))
         make_optimizer(network, SETTINGS)
@@ -207,9 +205,9 @@ class _Small(nn.Layer):
         return F.conv2d(x, at["paf_out/kernel"]) * at["bn/gamma"].reshape([1, -1, 1, 1])
 
 
-def momentum_rows(shared: Path) -> list[Row]:
+def momentum_rows() -> list[Row]:
     """Five updates by momentum, plain and Nesterov, with multipliers and L1."""
-    words, arrays = record(shared, "training")
+    words, arrays = record("training")
     made = []
     for kind in ("momentum", "momentum_nesterov"):
         said = words[kind]
@@ -246,18 +244,18 @@ def momentum_rows(shared: Path) -> list[Row]:
 
 
 def steps(
-    shared: Path, dtype: str, advance: Callable[[nn.Layer, int], None]
+    dtype: str, advance: Callable[[nn.Layer, int], None]
 ) -> tuple[nn.Layer, list[list[float]]]:
     """The recorded trainer's 4 updates, and the loss before each and after all.
 
     ``advance`` is called between backward and update. Parts are of one image, heat maps first.
     """
-    words, arrays = record(shared, "training")
+    words, arrays = record("training")
     said = words["trainer"]
     batch, *size = said["case"]["shape"]
     given = images([batch, *size, 3], said["case"]["seed"], dtype)
     targets = targets_of(arrays["trainer/labels"], arrays["trainer/mask"], dtype)
-    network = networks.seeded(TWO, networks.weights(shared, TWO, gain=said["gain"]), dtype)
+    network = networks.seeded(TWO, networks.weights(TWO, gain=said["gain"]), dtype)
     network.train()
     loss, found = loss_function(SETTINGS), []
     with precision(dtype):
@@ -277,9 +275,9 @@ def steps(
     return network, found
 
 
-def trainer_rows(shared: Path, dtype: str) -> list[Row]:
+def trainer_rows(dtype: str) -> list[Row]:
     """Losses, first gradients and last parameters of four updates."""
-    said, made = record(shared, "training")[0]["trainer"], []
+    said, made = record("training")[0]["trainer"], []
 
     def first(network: nn.Layer, step: int) -> None:
         if step == 0:
@@ -287,7 +285,7 @@ def trainer_rows(shared: Path, dtype: str) -> list[Row]:
             text = "norm and sum of every gradient, L1 in it, step 0, of the norm"
             made.append(_row("backward", dtype, text, off, GRADIENT, TRAINER))
 
-    network, found = steps(shared, dtype, first)
+    network, found = steps(dtype, first)
     ours, wanted = np.array(found), np.array([said["total_loss_before_step"], said["l1_loss"]]).T
     offs = np.abs(ours / wanted - 1)
     text = "loss and L1 of step 0, relative"
