@@ -50,7 +50,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
         "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
-        "benchmarks.*.metric.second_score",
+        "benchmarks.*.metric.second_score codec.heatmap_threshold codec.paf_threshold",
     ),
     # Scales of [0, 1] images by 1 / 255 undo it; below and above, a range was mixed up.
     (Range(0.001, 10), "data.rgb_std.*"),
