@@ -66,6 +66,34 @@ class DataSettings:
     area: Any = "file"
 
 
+SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio")
+
+
+@dataclass(frozen=True)
+class SpatialSettings:
+    """How a whole picture becomes an input to train on, for networks that find everybody.
+
+    Turning and mirroring left and right are ``AugmentSettings``' own, with a uniform distribution.
+
+    Attributes:
+        mode: ``person_centric``: the main person is in the middle, at ``person_size``;
+            ``standard``: the picture fits in, with its aspect; ``standard_with_fixed_aspect_ratio``:
+            it fills the input.
+        person_size: height of the main person's box, of the input's.
+        shift_px: moved by whole pixels of the picture up to so many, each way, uniformly.
+        zoom_probability: with this chance ``zoom`` is drawn, else 1.
+        zoom: least and most; makes people smaller if person_centric, else larger (as official).
+        flip_vertical_probability: upside down.
+    """
+
+    mode: str = "person_centric"
+    person_size: float = 0.6
+    shift_px: int = 40
+    zoom_probability: float = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
+    flip_vertical_probability: float = 0.0
+
+
 @dataclass(frozen=True)
 class AugmentSettings:
     """Random changes of a training crop; the defaults are HRNet's for MPII.
@@ -80,6 +108,7 @@ class AugmentSettings:
         half_body_min_joints: ... of people with more than this many visible joints.
         shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
+        spatial: of whole pictures, in place of crops.
     """
 
     distribution: str = "normal"
@@ -91,6 +120,7 @@ class AugmentSettings:
     half_body_min_joints: int = 8
     shift_factor: float = 0.0
     color_jitter: float = 0.0
+    spatial: SpatialSettings | None = None
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF, WHOLE_MODES
+from paddle_pose.settings import DECODERS, HALF, SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -96,6 +96,11 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
     (Range(1, OFTEN), "model.stem model.width model.layers"),
+    (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
+    (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
+    (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
+    (Range(0.01, 10), "augment.spatial.person_size augment.spatial.zoom.*"),
+    (Range(0, LIMITS["image_side_px"].most), "augment.spatial.shift_px"),
 )
 """Every number of a recipe and where it must lie; None passes where the key allows it."""
 
@@ -119,6 +124,7 @@ CHOICES = {
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
+    "augment.spatial.mode": SPATIAL_MODES,
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),
