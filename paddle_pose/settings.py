@@ -66,6 +66,34 @@ class DataSettings:
     area: Any = "file"
 
 
+SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio")
+
+
+@dataclass(frozen=True)
+class SpatialSettings:
+    """How a whole picture becomes an input to train on, for networks that find everybody.
+
+    Turning and mirroring left and right are ``AugmentSettings``' own, with a uniform distribution.
+
+    Attributes:
+        mode: ``person_centric``: the main person is in the middle, at ``person_size``;
+            ``standard``: the picture fits in, with its aspect; ``standard_with_fixed_aspect_ratio``:
+            it fills the input.
+        person_size: height of the main person's box, of the input's.
+        shift_px: moved by whole pixels of the picture up to so many, each way, uniformly.
+        zoom_probability: with this chance ``zoom`` is drawn, else 1.
+        zoom: least and most; makes people smaller if person_centric, else larger (as official).
+        flip_vertical_probability: upside down.
+    """
+
+    mode: str = "person_centric"
+    person_size: float = 0.6
+    shift_px: int = 40
+    zoom_probability: float = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
+    flip_vertical_probability: float = 0.0
+
+
 @dataclass(frozen=True)
 class AugmentSettings:
     """Random changes of a training crop; the defaults are HRNet's for MPII.
@@ -80,6 +108,7 @@ class AugmentSettings:
         half_body_min_joints: ... of people with more than this many visible joints.
         shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
+        spatial: of whole pictures, in place of crops.
     """
 
     distribution: str = "normal"
@@ -91,6 +120,7 @@ class AugmentSettings:
     half_body_min_joints: int = 8
     shift_factor: float = 0.0
     color_jitter: float = 0.0
+    spatial: SpatialSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -300,6 +330,24 @@ class OksProtocol:
 
 Metric = PckhProtocol | OksProtocol
 
+WHOLE_MODES = ("adjust", "pad", "stretch")
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """Pictures that a network sees whole, at each of ``test_scales``; nobody says who is where.
+
+    Attributes:
+        size_hw: of the network's input, at scale 1.
+        mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
+            picture as wide as that is for its height; ``stretch``: it is made so.
+        coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
+    """
+
+    size_hw: tuple[int, int] = (368, 368)
+    mode: str = "adjust"
+    coordinates: str = "exact"
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -307,7 +355,7 @@ class Benchmark:
 
     Attributes:
         name: how tables and ``--benchmark`` call it.
-        boxes: ``ground_truth`` or ``detector``; never implied.
+        boxes: ``ground_truth`` or ``detector``, never implied; or ``none``, with ``whole``.
         flip_test: average with the mirrored image.
         shift_heatmap: move the mirrored heat map by one cell before averaging.
         test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
@@ -315,6 +363,7 @@ class Benchmark:
         decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
             or ``argmax``.
         metric: how poses are scored, by the kind of score.
+        whole: how whole pictures are seen by a network that finds everybody in them.
         published: metric name → published value under exactly this protocol.
         source: where the published values stand.
     """
@@ -326,6 +375,7 @@ class Benchmark:
     test_scales: tuple[float, ...] = (1.0,)
     decoder: str = "quarter_offset"
     metric: Metric = field(default_factory=PckhProtocol)
+    whole: WholeImage | None = None
     published: dict[str, float] = field(default_factory=dict)
     source: str = ""
 
@@ -337,6 +387,8 @@ class Benchmark:
         values = asdict(self)
         del values["published"], values["source"]
         values |= values.pop("metric")
+        if self.whole is None:
+            del values["whole"]
         values.pop("thresholds", None)
         return json.loads(json.dumps(values))
 

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from paddle_pose import drawing
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
+from paddle_pose.inference import bpnet_file
 from paddle_pose.inference import engine as engines
 from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import FoundPoses, draw_maps
@@ -28,6 +29,7 @@ from paddle_pose.inference.sources import Photo, Video, sources_of
 from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
+from paddle_pose.poses.poses import Poses
 from paddle_pose.system import ending, runtime
 
 MAPS = "heatmaps"
@@ -123,8 +125,13 @@ def predict(
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
     _require_meaning(how, limit, photos, videos, network.instances)
-    boxes = where.open(photos, videos)
+    boxes = None if where.sought else where.open(photos, videos)
     predictor = network.open(None if videos else len(photos))
+    if boxes is None or predictor.whole:
+        boxes = where.open(photos, videos, whole=predictor.whole)
+    if predictor.whole and photos:
+        planned.append(how.output / bpnet_file.FILE)
+        require_not_read(planned, inputs)
     _make_folder(how.output)
     say_replaced(planned)
     written = Written(how.output, predictor.skeleton.joints, how.min_score)
@@ -138,6 +145,9 @@ def predict(
             for video, film in zip(videos, films, strict=True):
                 if not ending.asked():
                     job.video(video, film, limit)
+            if predictor.whole and photos:
+                facts = (predictor.skeleton, predictor.recipe, predictor.benchmark)
+                bpnet_file.write(how.output / bpnet_file.FILE, photos, job.found, *facts)
         finally:
             written.close()
         number = ending.asked()
@@ -202,12 +212,16 @@ class _Job:
         self._predictor, self._boxes, self._how = predictor, boxes, how
         self._written, self._batch_size = written, predictor.batch_size
         self._sought = sought
+        self.found: dict[int, Poses] = {}
+        """Of photos, by image id, for a network that finds everybody."""
+        self._noted: set[int] = set()
         self._threads = max(2, min(4, os.cpu_count() or 2))
         self._next_id = 1
 
     def photos(self, photos: list[Photo], pictures: list[Path]) -> None:
         """Look at photos; each becomes a picture."""
         self._next_id = max(photo.image_id for photo in photos) + 1
+        self._noted = {photo.image_id for photo in photos} if self._predictor.whole else set()
 
         def read(number: int) -> Frame:
             photo = photos[number]
@@ -306,7 +320,10 @@ class _Job:
     def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
         if self._sought:
             frames = closer(self._predictor, frames, batch_size=batch_size)
-        return look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps)
+        for seen in look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps):
+            if self._noted and (image_id := int(seen.frame.people.place.image_id[0])):
+                self.found |= {image_id: seen.poses} if image_id in self._noted else {}
+            yield seen
 
     def _left_out(self, error: UserError) -> None:
         self._written.failures.append(str(error))

@@ -124,7 +124,7 @@ def people(
             )
         needed = np.unique(_positions(source, source.people.image_ids[_to_crop(source.people)]))
     with_images = with_images and len(needed) > 0
-    root = _image_root(Path(dataset_root), split, names, needed, source.file, with_images)
+    root = image_root(Path(dataset_root), split, names, needed, source.file, with_images)
     sizes_wh, told = image_sizes.known(
         root, names, [image.size_wh for image in images], needed, with_images=with_images
     )
@@ -278,7 +278,7 @@ def _detected(boxes: Path, source: CocoFile, box_threshold: float) -> _People:
     )
 
 
-def _image_root(
+def image_root(
     dataset_root: Path,
     split: str,
     names: tuple[str, ...],

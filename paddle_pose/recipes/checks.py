@@ -15,7 +15,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF
+from paddle_pose.settings import DECODERS, HALF, SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -50,7 +50,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
         "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
-        "benchmarks.*.metric.second_score",
+        "benchmarks.*.metric.second_score codec.heatmap_threshold codec.paf_threshold",
     ),
     # Scales of [0, 1] images by 1 / 255 undo it; below and above, a range was mixed up.
     (Range(0.001, 10), "data.rgb_std.*"),
@@ -82,7 +82,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
     (Range(0, MANY), "train.warmup_steps train.save_every train.keep_every train.max_steps"),
-    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
+    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.* benchmarks.*.whole.size_hw.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
     (Range(0, 100, above=True), "benchmarks.*.metric.thresholds.*"),
@@ -96,6 +96,11 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
     (Range(1, OFTEN), "model.stem model.width model.layers"),
+    (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
+    (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
+    (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
+    (Range(0.01, 10), "augment.spatial.person_size augment.spatial.zoom.*"),
+    (Range(0, LIMITS["image_side_px"].most), "augment.spatial.shift_px"),
 )
 """Every number of a recipe and where it must lie; None passes where the key allows it."""
 
@@ -119,10 +124,13 @@ CHOICES = {
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
+    "augment.spatial.mode": SPATIAL_MODES,
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),
-    "benchmarks.*.boxes": ("ground_truth", "detector"),
+    "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
+    "benchmarks.*.whole.mode": WHOLE_MODES,
+    "benchmarks.*.whole.coordinates": ("exact", "reference"),
     "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""

@@ -19,6 +19,7 @@ import yaml
 
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.architectures import Architecture, Hourglass52
@@ -39,7 +40,7 @@ from paddle_pose.settings import (
 
 KINDS: dict[str, tuple[type, ...]] = {
     "model": typing.get_args(Architecture),
-    "codec": (HeatmapCodec, PairCodec),
+    "codec": (HeatmapCodec, PairCodec, PafCodec),
     "train.optimizer": typing.get_args(Optimizer),
     "benchmarks.*.metric": typing.get_args(Metric),
 }

@@ -1,0 +1,90 @@
+"""``detections.json`` as NVIDIA's BodyPoseNet writes it: pose, protocol, and people by picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from paddle_pose.files import write_json
+from paddle_pose.inference.sources import Photo
+from paddle_pose.poses.poses import Poses
+from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import Benchmark
+from paddle_pose.skeletons import Skeleton
+
+FILE = "detections.json"
+MODES = {"adjust": "adjust_network_input", "pad": "pad_image_input", "stretch": None}
+
+
+def write(
+    path: Path,
+    photos: Sequence[Photo],
+    found: dict[int, Poses],
+    skeleton: Skeleton,
+    recipe: Recipe,
+    benchmark: Benchmark,
+) -> None:
+    """Write the people of photos, whole or not at all; Raises UserError.
+
+    Joints that were not found are (0, 0). A photo that could not be read has no ``keypoints``, as
+    NVIDIA's has none.
+
+    Args:
+        path: of the file.
+        photos: all that were asked for.
+        found: poses by image id.
+        skeleton: the network's joints.
+        recipe: its codec's thresholds are written.
+        benchmark: how the pictures were seen.
+
+    Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/inferencer/bpnet_inferencer.py
+    @2ec95cb (run, dump_results)
+    """
+    at = {joint: number + 1 for number, joint in enumerate(skeleton.joints)}
+    images = []
+    for number, photo in enumerate(photos):
+        entry: dict[str, Any] = {"full_image_path": str(photo.path), "image_id": photo.image_id}
+        if photo.image_id in found:
+            poses = found[photo.image_id]
+            seen = poses.keypoints[..., 2:] > 0
+            joints = np.where(seen, poses.keypoints[..., :2], 0.0).tolist()
+            entry |= {"keypoints": joints, "scores": poses.scores.tolist(), "viz_id": number}
+        images.append(entry)
+    person = {
+        "supercategory": "person",
+        "id": 1,
+        "name": "person",
+        "num_joints": len(skeleton),
+        "keypoints": list(skeleton.joints),
+        "skeleton": [[at[start], at[end]] for start, end in skeleton.limbs],
+        "skeleton_edge_names": [list(limb) for limb in skeleton.limbs],
+    }
+    content = {
+        "pose_config_type": skeleton.name,
+        "categories": [person],
+        "inference_spec": _spec(recipe, benchmark),
+        "images": images,
+    }
+    write_json(path, content)
+
+
+def _spec(recipe: Recipe, benchmark: Benchmark) -> dict[str, Any]:
+    """NVIDIA's keys of what decided."""
+    whole, codec = benchmark.whole, recipe.codec
+    if whole is None:
+        return {}
+    names = ("heatmap_threshold", "paf_threshold")
+    return {
+        "recipe": recipe.name,
+        "benchmark": benchmark.name,
+        "input_shape": list(whole.size_hw),
+        "keep_aspect_ratio_mode": MODES[whole.mode],
+        "output_stage_to_use": None,
+        "output_upsampling_factor": [codec.stride] * 2 if hasattr(codec, "stride") else None,
+        **{name: getattr(codec, name, None) for name in names},
+        "multi_scale_inference": len(benchmark.test_scales) > 1,
+        "scales": list(benchmark.test_scales),
+    }
