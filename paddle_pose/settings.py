@@ -244,8 +244,8 @@ class TrainSettings:
         save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
         keep_every: epochs between weights that are kept beside best and last; 0 for none.
         select_metric: validation score that chooses the best model.
-        pretrained: what the published run began from, ``none``, ``ImageNet`` or ``COCO``; a run
-            that starts without says so.
+        pretrained: what the published run began from, ``none``, ``ImageNet``, ``COCO`` or
+            ``OpenImages``; a run that starts without says so.
         max_steps: the run ends after so many steps, validated or not, and says how many images a
             second it took; 0 for none.
     """

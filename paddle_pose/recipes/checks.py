@@ -10,10 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
-from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
+from paddle_pose.models.architectures import (
+    BodyPoseNet,
+    MIPNet,
+    MIPPoseResNet,
+    parameters_about,
+)
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF, SPATIAL_MODES, WHOLE_MODES
 
@@ -112,7 +118,7 @@ CHOICES = {
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine", "soft_start_annealing"),
-    "train.pretrained": ("none", "ImageNet", "COCO"),
+    "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
     "train.loss": (
         "joints_mse",
         "heatmap_mse",
@@ -134,6 +140,9 @@ CHOICES = {
     "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""
+
+MASKED = ("masked_squares", "masked_focal")
+"""Losses of heat maps with part affinity fields."""
 
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
@@ -192,6 +201,16 @@ def _require_people_alike(recipe: Recipe) -> None:
     codec, other = recipe.codec, HeatmapCodec if for_two else PairCodec
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
+        return
+    fields = isinstance(recipe.model, BodyPoseNet)
+    if fields != isinstance(codec, PafCodec) and isinstance(codec, KINDS["codec"]):
+        word = "needs" if fields else "has no fields for"
+        raise UserError(f"codec.kind={type(codec).__name__}: model {kind} {word} PafCodec")
+    if fields or recipe.train.loss in MASKED:
+        if fields != (recipe.train.loss in MASKED):
+            needed = "masked_squares" if fields else "joints_mse"
+            words = f"model {kind} needs train.loss={needed}"
+            raise UserError(f"train.loss={recipe.train.loss}: {words}")
         return
     if type(codec) is other:
         needed = (PairCodec if for_two else HeatmapCodec).__name__
