@@ -112,9 +112,7 @@ class PafCodec:
             "pafs": pafs.reshape(-1, *pafs.shape[2:]).astype(np.float32),
         }
 
-    def _heat(
-        self, joints: np.ndarray, used: np.ndarray, cells_wh: tuple[int, int]
-    ) -> np.ndarray:
+    def _heat(self, joints: np.ndarray, used: np.ndarray, cells_wh: tuple[int, int]) -> np.ndarray:
         """(J, h, w) highest of everybody's Gaussians, which are read in the middle of cells."""
         width, height = cells_wh
         heat = np.zeros((joints.shape[1], height, width))
@@ -152,9 +150,7 @@ class PafCodec:
                 for axis in (0, 1)
             )
             inside = (in_y & drawn[:, None])[:, :, None] & in_x[:, None]
-            aside_x, aside_y = (
-                self.stride * grid[axis] - start[:, axis, None] for axis in (0, 1)
-            )
+            aside_x, aside_y = (self.stride * grid[axis] - start[:, axis, None] for axis in (0, 1))
             off = unit[:, :1, None] * aside_y[:, :, None] - unit[:, 1:, None] * aside_x[:, None]
             near = inside & (np.abs(off) <= self.limb_px)
             field = near[:, None] * unit[:, :, None, None]
