@@ -242,9 +242,10 @@ class TrainSettings:
         validate_every: epochs between validations; the last epoch is always validated.
         log_every: steps between log lines.
         save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
+        keep_every: epochs between weights that are kept beside best and last; 0 for none.
         select_metric: validation score that chooses the best model.
-        pretrained: what the published run began from, ``none``, ``ImageNet`` or ``COCO``; a run
-            that starts without says so.
+        pretrained: what the published run began from, ``none``, ``ImageNet``, ``COCO`` or
+            ``OpenImages``; a run that starts without says so.
         max_steps: the run ends after so many steps, validated or not, and says how many images a
             second it took; 0 for none.
     """
@@ -276,6 +277,7 @@ class TrainSettings:
     validate_every: int = 1
     log_every: int = 50
     save_every: int = 200
+    keep_every: int = 0
     select_metric: str = "Mean"
     pretrained: str = "none"
     max_steps: int = 0

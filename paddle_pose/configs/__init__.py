@@ -12,13 +12,23 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from paddle_pose.configs import hourglass, hrnet, mipnet, pairs, quickstart, simple_baseline, twins
+from paddle_pose.configs import (
+    bodyposenet,
+    hourglass,
+    hrnet,
+    mipnet,
+    pairs,
+    quickstart,
+    simple_baseline,
+    twins,
+)
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
 from paddle_pose.understood import ASSUMED, Fact, Understood
 
 FAMILIES: dict[str, ModuleType] = {
+    "bodyposenet": bodyposenet,
     "hourglass": hourglass,
     "hrnet": hrnet,
     "mipnet": mipnet,

@@ -9,7 +9,9 @@ bpnet_model.py, templates/vgg.py @2ec95cb
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import paddle
 from paddle import nn
@@ -36,7 +38,10 @@ BACKBONE = (
 )  # fmt: skip
 """Name, channels in widths of the first, stride. There is no block 5, and no pooling."""
 
-FIRST_WEIGHTS = {"random_normal": partial(normal_by, 0.01), "xavier": glorot_uniform}
+FIRST_WEIGHTS: dict[str, Callable[[], Any]] = {
+    "random_normal": partial(normal_by, 0.01),
+    "xavier": glorot_uniform,
+}
 """Of all after the backbone, by ``model.initializer``."""
 
 _OUTPUTS = ("heat_branch", "paf_branch")
@@ -150,11 +155,11 @@ class _Stage(nn.Layer):
             x = self._through(self, x)
         found = []
         for name, activation in ((self._branches[0], sigmoid), (self._branches[1], tanh)):
-            branch = self._sub_layers[name]
+            branch = getattr(self, name)
             y = x if self._shared else self._through(branch, x)
-            y = relu(branch[self._own](y))
+            y = relu(getattr(branch, self._own)(y))
             if self._attentive:
-                y = scale(y, activation(branch["attention_conv"](y)))
+                y = scale(y, activation(branch.attention_conv(y)))
             found.append(y)
         return found
 

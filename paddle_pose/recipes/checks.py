@@ -14,7 +14,12 @@ from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
-from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
+from paddle_pose.models.architectures import (
+    BodyPoseNet,
+    MIPNet,
+    MIPPoseResNet,
+    parameters_about,
+)
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF, SPATIAL_MODES, WHOLE_MODES
 
@@ -82,7 +87,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, OFTEN), "train.epochs"),
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
-    (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
+    (Range(0, MANY), "train.warmup_steps train.save_every train.keep_every train.max_steps"),
     (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.* benchmarks.*.whole.size_hw.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
@@ -113,7 +118,7 @@ CHOICES = {
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
     "train.schedule": ("multistep", "one_cycle", "cosine", "soft_start_annealing"),
-    "train.pretrained": ("none", "ImageNet", "COCO"),
+    "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
     "train.loss": (
         "joints_mse",
         "heatmap_mse",
@@ -135,6 +140,9 @@ CHOICES = {
     "benchmarks.*.decoder": DECODERS,
 }
 """Keys that take one of a few words."""
+
+MASKED = ("masked_squares", "masked_focal")
+"""Losses of heat maps with part affinity fields."""
 
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
@@ -193,6 +201,16 @@ def _require_people_alike(recipe: Recipe) -> None:
     codec, other = recipe.codec, HeatmapCodec if for_two else PairCodec
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
+        return
+    fields = isinstance(recipe.model, BodyPoseNet)
+    if fields != isinstance(codec, PafCodec) and isinstance(codec, KINDS["codec"]):
+        word = "needs" if fields else "has no fields for"
+        raise UserError(f"codec.kind={type(codec).__name__}: model {kind} {word} PafCodec")
+    if fields or recipe.train.loss in MASKED:
+        if fields != (recipe.train.loss in MASKED):
+            needed = "masked_squares" if fields else "joints_mse"
+            words = f"model {kind} needs train.loss={needed}"
+            raise UserError(f"train.loss={recipe.train.loss}: {words}")
         return
     if type(codec) is other:
         needed = (PairCodec if for_two else HeatmapCodec).__name__
