@@ -207,7 +207,7 @@ def _pictures(folder: Path, shard: dict[str, Any]) -> Iterator[Picture]:
 def _facts(content: Any, where: str) -> dict[str, Any]:
     """A record, checked; Raises UserError."""
     try:
-        facts = {
+        facts: dict[str, Any] = {
             "image_id": integer(content["image_id"], f"{where}: image_id"),
             "file_name": require_inside(content["file_name"], f"{where}: file_name"),
             "size_wh": [integer(side, f"{where}: size_wh") for side in content["size_wh"]],
