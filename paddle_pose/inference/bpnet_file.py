@@ -16,6 +16,7 @@ from paddle_pose.settings import Benchmark
 from paddle_pose.skeletons import Skeleton
 
 FILE = "detections.json"
+TYPES = {"bodypose18": "bpnet_18_joints"}
 MODES = {"adjust": "adjust_network_input", "pad": "pad_image_input", "stretch": None}
 
 
@@ -63,7 +64,7 @@ def write(
         "skeleton_edge_names": [list(limb) for limb in skeleton.limbs],
     }
     content = {
-        "pose_config_type": skeleton.name,
+        "pose_config_type": TYPES.get(skeleton.name, skeleton.name),
         "categories": [person],
         "inference_spec": _spec(recipe, benchmark),
         "images": images,
