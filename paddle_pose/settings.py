@@ -21,6 +21,9 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
+SCORE_RULES = ("product", "alphapose", "alphapose_demo")
+"""How boxes' and joints' scores become a pose's (OksProtocol.score)."""
+
 INSTANCES = ("primary", "secondary")
 """Whose pose of a box: its owner's, the second's; at their numbers in ``Poses.instances``."""
 
@@ -230,6 +233,7 @@ class TrainSettings:
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
+            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse);
             ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
         focal: numbers of ``masked_focal``.
         use_target_weight: weigh missing joints with 0.
@@ -313,6 +317,8 @@ class OksProtocol:
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out.
         second_score: × the score of a box for its second person's pose.
+        score: ``product``: as ``rescore`` says. Or ``alphapose``: the score of a detector's box +
+            mean + 1.25 × largest of the joints' scores; ``alphapose_demo``: of any box.
     """
 
     oks_nms: float = 0.0
@@ -321,6 +327,7 @@ class OksProtocol:
     rescore_threshold: float = 0.2
     box_threshold: float = 0.0
     second_score: float = 0.5
+    score: str = "product"
 
 
 Metric = PckhProtocol | OksProtocol
