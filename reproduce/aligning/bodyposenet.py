@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reproduce.aligning import (
+    bodyposenet_data,
     bodyposenet_inference,
     bodyposenet_network,
     bodyposenet_oracle,
@@ -17,5 +18,6 @@ MODULES: tuple[Any, ...] = (
     bodyposenet_training,
     bodyposenet_inference,
     bodyposenet_oracle,
+    bodyposenet_data,
 )  # fmt: skip
 """A line for each part."""
