@@ -21,7 +21,7 @@ from paddle_pose import drawing
 from paddle_pose.commands.looking import Network
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.inference import bpnet_file
+from paddle_pose.inference.bpnet_file import Detections
 from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import Given, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
@@ -40,7 +40,6 @@ from paddle_pose.inference.video import OneEuro, VideoFile
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
 from paddle_pose.poses import alphapose_json
-from paddle_pose.poses.poses import Poses
 from paddle_pose.system import ending
 
 MAPS = "heatmaps"
@@ -105,30 +104,28 @@ def predict(
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
     _require_meaning(how, following, limit, photos, videos, network.instances)
-    predictor, boxes, more = _opened(network, where, photos, videos)
-    listed = [how.output / name for name in more]
-    require_not_read(listed, inputs)
+    predictor, boxes = network.looking_at(where, photos, videos)
+    detections = Detections(how.output, predictor, photos)
+    require_not_read(detections.files, inputs)
     suppress = Suppression(following.nms, predictor)
     if said := alphapose_json.require_form(how.form, predictor.skeleton):
         print(f"=> {said}", flush=True)
     _make_folder(how.output)
-    say_replaced([*planned, *listed])
+    say_replaced([*planned, *detections.files])
     joints, score = predictor.skeleton.joints, how.min_score
     written = Written(how.output, joints, score, form=how.form, tracked=following.track)
     began = time.perf_counter()
     cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
-            parts = predictor, boxes, how, written, suppress, following
+            parts = predictor, boxes, how, written, suppress, following, detections
             job = _Job(*parts, sought=where.sought, alone=len(photos) + len(videos) == 1)
             if photos:
                 job.photos(photos, pictures)
             for video, film in zip(videos, films, strict=True):
                 if not ending.asked():
                     job.video(video, film, limit)
-            for file in listed:
-                facts = (predictor.skeleton, predictor.recipe, predictor.benchmark)
-                bpnet_file.write(file, photos, job.found, *facts)
+            detections.write()
         finally:
             written.close()
         number = ending.asked()
@@ -147,17 +144,6 @@ def predict(
             f"left out {len(failures)} of {len(photos) + len(videos)}{rest}: {failures[0]}"
         )
     return written.pictures
-
-
-def _opened(
-    network: Network, where: Where, photos: list[Photo], videos: list[Video]
-) -> tuple[PosePredictor, Boxes, list[str]]:
-    """The network, where people are, and names of files of a network that finds everybody."""
-    boxes = None if where.sought else where.open(photos, videos)
-    predictor = network.open(None if videos else len(photos))
-    if boxes is None or predictor.whole:
-        boxes = where.open(photos, videos, whole=predictor.whole)
-    return predictor, boxes, [bpnet_file.FILE] if predictor.whole and photos else []
 
 
 def _require_meaning(
@@ -209,6 +195,7 @@ class _Job:
         written: Written,
         suppress: Suppression,
         following: Following,
+        detections: Detections,
         *,
         sought: bool,
         alone: bool,
@@ -217,16 +204,13 @@ class _Job:
         self._written, self._batch_size = written, predictor.batch_size
         self._suppress, self._following = suppress, following
         self._sought, self._alone = sought, alone
-        self.found: dict[int, Poses] = {}
-        """Of photos, by image id, for a network that finds everybody."""
-        self._noted: set[int] = set()
+        self._detections = detections
         self._threads = max(2, min(4, os.cpu_count() or 2))
         self._next_id = 1
 
     def photos(self, photos: list[Photo], pictures: list[Path]) -> None:
         """Look at photos; each becomes a picture."""
         self._next_id = max(photo.image_id for photo in photos) + 1
-        self._noted = {photo.image_id for photo in photos} if self._predictor.whole else set()
 
         def read(number: int) -> Frame:
             photo = photos[number]
@@ -351,8 +335,7 @@ class _Job:
         if self._sought:
             frames = closer(self._predictor, frames, batch_size=batch_size)
         for seen in look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps):
-            if self._noted and (image_id := int(seen.frame.people.place.image_id[0])):
-                self.found |= {image_id: seen.poses} if image_id in self._noted else {}
+            self._detections.add(seen)
             yield seen
 
     def _left_out(self, error: UserError) -> None:

@@ -22,7 +22,8 @@ from paddle_pose.models.architectures import (
     parameters_about,
 )
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
+from paddle_pose.settings import DECODERS, HALF, SCORE_RULES
+from paddle_pose.whole_settings import SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):

@@ -74,6 +74,7 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
         metavar="N",
         help="poses a box (1); 2 with MIPNet",
     )
+    add("--benchmark", metavar="NAME", help="one of the recipe's ways to look (its first)")
     add("--heatmaps", action="store_true", help="also draw each joint's heat map, of photos")
     add("--track", action="store_true", help="follow people by PoseFlow: videos, numbered frames")
     add("--orb", action="store_true", help="--track goes by ORB's points as well: slower")
@@ -205,6 +206,7 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
             precision=given.precision,
             batch_size=given.batch_size,
             instances=given.instances,
+            benchmark=given.benchmark,
         )
         if given.serve:
             from paddle_pose.serving.server import serve

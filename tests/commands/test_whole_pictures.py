@@ -82,6 +82,10 @@ def test_photos_need_no_detector(sees, weights, photos, tmp_path, capsys):
     assert len(second["scores"]) == 3
     np.testing.assert_allclose(first["keypoints"][0], results.keypoints[0, :, :2], atol=1e-9)
     assert "keypoints" not in unread
+    with pytest.raises(UserError, match=r"left out 1 of 3.*c_9"):
+        predict([str(photos)], replace(network, benchmark="coco_val_strict"), Where(), how)
+    spec = json.loads((how.output / "detections.json").read_text())["inference_spec"]
+    assert (spec["input_shape"], spec["keep_aspect_ratio_mode"]) == ([120, 160], "pad_image_input")
 
 
 def test_a_video_and_boxes_refused(sees, weights, tmp_path, capsys):
