@@ -9,8 +9,6 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from paddle_pose.whole_settings import SpatialSettings, WholeImage
-
 DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
 """How heat maps become positions (codecs/heatmap.py)."""
 
@@ -69,6 +67,29 @@ class DataSettings:
     sigmas: tuple[float, ...] | None = None
     limbs: tuple[Any, ...] | None = None
     area: Any = "file"
+
+
+SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio")
+
+
+@dataclass(frozen=True)
+class SpatialSettings:
+    """How a whole picture becomes an input to train on; turned and mirrored as crops are.
+
+    Attributes:
+        mode: one of SPATIAL_MODES: main person in the middle, picture fits in, is stretched.
+        person_size: height of a person in the middle, of the input's.
+        shift_px: moved by up to so many whole pixels of the picture, uniformly.
+        zoom_probability: that ``zoom`` is drawn: people in the middle smaller, pictures larger.
+        flip_vertical_probability: upside down.
+    """
+
+    mode: str = "person_centric"
+    person_size: float = 0.6
+    shift_px: int = 40
+    zoom_probability: float = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
+    flip_vertical_probability: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -312,6 +333,25 @@ class OksProtocol:
 Metric = PckhProtocol | OksProtocol
 
 
+WHOLE_MODES = ("adjust", "pad", "stretch")
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """Pictures that a network sees whole, at each of ``test_scales``; nobody says who is where.
+
+    Attributes:
+        size_hw: of the network's input, at scale 1.
+        mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
+            picture as wide as that is for its height; ``stretch``: it is made so.
+        coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
+    """
+
+    size_hw: tuple[int, int] = (368, 368)
+    mode: str = "adjust"
+    coordinates: str = "exact"
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One protocol that a number is measured under.
@@ -354,17 +394,3 @@ class Benchmark:
             del values["whole"]
         values.pop("thresholds", None)
         return json.loads(json.dumps(values))
-
-
-def same_protocol(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first key, by name, in which two ``Benchmark.protocol`` differ, with both values.
-
-    None where they are the same. What a file does not say has its default: older files say what
-    is COCO's for MPII too, and older still lack what came later.
-    """
-    default = Benchmark(name="", metric=OksProtocol()).protocol()
-    for key in sorted(one.keys() | other.keys() | default.keys()):
-        has, wants = (given.get(key, default.get(key)) for given in (one, other))
-        if has != wants:
-            return key, has, wants
-    return None

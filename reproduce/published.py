@@ -25,8 +25,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
 )
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark, OksProtocol
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
 
 FILE = Path(__file__).parent / "published.csv"
 

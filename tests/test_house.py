@@ -15,7 +15,7 @@ FORBIDDEN = {"utils", "common", "misc", "helpers", "core", "lib"}
 
 LAYERS = {
     1: "errors command_line limits names plain typed understood files array_files geometry "
-    "skeletons settings whole_settings system onednn",
+    "skeletons settings system onednn",
     2: "models weights poses synthetic",
     3: "codecs metrics",
     4: "data recipes",

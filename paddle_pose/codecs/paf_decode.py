@@ -18,7 +18,7 @@ from paddle_pose.codecs.views import View
 from paddle_pose.codecs.whole_images import Fit, fit
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.poses.poses import NO_ROW, Place, Poses
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import WholeImage
 
 OFFSETS = ("reference", "exact")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.limits import LIMITS
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import WholeImage
 
 GREY = 128
 """Around pictures: 0 once a network's (x / 256 - 0.5) is applied."""

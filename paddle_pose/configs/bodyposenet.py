@@ -17,9 +17,9 @@ from paddle_pose.settings import (
     EvalSettings,
     Momentum,
     ParameterGroup,
+    SpatialSettings,
     TrainSettings,
 )
-from paddle_pose.whole_settings import SpatialSettings
 
 OPTIMIZER = Momentum(
     momentum=0.9,

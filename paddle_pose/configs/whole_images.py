@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paddle_pose.settings import Benchmark, OksProtocol
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
 
 SINGLE = Benchmark(
     name="coco_val_single",

@@ -27,11 +27,11 @@ from paddle_pose.settings import (
     FocalSettings,
     Momentum,
     ParameterGroup,
+    SpatialSettings,
     TrainSettings,
 )
 from paddle_pose.skeletons import BODYPOSE18
 from paddle_pose.understood import Fact, Understood
-from paddle_pose.whole_settings import SpatialSettings
 
 STRIDE = 8
 

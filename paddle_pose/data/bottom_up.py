@@ -19,9 +19,8 @@ from paddle_pose.data.whole_people import WholePeople, joints_of
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import UNIT_PX, transform_points
 from paddle_pose.poses.poses import Place
-from paddle_pose.settings import AugmentSettings, DataSettings
+from paddle_pose.settings import AugmentSettings, DataSettings, SpatialSettings
 from paddle_pose.skeletons import skeleton_named
-from paddle_pose.whole_settings import SpatialSettings
 
 OUTSIDE = 127
 """Grey around pictures."""

@@ -13,7 +13,7 @@ from paddle_pose.data.images import read_image, size_of
 from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.poses.poses import NO_ROW, Place
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import WholeImage
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from paddle_pose.inference.exported import Exported, make_forward
 from paddle_pose.inference.people import People
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.poses.poses import Place
-from paddle_pose.settings import Benchmark, DataSettings
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import Benchmark, DataSettings, WholeImage
 
 
 def one_size(benchmark: Benchmark) -> bool:

@@ -22,8 +22,7 @@ from paddle_pose.models.architectures import (
     parameters_about,
 )
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF, SCORE_RULES
-from paddle_pose.whole_settings import SPATIAL_MODES, WHOLE_MODES
+from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -305,8 +304,8 @@ def require_sound(recipe: Recipe) -> None:
         raise UserError(f"recipe: expected a Recipe, got {type(recipe).__name__}")
     _require_in_range(recipe)
     _require_choices(recipe)
-    _require_whole(recipe)
     _require_trainable(recipe)
+    _require_whole(recipe)
     _require_stages(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(

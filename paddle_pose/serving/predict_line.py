@@ -19,7 +19,6 @@ DOOR = "python predict.py"
 HELP = "Draw poses on photos and videos; write them as COCO results and as a table."
 EXAMPLES = (
     " photo.jpg folder/ video.mp4",
-    " photos/ --detector picodet --output drawn",
     " photo.jpg --box 40,20,200,460 --weights w32.pth --config RECIPE",
     " video.mp4 --track --detector picodet --smooth",
     " --serve                  (a page to drop photos on)",

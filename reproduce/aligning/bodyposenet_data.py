@@ -30,9 +30,8 @@ from paddle_pose.data.whole_people import (
     main_persons,
 )
 from paddle_pose.geometry import transform_points
-from paddle_pose.settings import DataSettings
+from paddle_pose.settings import DataSettings, SpatialSettings
 from paddle_pose.skeletons import BODYPOSE18
-from paddle_pose.whole_settings import SpatialSettings
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"

@@ -26,8 +26,7 @@ from paddle_pose.evaluation.whole_images import WholeImageEvaluator
 from paddle_pose.metrics.coco_ap import NAMES
 from paddle_pose.poses.poses import NO_ROW, Place, Poses
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark, DataSettings
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import Benchmark, DataSettings, WholeImage
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"

@@ -14,7 +14,7 @@ from paddle_pose.codecs.paf_peaks import Peaks, find_peaks
 from paddle_pose.codecs.paf_people import Limbs, assemble, find_limbs
 from paddle_pose.codecs.whole_images import fit
 from paddle_pose.errors import UserError
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import WholeImage
 from reproduce.aligning import bodyposenet_inference as aligning
 
 ROWS = (

@@ -24,7 +24,7 @@ from paddle_pose.data.bottom_up import (
 from paddle_pose.data.whole_people import from_annotations
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import transform_points
-from paddle_pose.whole_settings import SPATIAL_MODES, SpatialSettings
+from paddle_pose.settings import SPATIAL_MODES, SpatialSettings
 from reproduce.aligning import bodyposenet_data as aligning
 
 RECIPE = bodyposenet.vgg19_coco()

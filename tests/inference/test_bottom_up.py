@@ -14,7 +14,7 @@ from paddle_pose.inference import bottom_up
 from paddle_pose.inference import predictor as predictor_file
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.models.build import build
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import WholeImage
 
 SIZE_WH = 420, 240
 JOINTS = people_at((90, 120), (210, 130), (330.3, 121.7))

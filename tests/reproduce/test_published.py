@@ -14,8 +14,7 @@ from paddle_pose import configs
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError
 from paddle_pose.recipes import recipe as recipes
-from paddle_pose.settings import Benchmark, OksProtocol
-from paddle_pose.whole_settings import WholeImage
+from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
 from reproduce import published
 from reproduce.published import (
     NOT_STATED,
