@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from oracle_maps import oracle, people_at, tiny_recipe, weights_of
 
-from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.commands.evaluate import evaluate
 from paddle_pose.commands.predict import Drawing, Network, Where, predict
@@ -21,7 +20,7 @@ from paddle_pose.evaluation.evaluator import DataFiles
 from paddle_pose.inference import bottom_up
 from paddle_pose.inference import predictor as predictor_file
 from paddle_pose.poses.coco_results import read_results
-from paddle_pose.recipes.recipe import from_dict, override, to_dict
+from paddle_pose.recipes.recipe import Recipe, from_dict, override, to_dict
 from paddle_pose.settings import Benchmark, OksProtocol, PckhProtocol
 from paddle_pose.skeletons import BODYPOSE18, COCO17
 from reproduce.aligning import bodyposenet_inference as aligning
@@ -199,7 +198,7 @@ def test_what_cannot_be_scored_is_refused(weights, data):
     with pytest.raises(UserError, match="PafCodec needs a section 'whole'"):
         evaluate(boxes, weights, data)
     with pytest.raises(UserError, match="HeatmapCodec needs no section 'whole'"):
-        evaluate(replace(RECIPE, codec=HeatmapCodec()), weights, data)
+        evaluate(replace(Recipe("boxes"), benchmarks=RECIPE.benchmarks), weights, data)
 
 
 def test_recipes_are_written_and_read():
