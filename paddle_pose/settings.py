@@ -71,18 +71,13 @@ SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio
 
 @dataclass(frozen=True)
 class SpatialSettings:
-    """How a whole picture becomes an input to train on, for networks that find everybody.
-
-    Turning and mirroring left and right are ``AugmentSettings``' own, with a uniform distribution.
+    """How a whole picture becomes an input to train on; turned and mirrored as crops are.
 
     Attributes:
-        mode: ``person_centric``: the main person is in the middle, at ``person_size``;
-            ``standard``: the picture fits in, with its aspect; ``standard_with_fixed_aspect_ratio``:
-            it fills the input.
-        person_size: height of the main person's box, of the input's.
-        shift_px: moved by whole pixels of the picture up to so many, each way, uniformly.
-        zoom_probability: with this chance ``zoom`` is drawn, else 1.
-        zoom: least and most; makes people smaller if person_centric, else larger (as official).
+        mode: one of SPATIAL_MODES: main person in the middle, picture fits in, is stretched.
+        person_size: height of a person in the middle, of the input's.
+        shift_px: moved by up to so many whole pixels of the picture, uniformly.
+        zoom_probability: that ``zoom`` is drawn: people in the middle smaller, pictures larger.
         flip_vertical_probability: upside down.
     """
 
@@ -189,13 +184,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class FocalSettings:
-    """Weights of cells by how far they are from right (``masked_focal``).
-
-    Attributes:
-        alpha, beta: taken from the value of a cell that shows something, from the rest of others.
-        background: the largest target of a cell that shows nothing.
-        gamma: power of the weight.
-    """
+    """Of ``masked_focal``: see ``training.field_losses.focal_weights``."""
 
     alpha: float = 0.1
     beta: float = 0.02
@@ -226,17 +215,14 @@ class TrainSettings:
         gamma: see milestones.
         warmup_steps: linear warm-up from ``warmup_factor`` of the rate over so many steps.
         warmup_factor: see warmup_steps.
-        soft_start: part of the run in which the rate rises from ``min_learning_rate``, in equal
-            factors (soft_start_annealing).
-        annealing: part of the run after which it falls back likewise.
-        min_learning_rate: see soft_start.
+        soft_start: part of the run in which the rate rises, by equal factors a step, from
+            ``min_learning_rate``; after ``annealing`` of it, it falls back (soft_start_annealing).
         optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
             ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
-        focal: numbers of ``masked_focal``.
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.

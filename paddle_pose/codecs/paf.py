@@ -133,7 +133,7 @@ class PafCodec:
         """(L, 2, h, w) unit vectors along limbs, read in the first corner of cells."""
         width, height = cells_wh
         starts, ends = self.limbs.T
-        fields = np.zeros((len(starts), 2, height, width))
+        fields: np.ndarray = np.zeros((len(starts), 2, height, width))
         covered = np.zeros((len(starts), 1, height, width))
         grid = [np.arange(width), np.arange(height)]
         for person, counts in zip(joints, used, strict=True):

@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.converting import bpnet_spec, coco, labelme, lsp, mpii, ochuman, yolo_pose
+from paddle_pose.converting import (
+    bottom_up,
+    bpnet_spec,
+    coco,
+    labelme,
+    lsp,
+    mpii,
+    ochuman,
+    yolo_pose,
+)
 from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
+from paddle_pose.data import whole_people
 from paddle_pose.errors import UserError
 
 EXAMPLES = {
@@ -25,6 +35,8 @@ EXAMPLES = {
     "bpnet_spec": ("experiment_spec.yaml --output recipe.yaml",
                    "spec.yaml --pose_config bpnet_18joints.json --devices 4 --output recipe.yaml"),
     "ochuman": ("ochuman.json --output data/ochuman", "o.json --output data/ochuman"),
+    "bottom_up": ("--dataset_root data/coco --split train --output data/coco/bottom_up --masks",
+                  "--dataset_root d --split own --annotations own.json --output d/bottom_up"),
 }  # fmt: skip
 _PROG = "python -m paddle_pose convert"
 
@@ -67,6 +79,18 @@ def _parser() -> argparse.ArgumentParser:
     one = kind("ochuman", "OCHuman's own json: its official COCO files, val and test")
     one.add_argument("file", type=Path, help="ochuman.json")
     one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
+    one = kind("bottom_up", "a COCO file: shards of everybody, to train BodyPoseNet on")
+    one.add_argument("--dataset_root", "--dataset-root", type=Path, required=True,
+        help="folder of annotations and images")  # fmt: skip
+    one.add_argument("--split", required=True, help="train, val, or as the file is called")
+    one.add_argument("--output", type=Path, required=True, help="folder for the shards")
+    one.add_argument("--masks", action="store_true", help="of crowds and unlabelled people, as PNG")
+    one.add_argument("--rule", choices=whole_people.RULES, default=whole_people.RULES[0],
+        help="main persons as the official code runs, or as it is meant (reference)")  # fmt: skip
+    one.add_argument("--annotations", type=Path, help="COCO file in place of the layout's")
+    one.add_argument("--skeleton", default="coco17", help="joints: coco17, or from_file (coco17)")
+    one.add_argument("--pictures", type=int, default=bottom_up.PICTURES,
+        help=f"in a shard ({bottom_up.PICTURES})")  # fmt: skip
     one = kind("labelme", "a folder of labelme files: one COCO file")
     one.add_argument("folder", type=Path, help="of .json files")
     one.add_argument("--output", type=Path, required=True, help="COCO file to write")
@@ -139,6 +163,11 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
 def main(words: Sequence[str] | None = None) -> None:
     """Convert, say what was assumed and left out, write."""
     given = _parser().parse_args(words)
+    if given.kind == "bottom_up":
+        require_folder(given.dataset_root, "--dataset_root")
+        fields = {key: value for key, value in vars(given).items() if key != "kind"}
+        bottom_up.convert(bottom_up.Plan(**fields))
+        return
     in_folder = given.kind in ("mpii", "lsp")
     converted = _mpii_layout(given) if in_folder else _coco_layout(given)
     last = ""

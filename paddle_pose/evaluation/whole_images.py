@@ -131,7 +131,7 @@ class WholeImageEvaluator(CocoEvaluator):
         if not found.images and len(found):
             raise UserError(f"{file}: does not say which picture each pose is of")
         return CocoFound(
-            self._results(found.poses),
+            self.results(found.poses),
             image_ids=self._images() if self.recipe.data.limit is not None else None,
             recipe=found.recipe,
             benchmark=protocol,
@@ -142,7 +142,7 @@ class WholeImageEvaluator(CocoEvaluator):
     def _images(self) -> np.ndarray:
         return np.array(self._pictures)
 
-    def _results(self, poses: Poses) -> CocoResults:
+    def results(self, poses: Poses) -> CocoResults:
         """The truth's joints, in whole pixels if the benchmark has it so.
 
         Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/dataio/coco_dataset.py:373

@@ -56,7 +56,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
         "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
-        "benchmarks.*.metric.second_score codec.heatmap_threshold codec.paf_threshold",
+        "benchmarks.*.metric.second_score",
     ),
     # Scales of [0, 1] images by 1 / 255 undo it; below and above, a range was mixed up.
     (Range(0.001, 10), "data.rgb_std.*"),
@@ -220,6 +220,22 @@ def _require_people_alike(recipe: Recipe) -> None:
         raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
 
 
+def _require_whole(recipe: Recipe) -> None:
+    """Networks that find everybody look at whole pictures, and others do not."""
+    if not isinstance(recipe.codec, KINDS["codec"]):  # one of one's own may do either
+        return
+    everybody = isinstance(recipe.codec, PafCodec)
+    for number, benchmark in enumerate(recipe.benchmarks):
+        key, codec = f"benchmarks.{number}", type(recipe.codec).__name__
+        if (benchmark.whole is None) == everybody:
+            needed = "a section 'whole'" if everybody else "no section 'whole'"
+            raise UserError(f"{key}.whole: codec.kind={codec} needs {needed}")
+        if benchmark.whole is not None and (benchmark.boxes != "none" or benchmark.flip_test):
+            raise UserError(f"{key}: whole pictures need boxes=none and flip_test=false")
+        if benchmark.whole is None and benchmark.boxes == "none":
+            raise UserError(f"{key}.boxes=none: is for whole pictures; codec.kind={codec}")
+
+
 def _require_in_range(recipe: Recipe) -> None:
     for key in NOT_EMPTY:
         for full, entries in _found(recipe, key):
@@ -272,6 +288,7 @@ def require_sound(recipe: Recipe) -> None:
         raise UserError(f"recipe: expected a Recipe, got {type(recipe).__name__}")
     _require_in_range(recipe)
     _require_choices(recipe)
+    _require_whole(recipe)
     _require_trainable(recipe)
     _require_stages(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from reproduce.aligning import bodyposenet_inference, bodyposenet_network, bodyposenet_training
+from reproduce.aligning import (
+    bodyposenet_data,
+    bodyposenet_inference,
+    bodyposenet_network,
+    bodyposenet_oracle,
+    bodyposenet_training,
+)
 
 NAME = "bodyposenet"
 MODULES: tuple[Any, ...] = (
     bodyposenet_network,
     bodyposenet_training,
     bodyposenet_inference,
+    bodyposenet_oracle,
+    bodyposenet_data,
 )  # fmt: skip
 """A line for each part."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.paf_decode import Reading, decode, merged, people_of
 from paddle_pose.codecs.paf_peaks import find_peaks
 from paddle_pose.codecs.paf_people import find_limbs
@@ -25,7 +26,7 @@ from paddle_pose.evaluation.whole_images import WholeImageEvaluator
 from paddle_pose.metrics.coco_ap import NAMES
 from paddle_pose.poses.poses import NO_ROW, Place, Poses
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import DataSettings, WholeImage
+from paddle_pose.settings import Benchmark, DataSettings, WholeImage
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"
@@ -238,14 +239,18 @@ def people_rows(folder: Path) -> Iterator[Row]:
         yield _row("decode", "float64", text, worst["poses"], PIXELS, PIXELS_REASON, _POSTS)
 
 
+def oracle_evaluator(shared: Path, benchmark: Benchmark = SINGLE) -> WholeImageEvaluator:
+    """Of COCO's sample."""
+    data = DataSettings(dataset="coco", skeleton="bodypose18", val_split="val2017")
+    recipe = Recipe("oracle", data=data, codec=PafCodec(), benchmarks=(benchmark,))
+    return WholeImageEvaluator(recipe, benchmark, DataFiles(shared / "data/coco"))
+
+
 def score_rows(shared: Path) -> Iterator[Row]:
     """Recorded poses of oracle maps to COCO's results and figures, as NVIDIA's evaluation."""
     folder = shared / "parity" / NAME
     record = Record.of(folder)
-    benchmark = replace(SINGLE, whole=WholeImage((368, 368), "adjust", "reference"))
-    data = DataSettings(dataset="coco", skeleton="bodypose18", val_split="val2017")
-    recipe = Recipe("oracle", data=data, benchmarks=(benchmark,))
-    evaluator = WholeImageEvaluator(recipe, benchmark, DataFiles(shared / "data/coco"))
+    evaluator = oracle_evaluator(shared)
     image_ids = np.array(record.facts["coco"]["image_ids"])
     for neck, run in record.facts["coco"]["runs"].items():
         with gzip.open(folder / f"detections_{neck}.json.gz", "rt") as file:
@@ -253,7 +258,7 @@ def score_rows(shared: Path) -> Iterator[Row]:
         poses = _poses(*(record.arrays[f"coco/{neck}/{n}"] for n in ORACLE))
         with tempfile.TemporaryDirectory() as place:
             saved = Path(place, "predictions.json")
-            evaluator.write(poses, saved, recipe=recipe.name, weights_sha256="", engine="")
+            evaluator.write(poses, saved, recipe="oracle", weights_sha256="", engine="")
             found = replace(evaluator.read(saved), image_ids=image_ids)
         ours = found.results.rows()
         wrong = abs(len(ours) - len(theirs)) + sum(

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from oracle_maps import oracle, people_at, tiny_recipe, weights_of
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.commands.evaluate import evaluate
 from paddle_pose.commands.predict import Drawing, Network, Where, predict
 from paddle_pose.errors import UserError
@@ -20,9 +22,10 @@ from paddle_pose.inference import bottom_up
 from paddle_pose.inference import predictor as predictor_file
 from paddle_pose.poses.coco_results import read_results
 from paddle_pose.recipes.recipe import from_dict, override, to_dict
-from paddle_pose.settings import PckhProtocol
+from paddle_pose.settings import Benchmark, OksProtocol, PckhProtocol
 from paddle_pose.skeletons import BODYPOSE18, COCO17
 from reproduce.aligning import bodyposenet_inference as aligning
+from reproduce.aligning import bodyposenet_oracle as ceiling
 
 SIZE_WH = 420, 240
 JOINTS = people_at((90, 120), (210, 130), (330.3, 121.7))
@@ -185,6 +188,15 @@ def test_what_cannot_be_scored_is_refused(weights, data):
     with pytest.raises(UserError, match=r"whole\.mode: unknown 'padd'; did you mean 'pad'"):
         evaluate(override(RECIPE, ["benchmarks.0.whole.mode=padd"]), weights, data)
 
+    one = override(RECIPE, ["benchmarks.1.flip_test=true"])
+    with pytest.raises(UserError, match=r"benchmarks\.1: whole pictures need boxes=none"):
+        evaluate(one, weights, data)
+    boxes = replace(RECIPE, benchmarks=(Benchmark(name="boxes", metric=OksProtocol()),))
+    with pytest.raises(UserError, match="PafCodec needs a section 'whole'"):
+        evaluate(boxes, weights, data)
+    with pytest.raises(UserError, match="HeatmapCodec needs no section 'whole'"):
+        evaluate(replace(RECIPE, codec=HeatmapCodec()), weights, data)
+
 
 def test_recipes_are_written_and_read():
     assert from_dict(to_dict(RECIPE)) == RECIPE
@@ -193,4 +205,15 @@ def test_recipes_are_written_and_read():
 def test_recorded_results_and_figures(reference_data: Path):
     rows = list(aligning.score_rows(reference_data))
     assert len(rows) == 6
+    assert all(row.ok for row in rows), rows
+
+
+@pytest.mark.parametrize("neck", ["intended", "reference"])
+def test_recorded_poses_of_targets_and_noise(reference_data: Path, neck: str):
+    record = aligning.Record.of(reference_data / "parity/bodyposenet")
+    some = np.array(record.facts["coco"]["image_ids"][:6])
+    evaluator = aligning.oracle_evaluator(reference_data)
+    poses = ceiling.oracle_poses(evaluator, some, PafCodec(neck=neck))
+    assert len(poses) > 6
+    rows = list(ceiling.pose_rows(record, neck, poses))
     assert all(row.ok for row in rows), rows
