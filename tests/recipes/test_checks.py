@@ -220,8 +220,11 @@ def test_a_codec_of_fields_belongs_to_a_network_of_fields():
     one, other = (
         configs.load(f"{n}") for n in ("bodyposenet:two_stages", "hrnet:w32_coco_256x192")
     )
-    for recipe, words in ((replace(one, model=other.model), "HRNet has no fields for PafCodec"),
-                          (replace(other, model=one.model), "BodyPoseNet needs PafCodec")):  # fmt: skip
+    mixed = {
+        "HRNet has no fields for PafCodec": replace(one, model=other.model),
+        "BodyPoseNet needs PafCodec": replace(other, model=one.model),
+    }
+    for words, recipe in mixed.items():
         with pytest.raises(UserError, match=f"codec.kind=.*: model {words}"):
             limits.require_sound(recipe)
 
