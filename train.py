@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
         nargs="?",
         const="",
         metavar="DIR",
-        help="go on with the run in --output_dir, or in a folder",
+        help="go on with the run in --output_dir, or in a folder; auto: as without one",
     )
     add("--epochs", metavar="N", type=int, help="same as --set train.epochs=N")
     add("--batch_size", metavar="N", type=int, help="same as --set train.batch_size=N")
@@ -81,6 +81,8 @@ def main() -> None:
         from paddle_pose.evaluation.evaluator import DataFiles
 
         config, output = given.config, given.output_dir
+        if given.resume == "auto" and not Path("auto").exists():
+            given.resume = ""
         if given.resume:
             if output is not None:
                 raise UserError("--resume DIR and --output_dir: both name the run folder; give one")

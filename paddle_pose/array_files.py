@@ -1,4 +1,4 @@
-"""Named arrays of ``.mat`` and ``.h5`` files, checked before anything large is made of them.
+"""Named arrays of ``.mat``, ``.h5`` and ``.npz`` files, checked before any large one is made.
 
 MATLAB's version 5 is read here because damaged headers crash the process inside scipy's reader,
 and because that reader inflates whatever a file holds. The rest (7.3) is HDF5.
@@ -8,8 +8,10 @@ Source: MathWorks, MAT-File Format, "Level 5 MAT-File Format"
 
 from __future__ import annotations
 
+import io
 import math
 import struct
+import zipfile
 import zlib
 from collections.abc import Collection, Iterator
 from itertools import islice
@@ -24,6 +26,7 @@ from paddle_pose.limits import LIMITS
 Named = dict[str, Any]
 """Every name in a file -> the array, list of texts or text of it; None where it was not wanted."""
 
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HEADER, _TAG = 128, 8
 _MATRIX, _COMPRESSED = 14, 15
 _STORED = {
@@ -42,7 +45,7 @@ _PEEK_BYTES = 4096
 def read_mat(path: Path, wanted: Collection[str]) -> Named:
     """The variables of a MATLAB file of version 5 or 7.3; Raises UserError."""
     data = _whole(path)
-    if data[:8] == b"\x89HDF\r\n\x1a\n" or data[124:128] in (b"\x00\x02IM", b"\x02\x00MI"):
+    if data[:8] == HDF5_MAGIC or data[124:128] in (b"\x00\x02IM", b"\x02\x00MI"):
         return read_hdf5(path, wanted)
     order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
     if order is None:
@@ -176,3 +179,72 @@ def _hdf5_value(content: Any, name: str, link: Any, where: str) -> np.ndarray:
     for shape in (array.shape, array.chunks or ()):
         LIMITS["array_bytes"].require(8 * math.prod(shape), where)
     return np.asarray(array[()])
+
+
+def read_hdf5_tree(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of numbers in an HDF5 file by their paths, but not through links.
+
+    Raises:
+        UserError: not such a file, damaged, too large, or data that lie in another file.
+    """
+    import h5py
+
+    found: dict[str, np.ndarray] = {}
+    try:
+        with h5py.File(path, "r") as content:
+            names: list[str] = []
+            content.visit(names.append)  # follows neither soft nor external links
+            LIMITS["array_names"].require(len(names), str(path))
+            total = 0
+            for name in names:
+                item = content[name]
+                if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "iuf":
+                    continue
+                if item.is_virtual or item.external:
+                    raise UserError(f"{path}: '{name}' lies in another file")
+                for shape in (item.shape, item.chunks or ()):
+                    total += item.dtype.itemsize * math.prod(shape)
+                LIMITS["tensor_bytes"].require(total, str(path))
+                found[name] = np.asarray(item[()])
+    except UserError:
+        raise
+    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError, TypeError and more
+        raise UserError(f"{path}: cannot be read as an HDF5 file ({error})") from error
+    return found
+
+
+def is_npz(path: Path) -> bool:
+    """Whether a zip file holds NumPy's arrays alone; a damaged one by its name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return path.suffix == ".npz"
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a ``.npz`` file, none of which may hold Python objects; Raises UserError."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            LIMITS["array_names"].require(len(members), str(path))
+            LIMITS["tensor_bytes"].require(sum(one.file_size for one in members), str(path))
+            for one in members:
+                found[one.filename.removesuffix(".npy")] = _npy(archive.read(one))
+    except UserError:
+        raise
+    except Exception as error:  # zipfile raises NotImplementedError, RuntimeError, EOFError, …
+        raise UserError(f"{path}: cannot be read as a .npz file ({error})") from error
+    return found
+
+
+def _npy(data: bytes) -> np.ndarray:
+    """One array; its size is checked before it is made."""
+    file = io.BytesIO(data)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    shape, in_columns, dtype = read[np.lib.format.read_magic(file)[0]](file)
+    if dtype.hasobject or len(data) - file.tell() != dtype.itemsize * math.prod(shape):
+        raise ValueError("an array of objects, or cut short")
+    values = np.frombuffer(data, dtype, offset=file.tell())
+    return values.reshape(shape, order="F" if in_columns else "C")

@@ -86,6 +86,29 @@ def by_alphapose(data: DataSettings) -> bool:
     return data.rules == "alphapose" or (data.rules == "auto" and data.dataset == "halpe")
 
 
+SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio")
+
+
+@dataclass(frozen=True)
+class SpatialSettings:
+    """How a whole picture becomes an input to train on; turned and mirrored as crops are.
+
+    Attributes:
+        mode: one of SPATIAL_MODES: main person in the middle, picture fits in, is stretched.
+        person_size: height of a person in the middle, of the input's.
+        shift_px: moved by up to so many whole pixels of the picture, uniformly.
+        zoom_probability: that ``zoom`` is drawn: people in the middle smaller, pictures larger.
+        flip_vertical_probability: upside down.
+    """
+
+    mode: str = "person_centric"
+    person_size: float = 0.6
+    shift_px: int = 40
+    zoom_probability: float = 0.0
+    zoom: tuple[float, float] = (1.0, 1.0)
+    flip_vertical_probability: float = 0.0
+
+
 @dataclass(frozen=True)
 class AugmentSettings:
     """Random changes of a training crop; the defaults are HRNet's for MPII.
@@ -101,6 +124,7 @@ class AugmentSettings:
         shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
         dpg: jitter the box as a detector might have it, before all else (AlphaPose's DPG).
+        spatial: of whole pictures, in place of crops.
     """
 
     distribution: str = "normal"
@@ -113,6 +137,7 @@ class AugmentSettings:
     shift_factor: float = 0.0
     color_jitter: float = 0.0
     dpg: bool = False
+    spatial: SpatialSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +205,16 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class FocalSettings:
+    """Of ``masked_focal``: see ``training.field_losses.focal_weights``."""
+
+    alpha: float = 0.1
+    beta: float = 0.02
+    background: float = 0.01
+    gamma: float = 1.0
+
+
+@dataclass(frozen=True)
 class TrainSettings:
     """How the network is trained.
 
@@ -197,25 +232,29 @@ class TrainSettings:
             validated and kept as best; 0 for none.
         amp: mixed precision by paddle.amp on a GPU: ``none``, ``O1`` or ``O2`` (precision.py).
         amp_dtype: ``float16`` (with loss scaling) or ``bfloat16``; unused without ``amp``.
-        schedule: ``multistep``, ``one_cycle`` or ``cosine``.
+        schedule: ``multistep``, ``one_cycle``, ``cosine`` or ``soft_start_annealing``.
         milestones: epochs (from 0) at which the rate is multiplied by ``gamma`` (multistep).
         gamma: see milestones.
         warmup_steps: linear warm-up from ``warmup_factor`` of the rate over so many steps.
         warmup_factor: see warmup_steps.
+        soft_start: part of the run in which the rate rises, by equal factors a step, from
+            ``min_learning_rate``; after ``annealing`` of it, it falls back (soft_start_annealing).
         optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
-            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse).
+            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse);
+            ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.
         log_every: steps between log lines.
         save_every: steps between resumable checkpoints within an epoch; 0 for epoch ends only.
+        keep_every: epochs between weights that are kept beside best and last; 0 for none.
         select_metric: validation score that chooses the best model.
-        pretrained: what the published run began from, ``none``, ``ImageNet`` or ``COCO``; a run
-            that starts without says so.
+        pretrained: what the published run began from, ``none``, ``ImageNet``, ``COCO`` or
+            ``OpenImages``; a run that starts without says so.
         max_steps: the run ends after so many steps, validated or not, and says how many images a
             second it took; 0 for none.
     """
@@ -235,14 +274,19 @@ class TrainSettings:
     gamma: float = 0.1
     warmup_steps: int = 0
     warmup_factor: float = 0.001
+    soft_start: float = 0.05
+    annealing: float = 0.5
+    min_learning_rate: float = 8e-8
     optimizer: Optimizer = Adam()
     clip_norm: float = 0.0
     loss: str = "joints_mse"
+    focal: FocalSettings = FocalSettings()
     use_target_weight: bool = True
     drop_last: bool = False
     validate_every: int = 1
     log_every: int = 50
     save_every: int = 200
+    keep_every: int = 0
     select_metric: str = "Mean"
     pretrained: str = "none"
     max_steps: int = 0
@@ -299,13 +343,32 @@ class OksProtocol:
 Metric = PckhProtocol | OksProtocol
 
 
+WHOLE_MODES = ("adjust", "pad", "stretch")
+
+
+@dataclass(frozen=True)
+class WholeImage:
+    """Pictures that a network sees whole, at each of ``test_scales``; nobody says who is where.
+
+    Attributes:
+        size_hw: of the network's input, at scale 1.
+        mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
+            picture as wide as that is for its height; ``stretch``: it is made so.
+        coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
+    """
+
+    size_hw: tuple[int, int] = (368, 368)
+    mode: str = "adjust"
+    coordinates: str = "exact"
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One protocol that a number is measured under.
 
     Attributes:
         name: how tables and ``--benchmark`` call it.
-        boxes: ``ground_truth`` or ``detector``; never implied.
+        boxes: ``ground_truth`` or ``detector``, never implied; or ``none``, with ``whole``.
         flip_test: average with the mirrored image.
         shift_heatmap: move the mirrored heat map by one cell before averaging.
         test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
@@ -313,6 +376,7 @@ class Benchmark:
         decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
             or ``argmax``.
         metric: how poses are scored, by the kind of score.
+        whole: how whole pictures are seen by a network that finds everybody in them.
         published: metric name → published value under exactly this protocol.
         source: where the published values stand.
     """
@@ -324,6 +388,7 @@ class Benchmark:
     test_scales: tuple[float, ...] = (1.0,)
     decoder: str = "quarter_offset"
     metric: Metric = field(default_factory=PckhProtocol)
+    whole: WholeImage | None = None
     published: dict[str, float] = field(default_factory=dict)
     source: str = ""
 
@@ -335,19 +400,7 @@ class Benchmark:
         values = asdict(self)
         del values["published"], values["source"]
         values |= values.pop("metric")
+        if self.whole is None:
+            del values["whole"]
         values.pop("thresholds", None)
         return json.loads(json.dumps(values))
-
-
-def same_protocol(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first key, by name, in which two ``Benchmark.protocol`` differ, with both values.
-
-    None where they are the same. What a file does not say has its default: older files say what
-    is COCO's for MPII too, and older still lack what came later.
-    """
-    default = Benchmark(name="", metric=OksProtocol()).protocol()
-    for key in sorted(one.keys() | other.keys() | default.keys()):
-        has, wants = (given.get(key, default.get(key)) for given in (one, other))
-        if has != wants:
-            return key, has, wants
-    return None

@@ -280,8 +280,33 @@ HALPE136 = _halpe(
 )
 HALPE26 = _halpe(26, _HALPE_BODY_PAIRS, _HALPE_BODY_LIMBS)
 
+
+BODYPOSE18 = Skeleton(
+    name="bodypose18",
+    joints=(
+        "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+        "left_elbow", "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip",
+        "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear",
+    ),
+    limbs=(
+        ("neck", "right_hip"), ("right_hip", "right_knee"), ("right_knee", "right_ankle"),
+        ("neck", "left_hip"), ("left_hip", "left_knee"), ("left_knee", "left_ankle"),
+        ("neck", "right_shoulder"), ("right_shoulder", "right_elbow"),
+        ("right_elbow", "right_wrist"), ("right_shoulder", "right_ear"),
+        ("neck", "left_shoulder"), ("left_shoulder", "left_elbow"), ("left_elbow", "left_wrist"),
+        ("left_shoulder", "left_ear"), ("neck", "nose"), ("nose", "right_eye"),
+        ("nose", "left_eye"), ("right_eye", "right_ear"), ("left_eye", "left_ear"),
+    ),
+    upper_body=(
+        "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder",
+        "left_elbow", "left_wrist", "right_eye", "left_eye", "right_ear", "left_ear",
+    ),
+)  # fmt: skip
+"""BodyPoseNet's; its part affinity fields have the limbs in this order, from first to second."""
+
 SKELETONS = {
-    skeleton.name: skeleton for skeleton in (MPII16, COCO17, CROWDPOSE14, HALPE136, HALPE26)
+    skeleton.name: skeleton
+    for skeleton in (MPII16, COCO17, CROWDPOSE14, HALPE136, HALPE26, BODYPOSE18)
 }
 
 

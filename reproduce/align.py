@@ -20,9 +20,10 @@ list of objects
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
-of light AlphaPose. ``tolerance`` and ``ok`` are null where a row states the size of an effect and
-judges nothing. ``code`` is a digest of the functions and classes that the row judges
-(``aligning/freshness.py``). ``--check`` looks at the files alone and names what other code made.
+of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet. ``tolerance`` and ``ok`` are null where
+a row states the size of an effect and judges nothing. ``code`` is a digest of the functions and
+classes that the row judges (``aligning/freshness.py``). ``--check`` looks at the files alone and
+names what other code made.
 
 The exit code is 1 when a row is not within its tolerance, when ``--renew`` would change a file and,
 with ``--check``, when a row is missing or other code made one of recorded arrays (live ones need a
@@ -149,10 +150,10 @@ def crowd_jobs(shared: Path | None, quick: bool) -> list[Job]:
 
 def group_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
     """What is compared of a group of networks."""
-    from reproduce.aligning import fastpose
+    from reproduce.aligning import groups
 
     return [
-        Job(f"{name} {what}", weight, run) for what, weight, run in fastpose.jobs(shared, quick)
+        Job(f"{name} {what}", weight, run) for what, weight, run in groups.jobs(name, shared, quick)
     ]
 
 
@@ -217,7 +218,7 @@ def run_jobs(jobs: Sequence[Job], bar: tqdm) -> list:
 
 def check(folder: Path) -> list[str]:
     """What is wrong with the committed rows: missing networks and steps, rows not within."""
-    from reproduce.aligning import fastpose
+    from reproduce.aligning import groups
     from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS
     from reproduce.aligning.rows import read
 
@@ -230,7 +231,7 @@ def check(folder: Path) -> list[str]:
             steps = trained if NETWORKS[name].training else ()
             wanted = {"forward", "learning rate", "initialisation", *steps}
         elif name in GROUPS:
-            wanted = fastpose.steps()
+            wanted = groups.steps(name)
         missing = sorted(wanted - {row.step for row in rows})
         problems += [f"{name}.json: no row of step '{step}'" for step in missing]
     for file in sorted(folder.glob("*.json")):

@@ -7,8 +7,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.converting import coco, labelme, lsp, mpii, ochuman, yolo_pose
+from paddle_pose.converting import (
+    bottom_up,
+    bpnet_spec,
+    coco,
+    labelme,
+    lsp,
+    mpii,
+    ochuman,
+    yolo_pose,
+)
 from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
+from paddle_pose.data import whole_people
 from paddle_pose.errors import UserError
 
 EXAMPLES = {
@@ -22,7 +32,11 @@ EXAMPLES = {
                 "folder --images photos --joints nose,neck --output p.json"),
     "yolo_pose": ("data.yaml --output converted",
                   "data.yaml --class person --joints nose,neck --output coco"),
+    "bpnet_spec": ("experiment_spec.yaml --output recipe.yaml",
+                   "spec.yaml --pose_config bpnet_18joints.json --devices 4 --output recipe.yaml"),
     "ochuman": ("ochuman.json --output data/ochuman", "o.json --output data/ochuman"),
+    "bottom_up": ("--dataset_root data/coco --split train --output data/coco/bottom_up --masks",
+                  "--dataset_root d --split own --annotations own.json --output d/bottom_up"),
 }  # fmt: skip
 _PROG = "python -m paddle_pose convert"
 
@@ -65,6 +79,18 @@ def _parser() -> argparse.ArgumentParser:
     one = kind("ochuman", "OCHuman's own json: its official COCO files, val and test")
     one.add_argument("file", type=Path, help="ochuman.json")
     one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
+    one = kind("bottom_up", "a COCO file: shards of everybody, to train BodyPoseNet on")
+    one.add_argument("--dataset_root", "--dataset-root", type=Path, required=True,
+        help="folder of annotations and images")  # fmt: skip
+    one.add_argument("--split", required=True, help="train, val, or as the file is called")
+    one.add_argument("--output", type=Path, required=True, help="folder for the shards")
+    one.add_argument("--masks", action="store_true", help="of crowds and unlabelled people, as PNG")
+    one.add_argument("--rule", choices=whole_people.RULES, default=whole_people.RULES[0],
+        help="main persons as the official code runs, or as it is meant (reference)")  # fmt: skip
+    one.add_argument("--annotations", type=Path, help="COCO file in place of the layout's")
+    one.add_argument("--skeleton", default="coco17", help="joints: coco17, or from_file (coco17)")
+    one.add_argument("--pictures", type=int, default=bottom_up.PICTURES,
+        help=f"in a shard ({bottom_up.PICTURES})")  # fmt: skip
     one = kind("labelme", "a folder of labelme files: one COCO file")
     one.add_argument("folder", type=Path, help="of .json files")
     one.add_argument("--output", type=Path, required=True, help="COCO file to write")
@@ -75,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
     one.add_argument("--joints", default="", help="their names: nose,left_eye,…")
     one.add_argument("--class", dest="class_name", help="which class is people")
+    one = kind("bpnet_spec", "BodyPoseNet's experiment spec: a recipe")
+    one.add_argument("file", type=Path, help="experiment_spec.yaml")
+    one.add_argument("--output", type=Path, required=True, help="recipe.yaml to write")
+    one.add_argument("--pose_config", type=Path, help="its pose config json (NVIDIA's 18 joints)")
+    one.add_argument("--devices", type=int, default=1, help="that it is for (1)")
     return parser
 
 
@@ -107,6 +138,13 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
             raise UserError("convert coco: say what to keep: --keep_person_keypoints")
         require_file(given.file, "convert coco")
         return coco.convert(given.file, given.output, for_scoring=given.for_scoring)
+    if given.kind == "bpnet_spec":
+        require_file(given.file, "convert bpnet_spec")
+        if given.pose_config:
+            require_file(given.pose_config, "--pose_config")
+        return bpnet_spec.convert(
+            given.file, given.output, pose_config=given.pose_config, devices=given.devices
+        )
     if given.kind == "ochuman":
         require_file(given.file, "convert ochuman")
         return ochuman.convert(given.file, given.output)
@@ -125,6 +163,11 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
 def main(words: Sequence[str] | None = None) -> None:
     """Convert, say what was assumed and left out, write."""
     given = _parser().parse_args(words)
+    if given.kind == "bottom_up":
+        require_folder(given.dataset_root, "--dataset_root")
+        fields = {key: value for key, value in vars(given).items() if key != "kind"}
+        bottom_up.convert(bottom_up.Plan(**fields))
+        return
     in_folder = given.kind in ("mpii", "lsp")
     converted = _mpii_layout(given) if in_folder else _coco_layout(given)
     last = ""

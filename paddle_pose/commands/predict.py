@@ -21,6 +21,7 @@ from paddle_pose import drawing
 from paddle_pose.commands.looking import Network
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
+from paddle_pose.inference.bpnet_file import Detections
 from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
 from paddle_pose.inference.people import Given, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
@@ -103,26 +104,28 @@ def predict(
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
     _require_meaning(how, following, limit, photos, videos, network.instances)
-    boxes = where.open(photos, videos)
-    predictor = network.open(None if videos else len(photos))
+    predictor, boxes = network.looking_at(where, photos, videos)
+    detections = Detections(how.output, predictor, photos)
+    require_not_read(detections.files, inputs)
     suppress = Suppression(following.nms, predictor)
     if said := alphapose_json.require_form(how.form, predictor.skeleton):
         print(f"=> {said}", flush=True)
     _make_folder(how.output)
-    say_replaced(planned)
+    say_replaced([*planned, *detections.files])
     joints, score = predictor.skeleton.joints, how.min_score
     written = Written(how.output, joints, score, form=how.form, tracked=following.track)
     began = time.perf_counter()
     cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
-            parts = predictor, boxes, how, written, suppress, following
+            parts = predictor, boxes, how, written, suppress, following, detections
             job = _Job(*parts, sought=where.sought, alone=len(photos) + len(videos) == 1)
             if photos:
                 job.photos(photos, pictures)
             for video, film in zip(videos, films, strict=True):
                 if not ending.asked():
                     job.video(video, film, limit)
+            detections.write()
         finally:
             written.close()
         number = ending.asked()
@@ -192,6 +195,7 @@ class _Job:
         written: Written,
         suppress: Suppression,
         following: Following,
+        detections: Detections,
         *,
         sought: bool,
         alone: bool,
@@ -200,6 +204,7 @@ class _Job:
         self._written, self._batch_size = written, predictor.batch_size
         self._suppress, self._following = suppress, following
         self._sought, self._alone = sought, alone
+        self._detections = detections
         self._threads = max(2, min(4, os.cpu_count() or 2))
         self._next_id = 1
 
@@ -329,7 +334,9 @@ class _Job:
     def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
         if self._sought:
             frames = closer(self._predictor, frames, batch_size=batch_size)
-        return look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps)
+        for seen in look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps):
+            self._detections.add(seen)
+            yield seen
 
     def _left_out(self, error: UserError) -> None:
         self._written.failures.append(str(error))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from paddle_pose.evaluation.evaluator import Evaluator
-from paddle_pose.inference import engine as engines
-from paddle_pose.inference.exported import Exported, make_forward
+from paddle_pose.inference import bottom_up
+from paddle_pose.inference.exported import Exported
 from paddle_pose.inference.predict import Part, predict, require_scales
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.poses.poses import Poses
@@ -46,7 +46,8 @@ class Computing:
 def choose(engine: str, precision: str, evaluator: Evaluator) -> str:
     """``eager`` or ``onednn`` for the samples of an evaluation; Raises UserError."""
     scales = evaluator.benchmark.test_scales
-    return engines.choose(engine, precision, people=len(evaluator.samples(1.0)) * len(scales))
+    people = len(evaluator.samples(1.0)) * len(scales)
+    return bottom_up.choose(engine, precision, evaluator.benchmark, people=people)
 
 
 def poses_of(
@@ -65,13 +66,15 @@ def poses_of(
     require_scales(benchmark)
     views = [evaluator.samples(scale) for scale in benchmark.test_scales]
     people = len(views[0])
+    if not bottom_up.one_size(benchmark):
+        how = replace(how, batch_size=1)
     own = parallel.rows(people, how.batch_size)
     batches: list[Poses] = []
     if len(own):  # a rank of more than there are batches has nothing to do
-        forward = make_forward(
+        forward = bottom_up.forward_of(
             network,
             recipe.data,
-            flip_test=benchmark.flip_test,
+            benchmark,
             engine=how.engine,
             precision=how.precision,
             batch_size=min(how.batch_size, len(own)),

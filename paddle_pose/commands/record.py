@@ -160,6 +160,10 @@ class RunFolder:
         self.recipe_file = root / "recipe.yaml"
         self.log_file = root / "log.txt"
 
+    def weights_after(self, epoch: int) -> Path:
+        """Where ``train.keep_every`` keeps those of an epoch (from 0), by its number from 1."""
+        return self.root / "epochs" / f"epoch_{epoch + 1:04d}.pdparams"
+
     def lock(self) -> None:
         """Hold the folder for this process, without what killed writes left in it.
 

@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "train.clip_norm",
     "train.log_every",
     "train.save_every",
+    "train.keep_every",
     "train.validate_every",
     "train.pretrained",
     "train.max_steps",

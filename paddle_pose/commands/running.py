@@ -161,7 +161,10 @@ class Run:
         return evaluator.score(evaluator.read(file))
 
     def epoch_end(self, epoch: int) -> None:
-        """Validate where it is due; keep the best weights."""
+        """Validate where it is due; keep the best weights, and those of every few epochs."""
+        every = self.recipe.train.keep_every
+        if every and (epoch + 1) % every == 0 and parallel.is_first():
+            self._save_weights(self.folder.weights_after(epoch))
         if not self._validates(epoch):
             return
         found = self.validate()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from paddle_pose.configs import (
+    bodyposenet,
     fastpose,
     hourglass,
     hrnet,
@@ -30,6 +31,7 @@ from paddle_pose.understood import ASSUMED, Fact, Understood
 
 FAMILIES: dict[str, ModuleType] = {
     "fastpose": fastpose,
+    "bodyposenet": bodyposenet,
     "hourglass": hourglass,
     "hrnet": hrnet,
     "mipnet": mipnet,

@@ -22,7 +22,7 @@ from paddle_pose.limits import LIMITS
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Of image files."""
 
-_BROKEN = (OSError, ValueError, OverflowError, EOFError, struct.error, RecursionError)
+BROKEN = (OSError, ValueError, OverflowError, EOFError, struct.error, RecursionError)
 """What the standard library raises for broken archives, besides errors of its own."""
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -175,7 +175,7 @@ def _zip_members(file: Path) -> list[Member]:
         with zipfile.ZipFile(file) as archive:
             LIMITS["archive_members"].require(len(archive.infolist()), str(file))
             listed = [info for info in archive.infolist() if _is_image(info.filename)]
-    except (*_BROKEN, zipfile.BadZipFile, NotImplementedError) as error:
+    except (*BROKEN, zipfile.BadZipFile, NotImplementedError) as error:
         raise UserError(f"{file}: not a ZIP file that can be read ({error})") from error
     for info in listed:
         if info.flag_bits & 1 or info.compress_type not in (
@@ -200,7 +200,7 @@ def _zip_members(file: Path) -> list[Member]:
     ]
 
 
-class _TarHeader(tarfile.TarInfo):
+class TarHeader(tarfile.TarInfo):
     """Refuses a size below zero, from which older Pythons go back and read for ever."""
 
     def _block(self, count: int) -> int:
@@ -213,7 +213,7 @@ def _tar_members(file: Path) -> list[Member]:
     try:
         size = file.stat().st_size
         members: list[Member] = []
-        with tarfile.open(file, "r:", tarinfo=_TarHeader) as archive:
+        with tarfile.open(file, "r:", tarinfo=TarHeader) as archive:
             while (info := archive.next()) is not None:
                 LIMITS["archive_members"].require(len(members), str(file))
                 archive.members.clear()  # type: ignore[attr-defined]  # else every header is kept
@@ -221,7 +221,7 @@ def _tar_members(file: Path) -> list[Member]:
                 if info.isreg() and _is_image(name):
                     place = info.offset_data, info.size, info.size
                     members.append(Member(file, name, *place, None, False))
-    except (*_BROKEN, tarfile.TarError) as error:
+    except (*BROKEN, tarfile.TarError) as error:
         raise UserError(
             f"{file}: not an uncompressed tar file that can be read ({error}); "
             "a .tar.gz must be unzipped first (gunzip)"

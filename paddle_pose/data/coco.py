@@ -131,7 +131,7 @@ def people(
             _positions(source, source.people.image_ids[_to_crop(source.people, source.stated)])
         )
     with_images = with_images and len(needed) > 0
-    root = _image_root(Path(dataset_root), split, names, needed, source, with_images)
+    root = image_root(Path(dataset_root), split, names, needed, source, with_images)
     sizes_wh, told = image_sizes.known(
         root, names, [image.size_wh for image in images], needed, with_images=with_images
     )
@@ -303,7 +303,7 @@ def _detected(boxes: Path, source: CocoFile, box_threshold: float) -> _People:
     )
 
 
-def _image_root(
+def image_root(
     dataset_root: Path,
     split: str,
     names: tuple[str, ...],

@@ -27,6 +27,12 @@ def evaluator_for(
     """
     name = recipe.data.dataset
     # Imported when asked for: COCO's evaluation loads OpenCV, which takes a tenth of a second.
+    if benchmark.whole is not None:
+        from paddle_pose.evaluation.whole_images import WholeImageEvaluator
+
+        if name not in ("coco", "ochuman"):
+            raise UserError(f"benchmark '{benchmark.name}': whole pictures are scored on coco")
+        return WholeImageEvaluator(recipe, benchmark, files, with_images=with_images)
     if name in ("coco", "ochuman"):  # which is of COCO's joints and scored as COCO
         from paddle_pose.evaluation.coco import CocoEvaluator
 

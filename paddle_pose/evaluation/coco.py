@@ -245,7 +245,7 @@ class CocoEvaluator(TableEvaluator):
     def has_truth(self) -> bool:
         """Whether people are annotated; Raises UserError for joints without OKS constants."""
         if self.truth.has_people:
-            oks_sigmas(self.skeleton)
+            oks_sigmas(self.truth.category.skeleton)
         return self.truth.has_people
 
     def no_truth(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,15 @@ import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
-from paddle_pose.data import coco, joined, mpii
+from paddle_pose.data import coco, joined, mpii, record_shards
+from paddle_pose.data.bottom_up import BottomUpSamples
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.samples import Samples
 from paddle_pose.data.top_down import PersonCrops
 from paddle_pose.data.two_people import TwoPeopleCrops
+from paddle_pose.data.whole_people import FILE_SKELETONS
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import evaluator_for, validation_benchmark
 from paddle_pose.evaluation.coordinate_scores import AlphaPoseAccuracy, InputPck
@@ -24,7 +27,7 @@ from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.mpii import refuse_files
 from paddle_pose.evaluation.training_score import TrainingPckh
 from paddle_pose.files import sha256
-from paddle_pose.models.architectures import with_joints
+from paddle_pose.models.architectures import BodyPoseNet, with_joints
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import PCKH
 from paddle_pose.skeletons import skeleton_named
@@ -76,6 +79,8 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     Raises:
         UserError: an unknown data set, or files that cannot be used.
     """
+    if isinstance(recipe.codec, PafCodec):
+        return bottom_up_task(recipe, recipe.codec, training, validation)
     table = training_people(recipe, training)
     skeleton = skeleton_named(table.skeleton)
     augment = recipe.augment_by_epoch()
@@ -118,6 +123,51 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     return Task(samples, evaluator, together(scores), facts, tuple(scores)), recipe
 
 
+def bottom_up_task(
+    recipe: Recipe, codec: PafCodec, training: DataFiles, validation: DataFiles
+) -> tuple[Task, Recipe]:
+    """As ``task_for``, of whole pictures: shards of ``convert bottom_up``, or a COCO file.
+
+    Raises:
+        UserError: as there, or joints that are not the codec's.
+    """
+    if recipe.data.dataset not in ("coco", "ochuman"):
+        raise UserError(f"data.dataset={recipe.data.dataset}: whole pictures are trained on coco")
+    people = record_shards.people(
+        training.root, recipe.data.train_split, recipe.data, annotations=training.annotations
+    ).head(recipe.data.limit)
+    wanted = FILE_SKELETONS.get(codec.skeleton, codec.skeleton)
+    if people.skeleton.name != wanted or recipe.data.skeleton != codec.skeleton:
+        raise UserError(
+            f"codec.skeleton={codec.skeleton}: the data have data.skeleton={recipe.data.skeleton}; "
+            "set both alike"
+        )
+    skeleton = skeleton_named(codec.skeleton)
+    augment = recipe.augment_by_epoch()
+    if any(settings.flip_probability for settings in augment.values()):
+        skeleton.require_pairs("augment.flip_probability")
+    model = with_joints(recipe.model, len(skeleton))
+    if isinstance(model, BodyPoseNet):
+        model = replace(model, limbs=len(codec.limbs))
+    recipe = replace(recipe, model=model)
+    samples = BottomUpSamples(people, recipe.data, codec, augment=augment, seed=recipe.seed)
+    people.understood.tell()
+    evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
+    evaluator.require_score(recipe.train.select_metric)
+    facts = {
+        "train": _facts(people, people.files),
+        "valid": {
+            "people": len(evaluator.samples(1.0)),
+            "files": {file.name: sha256(file) for file in evaluator.files},
+        },
+        "understood": {
+            "train": people.understood.plain(),
+            "valid": evaluator.understood.plain(),
+        },
+    }
+    return Task(samples, evaluator, no_score, facts), recipe
+
+
 def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
     """The first ``data.limit`` people to train on, all with their images."""
     if recipe.data.dataset == "mpii":
@@ -140,6 +190,6 @@ def training_people(recipe: Recipe, files: DataFiles) -> PersonTable:
     return table
 
 
-def _facts(table: PersonTable, files: Sequence[Path]) -> dict[str, Any]:
+def _facts(table: Sized, files: Sequence[Path]) -> dict[str, Any]:
     """How many people, and the digest of each file that they and their truth came from."""
     return {"people": len(table), "files": {file.name: sha256(file) for file in files}}

@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from paddle_pose.codecs.views import View
+from paddle_pose.errors import UserError
 from paddle_pose.inference.people import FoundPoses, Given, People
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.poses.poses import Poses
@@ -64,6 +66,9 @@ def closer(
     predictor: PosePredictor, frames: Iterable[Frame], *, batch_size: int
 ) -> Iterator[Frame]:
     """Frames of which nobody said where their one person is, cut out as a first look finds them."""
+    if predictor.whole:  # it looks at all of it as it is
+        yield from frames
+        return
     for seen in look(predictor, frames, batch_size=batch_size):
         frame, joints = seen.frame, seen.poses.keypoints[seen.poses.instances == 0]
         image_id = int(frame.people.place.image_id[0])
@@ -80,6 +85,9 @@ def look(
     Raises:
         UserError: the network gives what are no numbers.
     """
+    if predictor.whole:
+        yield from _look_at_all(predictor, frames, maps=maps)
+        return
     waiting: deque[Frame] = deque()
     cut: deque[People] = deque()
     done: deque[tuple[Poses, np.ndarray | None]] = deque()
@@ -100,6 +108,26 @@ def look(
         left -= batch_size
         yield from _finished(waiting, done, predictor)
     yield from _finished(waiting, done, predictor)
+
+
+def _look_at_all(
+    predictor: PosePredictor, frames: Iterable[Frame], *, maps: bool
+) -> Iterator[Seen]:
+    """Everybody in each frame, one after the other; poses are read while the next is computed."""
+    if maps:
+        raise UserError("--heatmaps: shows the maps of one person in a box; this network has none")
+
+    def read(frame: Frame, views: list[View]) -> Seen:
+        poses = predictor.decoded(views, frame.people)
+        return Seen(frame, FoundPoses.of(poses, predictor.skeleton), None)
+
+    def computed() -> Iterator[tuple[Frame, list[View]]]:
+        for frame in frames:
+            yield frame, predictor.views(frame.people)
+
+    with ThreadPoolExecutor(1) as reading:
+        for seen in ahead(reading, lambda both: read(*both), computed(), 2):
+            yield seen.result()
 
 
 def _batch(cut: deque[People], batch_size: int) -> list[People]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -14,14 +14,16 @@ from paddle_pose import skeletons
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.views import View
+from paddle_pose.codecs.whole_images import WholeCodec
 from paddle_pose.configs import load
 from paddle_pose.data.coco import skeleton_of
 from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.inference import engine as engines
+from paddle_pose.inference.bottom_up import choose, forward_of, whole_picture
 from paddle_pose.inference.boxes import outside
-from paddle_pose.inference.exported import Exported, make_forward
+from paddle_pose.inference.exported import Exported
 from paddle_pose.inference.people import (
     FoundPoses,
     People,
@@ -74,6 +76,7 @@ class PosePredictor:
         skeleton: the joints of its poses.
         batch_size: boxes at a time.
         instances: poses a box: its owner's, and with 2 the second person's after it.
+        whole: it finds everybody in whole pictures, one at a time, and takes no boxes.
     """
 
     def __init__(
@@ -122,14 +125,15 @@ class PosePredictor:
                 f"instances {instances}: recipe '{recipe.name}' finds one person in a box; two are "
                 "found by a network of mipnet (python -m paddle_pose recipes lists all)"
             )
-        self.batch_size, self.instances = batch_size, instances
-        self._forward = make_forward(
+        self.whole = self.benchmark.whole is not None
+        self.batch_size, self.instances = 1 if self.whole else batch_size, instances
+        self._forward = forward_of(
             network,
             recipe.data,
-            flip_test=self.benchmark.flip_test,
-            engine=engines.choose(engine, precision, people=batch_size),
+            self.benchmark,
+            engine=choose(engine, precision, self.benchmark, people=batch_size),
             precision=precision,
-            batch_size=batch_size,
+            batch_size=self.batch_size,
         )
 
     @classmethod
@@ -177,13 +181,15 @@ class PosePredictor:
                 and Pillow's images are turned upright as their EXIF data says.
             boxes: left, top, width, height of each person in image pixels, or of one; by default
                 one person, whom a first look at the whole image finds and a second one looks at
-                closer. Of a list of images a list of such.
+                closer. Of a list of images a list of such. None for a network that finds
+                everybody.
             channel_order: of arrays; ``bgr`` for those of ``cv2.imread``.
 
         Returns:
             One pose a box, in the order of the boxes: ``keypoints``, ``scores``, ``joint_names``,
             ``boxes_xywh`` of the crops; ``image_ids`` are the positions in the list (0), ``rows``
-            the boxes. They have ``draw(image)``, ``to_coco()`` and ``of_image(position)``.
+            the boxes (-1 of a network that finds everybody). They have ``draw(image)``,
+            ``to_coco()`` and ``of_image(position)``.
 
         Raises:
             UserError: an image that cannot be read, or a box that is none.
@@ -205,7 +211,7 @@ class PosePredictor:
             except UserError as error:
                 raise UserError(f"images[{image_id}]: {error}" if several else str(error)) from None
 
-        sought = [image_id for image_id, where in enumerate(given) if where is None]
+        sought = [n for n, where in enumerate(given) if where is None and not self.whole]
         first = self._in_batches(map(cut, sought))
         first = first.select(first.instances == 0)
         seen = {i: first.keypoints[first.image_ids == i] for i in sought}
@@ -251,13 +257,22 @@ class PosePredictor:
 
         Without boxes they are what a first look takes: the whole image, and parts of it.
         """
+        whole, scales = self.benchmark.whole, self.benchmark.test_scales
+        if whole is not None:
+            codec = cast(WholeCodec, self.recipe.codec)
+            if boxes is not None:
+                raise UserError(
+                    f"boxes: recipe '{self.recipe.name}' finds everybody in the whole picture by "
+                    "itself; leave them out"
+                )
+            return whole_picture(pixels, whole, scales, codec.stride, image_id)
         height, width = pixels.shape[:2]
         given = windows((width, height)) if boxes is None else require_boxes(boxes)
         for row in np.flatnonzero(outside(given, pixels))[:1]:
             box = ", ".join(f"{value:g}" for value in given[row])
             raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh
-        return cut_out(pixels, given, size_wh, self.benchmark.test_scales, image_id)
+        return cut_out(pixels, given, size_wh, scales, image_id)
 
     def closer(self, pixels: np.ndarray, joints_KJ3: np.ndarray, image_id: int = 0) -> People:
         """The one person whose joints a first look found, cut out for a second one."""
@@ -265,18 +280,31 @@ class PosePredictor:
         size_wh = self.recipe.data.image_size_wh
         return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id)
 
+    def views(self, people: People) -> list[View]:
+        """What the network gives for one batch."""
+        scales = self.benchmark.test_scales
+        return [View(*self._forward(c), s) for c, s in zip(people.crops, scales, strict=True)]
+
+    def decoded(self, views: Sequence[View], people: People) -> Poses:
+        """Poses as the codec reads them; Raises UserError where they are no numbers."""
+        place, order = people.place, self.skeleton.flip_order
+        poses = self.recipe.codec.decode(views, place, self.benchmark, order)
+        maps = (one for view in views for one in view.outputs.values()) if self.whole else ()
+        if not all(np.isfinite(one).all() for one in (poses.keypoints, *maps)):
+            raise UserError("the network gives what are no numbers: are its weights damaged?")
+        return poses
+
     def found(self, people: People, *, maps: bool = False) -> tuple[Poses, np.ndarray | None]:
         """Poses of one batch, and (B, J, h, w) heat maps if they are asked for.
 
         Raises:
             UserError: the network gives what are no numbers, or has no heat maps.
         """
-        scales = self.benchmark.test_scales
-        views = [View(*self._forward(c), s) for c, s in zip(people.crops, scales, strict=True)]
+        views = self.views(people)
         codec, order = self.recipe.codec, self.skeleton.flip_order
-        poses = codec.decode(views, people.place, self.benchmark, order)
-        if not np.isfinite(poses.keypoints).all():
-            raise UserError("the network gives what are no numbers: are its weights damaged?")
+        poses = self.decoded(views, people)
+        if self.whole:
+            return poses, None
         poses = poses.select(poses.instances < self.instances)
         boxes = np.repeat(people.place.boxes_xywh(), self.instances, 0)
         # Where a map is flat, a decoder's step below a cell (DARK's) may end anywhere.

@@ -44,8 +44,15 @@ class Where:
         """Nobody says where people are."""
         return self.box is None and self.boxes is None and self.detector is None
 
-    def open(self, photos: Sequence[Photo], videos: Sequence[Video]) -> Boxes:
-        """Ready for these; Raises UserError."""
+    def open(
+        self, photos: Sequence[Photo], videos: Sequence[Video], *, whole: bool = False
+    ) -> Boxes:
+        """Ready for these; ``whole``: a network finds everybody by itself. Raises UserError."""
+        if whole and not self.sought:
+            raise UserError(
+                "--box, --boxes, --detector: this network finds everybody in whole pictures by "
+                "itself; leave them out"
+            )
         if self.box is not None:
             return fixed(self.box)
         if self.boxes is not None:
@@ -54,11 +61,12 @@ class Where:
             least = DETECTOR_THRESHOLD if self.threshold is None else self.threshold
             detector = open_detector(self.detector, threshold=least, most_overlap=self.nms)
             return lambda pixels, image_id: Given(*detector(pixels))
-        print(
-            "assumed: one person in each picture, found by a first look at all of it "
-            "(--box, --boxes and --detector say other)",
-            flush=True,
-        )
+        if not whole:
+            print(
+                "assumed: one person in each picture, found by a first look at all of it "
+                "(--box, --boxes and --detector say other)",
+                flush=True,
+            )
         return lambda pixels, image_id: None
 
 

@@ -160,6 +160,34 @@ class AlphaSimplePose:
     layers: int = 50
 
 
+@dataclass(frozen=True)
+class BodyPoseNet:
+    """NVIDIA's BodyPoseNet: heat maps and part affinity fields of everybody in an image.
+
+    Attributes:
+        joints: heat maps less one, which is background.
+        limbs: part affinity fields, two maps each.
+        stages: 1 or more; the official code has 3, or 2.
+        width: channels of the first block; the others are 2, 4 and 8 times as wide.
+        features: channels of what every stage sees and of its layers (4 times in the first's last).
+        shared: both branches share most of a stage (BpNetLiteModel), or nothing (BpNetModel).
+        attention: weigh the branches of all stages but the first by a convolution of themselves.
+        initializer: of all after the backbone: ``random_normal`` (0.01) or ``xavier``.
+
+    Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/models/bpnet_lite_model.py
+    @2ec95cb
+    """
+
+    joints: int = 18
+    limbs: int = 19
+    stages: int = 3
+    width: int = 64
+    features: int = 128
+    shared: bool = True
+    attention: bool = False
+    initializer: str = "random_normal"
+
+
 Architecture = (
     Hourglass52
     | NewellHourglass
@@ -171,6 +199,7 @@ Architecture = (
     | FastPoseDuc
     | FastPoseMobile
     | AlphaSimplePose
+    | BodyPoseNet
 )
 
 
@@ -204,6 +233,18 @@ def parameters_about(network: object) -> float:
         case FastPoseMobile():
             trunk = 5.2e6 if network.size == "large" else 2.3e6
             return trunk + (9_216 + 9 * network.joints) * network.conv_dim
+        case BodyPoseNet():
+            wide, maps = network.features, network.joints + 1 + 2 * network.limbs
+            attention = 18 * wide**2 if network.attention else 0
+            first = (27 if network.shared else 54) * wide**2 + 8 * wide**2 + 4 * wide * maps
+            chain = 49 * (4 * wide**2 + (wide + maps) * wide) * (1 if network.shared else 2)
+            later = chain + 2 * wide**2 + wide * maps + attention
+            return (
+                1722 * network.width**2
+                + 36 * network.width * wide
+                + first
+                + (network.stages - 1) * later
+            )
     return 0
 
 

@@ -9,6 +9,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BodyPoseNet,
     FastPose,
     FastPoseDuc,
     FastPoseMobile,
@@ -20,6 +21,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
 )
 from paddle_pose.models.blocks import PoseNetwork
+from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
 from paddle_pose.models.fastpose import (
     AlphaSimplePoseNetwork,
     FastPoseDucNetwork,
@@ -43,6 +45,7 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     FastPoseDuc: FastPoseDucNetwork,
     FastPoseMobile: FastPoseMobileNetwork,
     AlphaSimplePose: AlphaSimplePoseNetwork,
+    BodyPoseNet: BodyPoseNetNetwork,
 }
 
 

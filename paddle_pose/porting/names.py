@@ -17,6 +17,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BodyPoseNet,
     FastPose,
     FastPoseDuc,
     FastPoseMobile,
@@ -27,6 +28,7 @@ from paddle_pose.models.architectures import (
     NewellHourglass,
     PoseResNet,
 )
+from paddle_pose.porting.keras import KERAS_VGG, TORCH_VGG, TORCH_VGG_BN
 from paddle_pose.porting.paddledetection import hrnet_rules
 
 _TRACKED = "num_batches_tracked"
@@ -148,6 +150,16 @@ TABLES: dict[type, NameTable] = {
         head=(r"^duc\d\.", r"^conv_out\."),
     ),
 }
+
+TABLES[BodyPoseNet] = NameTable(
+    spellings=(
+        Spelling("official", r"^block_1a_conv_1\."),
+        Spelling("Keras VGG-19", r"^block1_conv1\.", KERAS_VGG),
+        Spelling("torchvision VGG-19", r"^features\.2\.", TORCH_VGG),
+        Spelling("torchvision VGG-19-BN", r"^features\.1\.", TORCH_VGG_BN),
+    ),
+    head=(r"^block_6a_", r"^channel_reduction_conv\.", r"^stage\d", r"_out\."),
+)
 
 for _network in (FastPose, FastPoseDuc):
     TABLES[_network] = NameTable(

@@ -1,8 +1,8 @@
 """A weights file of any known kind as ``{name: array}``, without torch, running nothing in it.
 
-Known kinds, told apart by their content: PyTorch (zip and legacy), ``.pdparams`` and
-``.safetensors``. Of a training checkpoint only the network's weights are taken; which of several is
-said.
+Known kinds, told apart by their content: PyTorch (zip and legacy), ``.pdparams``,
+``.safetensors``, Keras's ``.h5`` and NumPy's ``.npz``. Of a training checkpoint only the network's
+weights are taken; which of several is said.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from paddle_pose import array_files
 from paddle_pose.errors import UserError
 from paddle_pose.limits import LIMITS
-from paddle_pose.porting import torch_format
+from paddle_pose.porting import keras, torch_format
 from paddle_pose.weights import tensors
 from paddle_pose.weights.facts import WeightFacts, read_facts
 from paddle_pose.weights.pickle_names import kind_of
@@ -56,7 +57,7 @@ class WeightFile:
 
     Attributes:
         path: of the file.
-        kind: ``PyTorch``, ``.pdparams`` or ``.safetensors``.
+        kind: ``PyTorch``, ``.pdparams``, ``.safetensors``, ``.h5`` or ``.npz``.
         arrays: names and read-only arrays, without prefixes that every name had.
         facts: what it says of itself, where it does; checked.
         notes: what was taken and what was left, a line each.
@@ -87,7 +88,11 @@ def read_file(path: Path) -> WeightFile:
             start = file.read(64)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    if start[:4] == torch_format.ZIP_MAGIC:
+    if start[:8] == array_files.HDF5_MAGIC:
+        found = _of_arrays(array_files.read_hdf5_tree(path), path, ".h5")
+    elif start[:4] == torch_format.ZIP_MAGIC and array_files.is_npz(path):
+        found = _of_arrays(array_files.read_npz(path), path, ".npz")
+    elif start[:4] == torch_format.ZIP_MAGIC:
         found = _of_torch(torch_format.read_zip(path), path)
     elif torch_format.is_legacy(start):
         found = _of_torch(torch_format.read_legacy(path), path)
@@ -104,12 +109,22 @@ def read_file(path: Path) -> WeightFile:
         found = _of_paddle(path)
     else:
         raise UserError(
-            f"{path}: not a weights file; expected PyTorch (.pth, .pt), .pdparams or .safetensors"
+            f"{path}: not a weights file; expected PyTorch (.pth, .pt), .pdparams, .safetensors, "
+            "Keras (.h5) or .npz"
         )
     if found.facts is None:
         found = _without_twins(_without_wrapper(found))
     tensors.require_sound(found.arrays, path)
     return found
+
+
+def _of_arrays(arrays: dict[str, np.ndarray], path: Path, kind: str) -> WeightFile:
+    if keras.is_keras(arrays):
+        arrays = keras.as_torch(arrays)
+    arrays = {name: array for name, array in arrays.items() if array.dtype.kind == "f"}
+    if not arrays:
+        raise UserError(f"{path}: no weights found in it, by Keras's names or others")
+    return WeightFile(path, kind, arrays)
 
 
 def _of_paddle(path: Path) -> WeightFile:

@@ -11,12 +11,18 @@ import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import NORMS, CombinedCodec, IntegralCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
-from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
+from paddle_pose.models.architectures import (
+    BodyPoseNet,
+    MIPNet,
+    MIPPoseResNet,
+    parameters_about,
+)
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF, SCORE_RULES
+from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -64,9 +70,15 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0, 1, below=True), "train.optimizer.beta1 train.optimizer.beta2"),
     (Range(0, 1, below=True), "train.optimizer.momentum"),
     (Range(0, 1, above=True), "train.gamma"),
+    (
+        Range(0, 1),
+        "train.soft_start train.annealing train.focal.alpha train.focal.beta "
+        "train.focal.background",
+    ),
+    (Range(0, 10), "train.focal.gamma"),
     # Less is nothing in float32, and a gradient of 0 would be divided by it.
     (Range(1e-30, 1), "train.optimizer.epsilon"),
-    (Range(0, 100, above=True), "train.learning_rate"),
+    (Range(0, 100, above=True), "train.learning_rate train.min_learning_rate"),
     (Range(0, 10), "train.optimizer.l1 train.optimizer.l2"),
     (Range(0, 1000), "train.optimizer.groups.*.rate train.optimizer.groups.*.decay"),
     (
@@ -77,8 +89,8 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 65536), "train.batch_size train.accumulate_steps eval.batch_size"),
     (Range(1, 1000), "data.repeat"),
     (Range(1, MANY), "data.limit train.log_every train.validate_every"),
-    (Range(0, MANY), "train.warmup_steps train.save_every train.max_steps"),
-    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.*"),
+    (Range(0, MANY), "train.warmup_steps train.save_every train.keep_every train.max_steps"),
+    (Range(32, LIMITS["image_side_px"].most), "data.image_size_wh.* benchmarks.*.whole.size_hw.*"),
     # HRNet tests with 0.5 to 1.5; PCKh is read at 0.1 to 0.5 head sizes.
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
     (Range(0, 100, above=True), "benchmarks.*.metric.thresholds.*"),
@@ -86,12 +98,17 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(-1000, 1000), "benchmarks.*.published.*"),
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
-    (Range(1, 1000), "model.joints"),
-    (Range(1, 64), "model.stacks model.convolutions.*"),
+    (Range(1, 1000), "model.joints model.limbs"),
+    (Range(1, 64), "model.stacks model.stages model.convolutions.*"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
     (Range(1, OFTEN), "model.stem model.width model.layers model.conv_dim"),
+    (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
+    (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
+    (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
+    (Range(0.01, 10), "augment.spatial.person_size augment.spatial.zoom.*"),
+    (Range(0, LIMITS["image_side_px"].most), "augment.spatial.shift_px"),
 )
 """Every number of a recipe and where it must lie; None passes where the key allows it."""
 
@@ -102,14 +119,16 @@ CHOICES = {
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
-    "train.schedule": ("multistep", "one_cycle", "cosine"),
-    "train.pretrained": ("none", "ImageNet", "COCO"),
+    "train.schedule": ("multistep", "one_cycle", "cosine", "soft_start_annealing"),
+    "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
     "train.loss": (
         "joints_mse",
         "heatmap_mse",
         "cell_cross_entropy",
         "two_people_mse",
         "two_people_cross_entropy",
+        "masked_squares",
+        "masked_focal",
         "integral_l1",
         "combined",
     ),
@@ -117,16 +136,23 @@ CHOICES = {
     "data.rules": ("auto", "hrnet", "alphapose"),
     "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
     "augment.distribution": ("normal", "uniform"),
+    "augment.spatial.mode": SPATIAL_MODES,
     "data.channel_order": ("rgb", "bgr"),
+    "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),
     "model.size": ("large", "small"),
     "model.backbone": ("shuffle", "se-resnet", "plain"),
-    "benchmarks.*.boxes": ("ground_truth", "detector"),
+    "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
+    "benchmarks.*.whole.mode": WHOLE_MODES,
+    "benchmarks.*.whole.coordinates": ("exact", "reference"),
     "benchmarks.*.decoder": DECODERS,
     "benchmarks.*.metric.score": SCORE_RULES,
     "codec.norm": NORMS,
 }
 """Keys that take one of a few words."""
+
+MASKED = ("masked_squares", "masked_focal")
+"""Losses of heat maps with part affinity fields."""
 
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
@@ -134,7 +160,8 @@ TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_
 COORDINATES = {"integral_l1": IntegralCodec, "combined": CombinedCodec}
 """Losses of coordinates, and the codec that each of them needs."""
 
-STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor")
+STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor",
+              "soft_start", "annealing", "min_learning_rate")  # fmt: skip
 """What a stage may change of ``train``; and all of ``augment``."""
 
 
@@ -188,6 +215,16 @@ def _require_people_alike(recipe: Recipe) -> None:
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
         return
+    fields = isinstance(recipe.model, BodyPoseNet)
+    if fields != isinstance(codec, PafCodec) and isinstance(codec, KINDS["codec"]):
+        word = "needs" if fields else "has no fields for"
+        raise UserError(f"codec.kind={type(codec).__name__}: model {kind} {word} PafCodec")
+    if fields or recipe.train.loss in MASKED:
+        if fields != (recipe.train.loss in MASKED):
+            needed = "masked_squares" if fields else "joints_mse"
+            words = f"model {kind} needs train.loss={needed}"
+            raise UserError(f"train.loss={recipe.train.loss}: {words}")
+        return
     if type(codec) is other:
         needed = (PairCodec if for_two else HeatmapCodec).__name__
         raise UserError(f"codec.kind={other.__name__}: model {kind} needs codec.kind={needed}")
@@ -200,6 +237,22 @@ def _require_people_alike(recipe: Recipe) -> None:
                 f"train.loss={recipe.train.loss}: does not go with "
                 f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
             )
+
+
+def _require_whole(recipe: Recipe) -> None:
+    """Networks that find everybody look at whole pictures, and others do not."""
+    if not isinstance(recipe.codec, KINDS["codec"]):  # one of one's own may do either
+        return
+    everybody = isinstance(recipe.codec, PafCodec)
+    for number, benchmark in enumerate(recipe.benchmarks):
+        key, codec = f"benchmarks.{number}", type(recipe.codec).__name__
+        if (benchmark.whole is None) == everybody:
+            needed = "a section 'whole'" if everybody else "no section 'whole'"
+            raise UserError(f"{key}.whole: codec.kind={codec} needs {needed}")
+        if benchmark.whole is not None and (benchmark.boxes != "none" or benchmark.flip_test):
+            raise UserError(f"{key}: whole pictures need boxes=none and flip_test=false")
+        if benchmark.whole is None and benchmark.boxes == "none":
+            raise UserError(f"{key}.boxes=none: is for whole pictures; codec.kind={codec}")
 
 
 def _require_in_range(recipe: Recipe) -> None:
@@ -267,6 +320,7 @@ def require_sound(recipe: Recipe) -> None:
     _require_choices(recipe)
     _require_trainable(recipe)
     _require_data(recipe)
+    _require_whole(recipe)
     _require_stages(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(

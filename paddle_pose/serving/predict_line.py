@@ -19,7 +19,6 @@ DOOR = "python predict.py"
 HELP = "Draw poses on photos and videos; write them as COCO results and as a table."
 EXAMPLES = (
     " photo.jpg folder/ video.mp4",
-    " photos/ --detector picodet --output drawn",
     " photo.jpg --box 40,20,200,460 --weights w32.pth --config RECIPE",
     " video.mp4 --track --detector picodet --smooth",
     " --serve                  (a page to drop photos on)",
@@ -74,6 +73,7 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
         metavar="N",
         help="poses a box (1); 2 with MIPNet",
     )
+    add("--benchmark", metavar="NAME", help="one of the recipe's ways to look (its first)")
     add("--heatmaps", action="store_true", help="also draw each joint's heat map, of photos")
     add("--track", action="store_true", help="follow people by PoseFlow: videos, numbered frames")
     add("--orb", action="store_true", help="--track goes by ORB's points as well: slower")
@@ -205,6 +205,7 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
             precision=given.precision,
             batch_size=given.batch_size,
             instances=given.instances,
+            benchmark=given.benchmark,
         )
         if given.serve:
             from paddle_pose.serving.server import serve

@@ -6,6 +6,7 @@ and the codec's targets; those here read ``heatmaps`` (B, J, H, W) and ``weights
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.blocks import StageOutput
 from paddle_pose.models.outputs import named
 from paddle_pose.training import integral_losses
+from paddle_pose.training.field_losses import masked_squares
 
 if TYPE_CHECKING:
     from paddle_pose.codecs.codec import Codec
@@ -117,6 +119,8 @@ LOSSES: dict[str, Callable[..., dict[str, paddle.Tensor]]] = {
     "two_people_cross_entropy": two_people_cross_entropy,
     "heatmap_mse": heatmap_mse,
     "cell_cross_entropy": cell_cross_entropy,
+    "masked_squares": masked_squares,
+    "masked_focal": masked_squares,
     "integral_l1": integral_losses.integral_l1,
     "combined": partial(integral_losses.combined, heatmaps=joints_mse),
 }
@@ -127,6 +131,8 @@ def loss_function(settings: TrainSettings, codec: Codec | None = None) -> Loss:
     if settings.loss not in LOSSES:
         raise UserError(f"train.loss: unknown '{settings.loss}'{nearest(settings.loss, LOSSES)}")
     loss = LOSSES[settings.loss]
+    if settings.loss == "masked_focal":
+        return functools.partial(masked_squares, focal=settings.focal)
     if loss in (joints_mse, two_people_mse) and not settings.use_target_weight:
         return lambda outputs, targets: loss(
             outputs, {name: one for name, one in targets.items() if not name.startswith("weight")}

@@ -37,7 +37,25 @@ def _cosine_decay(settings: TrainSettings, step: int, steps_per_epoch: int) -> f
     return _cosine(1.0, 0.0, step / max(settings.epochs * steps_per_epoch, 1))
 
 
-SCHEDULES = {"multistep": _multistep, "one_cycle": _one_cycle, "cosine": _cosine_decay}
+def _soft_start_annealing(settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
+    """From the lowest rate up to the highest and back: straight lines in the rate's logarithm.
+
+    Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/core/hooks/utils.py:29 @2ec95cb
+    """
+    part, up = step / max(settings.epochs * steps_per_epoch, 1), 1.0
+    if part > settings.annealing:
+        up = (1 - part) / (1 - settings.annealing)
+    elif part < settings.soft_start:
+        up = part / settings.soft_start
+    return (settings.min_learning_rate / highest_rate(settings)) ** (1 - up)
+
+
+SCHEDULES = {
+    "multistep": _multistep,
+    "one_cycle": _one_cycle,
+    "cosine": _cosine_decay,
+    "soft_start_annealing": _soft_start_annealing,
+}
 
 
 def highest_rate(settings: TrainSettings) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.models import build
-from reproduce.aligning import fastpose, training
+from reproduce.aligning import groups, training
 from reproduce.aligning.definitions import Definition, Package
 from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS, ROOT
 from reproduce.aligning.rows import STEPS, read
@@ -107,13 +107,13 @@ def pairs() -> Iterator[tuple[str, str]]:
         for step in STEPS:
             if (step in ("data", "metric", "decode")) == (name in DATA_SETS):
                 yield name, step
-    yield from ((name, step) for name in GROUPS for step in STEPS if step in fastpose.steps())
+    yield from ((name, step) for name in GROUPS for step in STEPS if step in groups.steps(name))
 
 
 def roots(network: str, step: str) -> tuple[str, ...]:
     """The definitions that a row of that step judges; what they need is not named."""
     if network in GROUPS:
-        return fastpose.roots(step)
+        return groups.roots(network, step)
     named = ROOTS.get(step, ()) + ROOTS.get(f"{network} {step}", ())
     if network in DATA_SETS:
         return (*named, JOINTS[network])
@@ -142,7 +142,7 @@ def settings(network: str, step: str) -> list[Any]:
     if network in DATA_SETS:
         return []
     if network in GROUPS:
-        return fastpose.given(step)
+        return groups.given(network, step)
     recipe = NETWORKS[network].load()
     if step == "learning rate":
         return [recipe.train]

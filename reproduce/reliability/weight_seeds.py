@@ -104,6 +104,20 @@ def official(folder: Path, name: str) -> None:
     shutil.copy(OFFICIAL / name, folder / name)
 
 
+def of_keras(folder: Path) -> None:
+    """A convolution and its batch norm as Keras names them, as ``.h5`` and as ``.npz``."""
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    sizes = {"kernel": (3, 3, 3, 8), "bias": (8,), "gamma": (8,), "moving_variance": (8,)}
+    arrays = {f"block/{word}:0": rng.random(size, np.float32) for word, size in sizes.items()}
+    np.savez(folder / "keras.npz", **arrays)
+    with h5py.File(folder / "keras.h5", "w") as file:
+        for name, array in arrays.items():
+            file[f"block/{name}"] = array
+
+
 def read_official(folder: Path, name: str) -> Reading:
     """As ``port`` and ``--pretrained_model`` read it."""
     from paddle_pose.porting.reader import read_weights

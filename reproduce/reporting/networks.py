@@ -14,6 +14,7 @@ ALIGNED = {
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
     "MIPNet": {"mipnet": "MIPNet-W32, with W48 and ResNet-50"},
     "FastPose": {"fastpose": "FastPose, light and full: networks, data, scores"},
+    "BodyPoseNet": {"bodyposenet": "BodyPoseNet: network, data, training, inference"},
 }
 SHARED = {
     "mpii": "MPII: data, decoding, metric",
@@ -51,6 +52,11 @@ WHAT = {
         "or Halpe's 136 joints. Its table is with YOLOv3's boxes and flip, its logs with true "
         "boxes and without: they never stand in one row. The light network has no published AP."
     ),
+    "BodyPoseNet": (
+        "Everybody in a picture at once. NVIDIA's figures are of COCO val2017, but by one scale, "
+        "four or strictly: its model card does not say. Other networks that find everybody are "
+        "listed with it, each under its own protocol; none of their rows compares with another."
+    ),
 }
 NO_CURVES = {
     "HRNet": (
@@ -71,6 +77,7 @@ NO_CURVES = {
         "The published checkpoints are on drives that no program can fetch from; nobody "
         "published predictions, so there are no curves."
     ),
+    "BodyPoseNet": "NVIDIA's weights are encrypted, and nobody published predictions: no curves.",
 }
 NOTES = {
     "Hourglass": ("hourglass", "Implementation notes: Hourglass"),
@@ -78,6 +85,7 @@ NOTES = {
     "SimpleBaseline": ("hrnet", "Implementation notes: SimpleBaseline and HRNet"),
     "MIPNet": ("mipnet", "Implementation notes: MIPNet, and the Ascend port of that name"),
     "FastPose": ("fastpose", "Implementation notes: AlphaPose's FastPose, and the light one"),
+    "BodyPoseNet": ("bodyposenet", "Implementation notes: BodyPoseNet"),
 }
 
 

@@ -21,6 +21,8 @@ from paddle_pose.commands.record import RunFolder
 from paddle_pose.errors import UserError
 from paddle_pose.files import leftovers
 from paddle_pose.recipes import recipe
+from paddle_pose.weights.safe_pickle import load_arrays
+from paddle_pose.weights.tensors import digest
 
 EPOCHS, STEPS = 4, 5  # 24 people in batches of 5
 
@@ -100,6 +102,23 @@ def test_run_folder_holds_everything(uninterrupted):
     for field in ("epoch: 1", "step: 1/5", "loss:", "lr:", "reader_cost:", "batch_cost:", "ips:"):
         assert field in log
     assert "eta: " in log
+
+
+def test_the_same_command_goes_on_where_it_was_killed_and_keeps_weights(
+    small_people, uninterrupted, tmp_path
+):
+    words = ("--resume", "auto", "--num_workers", "0", "--set", "train.keep_every=2")
+    began = command(small_people, tmp_path / "run", *words)
+    stopped = subprocess.run(
+        [*began, "train.max_steps=12"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert "no run to resume, starting one" in stopped.stdout, stopped.stderr
+    done = run(small_people, tmp_path / "run", *words)
+    assert "resumed at epoch 3, step 3" in done.stdout, done.stderr
+    files = [*(tmp_path / "run" / "epochs").iterdir(), uninterrupted / "last" / "model.pdparams"]
+    kept = {file.name: digest(load_arrays(file)) for file in files}
+    assert set(kept) == {"epoch_0002.pdparams", "epoch_0004.pdparams", "model.pdparams"}
+    assert kept["epoch_0004.pdparams"] == kept["model.pdparams"] != kept["epoch_0002.pdparams"]
 
 
 def test_finished_run_resumes_to_itself(small_people, uninterrupted):

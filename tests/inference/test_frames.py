@@ -19,6 +19,7 @@ class Toy:
 
     skeleton = MPII16
     instances = 1
+    whole = False
 
     def __init__(self) -> None:
         self.batches: list[int] = []

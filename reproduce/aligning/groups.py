@@ -1,0 +1,38 @@
+"""Groups of rows that are no network's and no data set's alone: a method with all its parts.
+
+A group is a file with a NAME and MODULES. A module of it has
+
+* ``jobs(shared, quick)``: name, weight and maker of rows, as ``align.Job`` has them;
+* ``ROOTS``: by step, the definitions that its rows judge (see ``freshness``);
+* maybe ``GIVEN``: by step, the dataclasses whose numbers these are given.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from reproduce.aligning import bodyposenet, fastpose
+
+MODULES: dict[str, tuple[Any, ...]] = {one.NAME: one.MODULES for one in (fastpose, bodyposenet)}
+
+
+def jobs(group: str, shared: Path | None, quick: bool) -> list[tuple]:
+    """Of all parts."""
+    return [job for module in MODULES[group] for job in module.jobs(shared, quick)]
+
+
+def steps(group: str) -> set[str]:
+    """That have rows."""
+    return {step for module in MODULES[group] for step in module.ROOTS}
+
+
+def roots(group: str, step: str) -> tuple[str, ...]:
+    """What the rows of a step judge."""
+    return tuple(root for module in MODULES[group] for root in module.ROOTS.get(step, ()))
+
+
+def given(group: str, step: str) -> list[Any]:
+    """Dataclasses whose numbers the rows of a step judge."""
+    parts = (getattr(module, "GIVEN", {}) for module in MODULES[group])
+    return [one for part in parts for one in part.get(step, ())]
