@@ -13,7 +13,7 @@ from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
-from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about
+from paddle_pose.models.architectures import MIPNet, MIPPoseResNet, parameters_about, whole
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF
 
@@ -180,7 +180,7 @@ def _require_trainable(recipe: Recipe) -> None:
 
 def _require_people_alike(recipe: Recipe) -> None:
     """Model, codec and loss are for one person of a box, or for two."""
-    for_two = isinstance(recipe.model, MIPNet | MIPPoseResNet)
+    for_two = isinstance(whole(recipe.model), MIPNet | MIPPoseResNet)
     codec, other = recipe.codec, HeatmapCodec if for_two else PairCodec
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own

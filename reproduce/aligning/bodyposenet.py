@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from reproduce.aligning import bodyposenet_network, bodyposenet_training
+from reproduce.aligning import bodyposenet_network, bodyposenet_prune, bodyposenet_training
 
 NAME = "bodyposenet"
 MODULES: tuple[Any, ...] = (
     bodyposenet_network,
     bodyposenet_training,
+    bodyposenet_prune,
 )  # fmt: skip
 """A line for each part."""
