@@ -14,6 +14,7 @@ TOOLS = {
     "draw": "saved predictions on their photos",
     "gallery": "image, truth and prediction side by side, best person to worst",
     "count": "parameters and MACs of recipes",
+    "prune": "a trained network without its weakest filters, to be trained again",
     "convert": "MPII's release, LSP, labelme, YOLO pose, COCO → a layout that trains",
     "browse": "a data set's samples as a picture, and what looks wrong in it",
     "render": "a data set of rendered people",
@@ -81,6 +82,15 @@ def _run(tool: str, words: list[str]) -> None:
         from paddle_pose.synthetic import dataset
 
         dataset.main(words)
+    else:
+        _run_another(tool, words)
+
+
+def _run_another(tool: str, words: list[str]) -> None:
+    if tool == "prune":
+        from paddle_pose.commands import prune
+
+        prune.main(words)
     else:
         from paddle_pose.commands import quickstart
 

@@ -27,7 +27,7 @@ from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.mpii import refuse_files
 from paddle_pose.evaluation.training_score import TrainingPckh
 from paddle_pose.files import sha256
-from paddle_pose.models.architectures import BodyPoseNet, with_joints
+from paddle_pose.models.architectures import BodyPoseNet, whole, with_joints, with_numbers
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import PCKH
 from paddle_pose.skeletons import skeleton_named
@@ -147,8 +147,8 @@ def bottom_up_task(
     if any(settings.flip_probability for settings in augment.values()):
         skeleton.require_pairs("augment.flip_probability")
     model = with_joints(recipe.model, len(skeleton))
-    if isinstance(model, BodyPoseNet):
-        model = replace(model, limbs=len(codec.limbs))
+    if isinstance(whole(model), BodyPoseNet):
+        model = with_numbers(model, limbs=len(codec.limbs))
     recipe = replace(recipe, model=model)
     samples = BottomUpSamples(people, recipe.data, codec, augment=augment, seed=recipe.seed)
     people.understood.tell()

@@ -6,7 +6,7 @@ dataclass in the ``Architecture`` union below and one line in ``build``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class BodyPoseNet:
     initializer: str = "random_normal"
 
 
-Architecture = (
+Whole = (
     Hourglass52
     | NewellHourglass
     | HRNet
@@ -201,6 +201,33 @@ Architecture = (
     | AlphaSimplePose
     | BodyPoseNet
 )
+"""Networks as their authors have them."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """A network without some of its filters; ``python -m paddle_pose prune`` makes it.
+
+    Attributes:
+        of: the whole network.
+        filters: layer → how many of its outputs are left, of each that has fewer.
+    """
+
+    of: Whole = HRNet()
+    filters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def joints(self) -> int:
+        """Of the whole network."""
+        return self.of.joints
+
+
+Architecture = Whole | Pruned
+
+
+def whole(architecture: object) -> object:
+    """The network before pruning, which is what losses and codecs ask for."""
+    return architecture.of if isinstance(architecture, Pruned) else architecture
 
 
 _TRUNKS = {50: 23.5e6, 101: 42.5e6}
@@ -209,6 +236,7 @@ _TRUNKS = {50: 23.5e6, 101: 42.5e6}
 
 def parameters_about(network: object) -> float:
     """How many parameters it will have, to a tenth; 0 for a network of one's own."""
+    network = whole(network)
     match network:
         case Hourglass52():
             return 93.7e6 * network.stacks
@@ -256,4 +284,11 @@ def with_joints(architecture: Architecture, joints: int) -> Architecture:
             "not used",
             flush=True,
         )
-    return replace(architecture, joints=joints)
+    return with_numbers(architecture, joints=joints)
+
+
+def with_numbers(architecture: Architecture, **numbers: int) -> Architecture:
+    """The same network with other numbers, of a pruned one those of the whole."""
+    if isinstance(architecture, Pruned):
+        return replace(architecture, of=replace(architecture.of, **numbers))
+    return replace(architecture, **numbers)

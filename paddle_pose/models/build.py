@@ -19,6 +19,7 @@ from paddle_pose.models.architectures import (
     MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
+    Pruned,
 )
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
@@ -33,6 +34,7 @@ from paddle_pose.models.hrnet import HRNetNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
 from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
 from paddle_pose.models.pose_resnet import PoseResNetNetwork
+from paddle_pose.models.pruning import narrow
 
 NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     Hourglass52: Hourglass52Network,
@@ -51,6 +53,10 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
 
 def build(architecture: Architecture) -> PoseNetwork:
     """The network that these numbers describe; Raises UserError for numbers of another kind."""
+    if isinstance(architecture, Pruned):
+        network = build(architecture.of)
+        narrow(network, architecture.filters)
+        return network
     if type(architecture) not in NETWORKS:
         raise UserError(f"model: no network is known for {type(architecture).__name__}; give it")
     return NETWORKS[type(architecture)](architecture)

@@ -20,6 +20,7 @@ from paddle_pose.models.architectures import (
     MIPNet,
     MIPPoseResNet,
     parameters_about,
+    whole,
 )
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
@@ -210,12 +211,12 @@ def _require_trainable(recipe: Recipe) -> None:
 
 def _require_people_alike(recipe: Recipe) -> None:
     """Model, codec and loss are for one person of a box, or for two."""
-    for_two = isinstance(recipe.model, MIPNet | MIPPoseResNet)
+    for_two = isinstance(whole(recipe.model), MIPNet | MIPPoseResNet)
     codec, other = recipe.codec, HeatmapCodec if for_two else PairCodec
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
         return
-    fields = isinstance(recipe.model, BodyPoseNet)
+    fields = isinstance(whole(recipe.model), BodyPoseNet)
     if fields != isinstance(codec, PafCodec) and isinstance(codec, KINDS["codec"]):
         word = "needs" if fields else "has no fields for"
         raise UserError(f"codec.kind={type(codec).__name__}: model {kind} {word} PafCodec")

@@ -23,7 +23,7 @@ from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.models.architectures import Architecture, Hourglass52
+from paddle_pose.models.architectures import Architecture, Hourglass52, Whole
 from paddle_pose.names import require_plain
 from paddle_pose.recipes import plain_yaml
 from paddle_pose.settings import (
@@ -41,6 +41,7 @@ from paddle_pose.settings import (
 
 KINDS: dict[str, tuple[type, ...]] = {
     "model": typing.get_args(Architecture),
+    "model.of": typing.get_args(Whole),
     "codec": (HeatmapCodec, PairCodec, IntegralCodec, CombinedCodec, PafCodec),
     "train.optimizer": typing.get_args(Optimizer),
     "benchmarks.*.metric": typing.get_args(Metric),

@@ -9,6 +9,7 @@ from reproduce.aligning import (
     bodyposenet_inference,
     bodyposenet_network,
     bodyposenet_oracle,
+    bodyposenet_prune,
     bodyposenet_training,
 )
 
@@ -19,5 +20,6 @@ MODULES: tuple[Any, ...] = (
     bodyposenet_inference,
     bodyposenet_oracle,
     bodyposenet_data,
+    bodyposenet_prune,
 )  # fmt: skip
 """A line for each part."""

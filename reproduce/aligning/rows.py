@@ -25,6 +25,7 @@ STEPS = (
     "optimiser",
     "batch norm",
     "initialisation",
+    "pruning",
 )
 """Paddle's method in its order, with decoding and batch norm's statistics named apart."""
 

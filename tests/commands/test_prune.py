@@ -1,0 +1,68 @@
+"""python -m paddle_pose prune: a smaller network that loads, trains, is scored and exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+
+from paddle_pose import configs
+from paddle_pose.commands import prune
+from paddle_pose.errors import UserError
+from paddle_pose.models.architectures import NewellHourglass, Pruned
+from paddle_pose.models.build import build
+from paddle_pose.porting.loading import load_weights
+from paddle_pose.recipes import recipe as recipes
+from paddle_pose.weights.checkpoint import save_weights
+
+RECIPE = "quickstart:newell_hg1_synthetic"
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """Weights of the quickstart's network, whose filters differ in norm."""
+    network, draw = build(configs.load(RECIPE).model), np.random.default_rng(0)
+    for layer in network.sublayers():
+        if isinstance(layer, paddle.nn.Conv2D):
+            by = draw.uniform(0.1, 1, [layer.weight.shape[0], 1, 1, 1]).astype(np.float32)
+            layer.weight.set_value(layer.weight.numpy() * by)
+    file = tmp_path / "model.pdparams"
+    save_weights(network, file)
+    return file
+
+
+def test_what_is_written_loads_and_says_what_went(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / "smaller"
+    prune.main([str(trained), "--config", RECIPE, "--output", str(out), "--threshold", "0.5"])
+    said = capsys.readouterr().out
+    assert "=> parameters " in said
+    recipe = configs.load(str(out / "recipe.yaml"))
+    assert isinstance(recipe.model, Pruned)
+    assert isinstance(recipe.model.of, NewellHourglass)
+    assert recipe.name == "newell_hg1_synthetic_pruned"
+    network = build(recipe.model)
+    loaded = load_weights(network, out / "model.pdparams", recipe.model)
+    assert loaded.filled == len(network.state_dict())
+    again = recipes.override(recipe, ["model.of.joints=16"])
+    assert again == recipe
+    prune.main([str(out / "model.pdparams"), "--config", str(out / "recipe.yaml"), "--output",
+        str(tmp_path / "smallest"), "--threshold", "0.6", "--min_filters", "4",
+        "--granularity", "2"])  # fmt: skip
+    twice = configs.load(str(tmp_path / "smallest/recipe.yaml"))
+    assert set(recipe.model.filters) <= set(twice.model.filters)
+    load_weights(build(twice.model), tmp_path / "smallest/model.pdparams", twice.model)
+
+
+def test_nothing_is_written_where_nothing_goes(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "smaller"
+    with pytest.raises(UserError, match="--threshold 0: no filter that may go is below it"):
+        prune.main([str(trained), "--config", RECIPE, "--output", str(out), "--threshold", "0"])
+    assert not out.exists()
+    with pytest.raises(UserError, match="excluded: no layer 'nothing'"):
+        prune.main([str(trained), "--config", RECIPE, "--output", str(out), "--exclude", "nothing"])
+    with pytest.raises(UserError, match="onto a file that is read"):
+        prune.main([str(trained), "--config", RECIPE, "--output", str(trained.parent)])
