@@ -7,6 +7,7 @@ dataclass in the ``Architecture`` union below and one line in ``build``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -287,7 +288,7 @@ def with_joints(architecture: Architecture, joints: int) -> Architecture:
     return with_numbers(architecture, joints=joints)
 
 
-def with_numbers(architecture: Architecture, **numbers: int) -> Architecture:
+def with_numbers(architecture: Architecture, **numbers: Any) -> Architecture:
     """The same network with other numbers, of a pruned one those of the whole."""
     if isinstance(architecture, Pruned):
         return replace(architecture, of=replace(architecture.of, **numbers))
