@@ -23,8 +23,8 @@ from reproduce.reporting.records import points, read_json, signed
 
 TITLE = "PaddlePaddle 二维人体姿态估计：已发表的数字能否成立？"
 LEAD = (
-    "Stacked Hourglass、HRNet、SimpleBaseline、MIPNet 与 FastPose 在 MPII、COCO、OCHuman、"
-    "CrowdPose 和 Halpe 上的逐项复现研究：发表了什么数字，"
+    "Stacked Hourglass、HRNet、SimpleBaseline、MIPNet、FastPose 与 BodyPoseNet 在 MPII、COCO、"
+    "OCHuman、CrowdPose 和 Halpe 上的逐项复现研究：发表了什么数字，"
     "本项目有什么证据，以及如何验证。每个测得的数字都链接到记录，每个发表的数字都链接到出处。"
     "完整报告见 [REPORT.md](reproduce/REPORT.md) 与 [report.html](reproduce/report.html)。"
 )
