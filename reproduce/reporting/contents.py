@@ -22,8 +22,8 @@ from reproduce.reporting.content import Section
 TITLE = "2-D human pose estimation in PaddlePaddle: does every published number hold?"
 LEAD = (
     "Stacked Hourglass, HRNet, SimpleBaseline, MIPNet, FastPose and BodyPoseNet, number by number: "
-    "what was published, what stands behind it here, and how one knows. Each measured number links to its "
-    "record, each published one to its source."
+    "what was published, what stands behind it here, and how one knows. Each measured number "
+    "links to its record, each published one to its source."
 )
 
 
