@@ -212,7 +212,7 @@ EXCUSED = {
     "serving/networks.py:_loaded": "weights and exported networks, each read by a Reader here",
     "inference/paddle_detector.py:_unpacked": "the hash that it noted itself before",
     "inference/paddle_detector.py:_unpack": "an archive fetched from its makers",
-    "commands/predict.py:predict": "opens what other functions here read",
+    "commands/looking.py:Network.looking_at": "opens what other functions here read",
     "commands/predict.py:_Job.video": "a video: OpenCV's; tests/commands/test_predict breaks it",
 }
 """Functions that open files and are not fuzzed, each with its reason."""
