@@ -184,13 +184,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class FocalSettings:
-    """Weights of cells by how far they are from right (``masked_focal``).
-
-    Attributes:
-        alpha, beta: taken from the value of a cell that shows something, from the rest of others.
-        background: the largest target of a cell that shows nothing.
-        gamma: power of the weight.
-    """
+    """Of ``masked_focal``: see ``training.field_losses.focal_weights``."""
 
     alpha: float = 0.1
     beta: float = 0.02
@@ -221,17 +215,14 @@ class TrainSettings:
         gamma: see milestones.
         warmup_steps: linear warm-up from ``warmup_factor`` of the rate over so many steps.
         warmup_factor: see warmup_steps.
-        soft_start: part of the run in which the rate rises from ``min_learning_rate``, in equal
-            factors (soft_start_annealing).
-        annealing: part of the run after which it falls back likewise.
-        min_learning_rate: see soft_start.
+        soft_start: part of the run in which the rate rises, by equal factors a step, from
+            ``min_learning_rate``; after ``annealing`` of it, it falls back (soft_start_annealing).
         optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
             ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
-        focal: numbers of ``masked_focal``.
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.converting import bottom_up, coco, labelme, lsp, mpii, ochuman, yolo_pose
+from paddle_pose.converting import (
+    bottom_up,
+    bpnet_spec,
+    coco,
+    labelme,
+    lsp,
+    mpii,
+    ochuman,
+    yolo_pose,
+)
 from paddle_pose.converting.converted import Converted, link_images, require_file, require_folder
 from paddle_pose.data import whole_people
 from paddle_pose.errors import UserError
@@ -23,6 +32,8 @@ EXAMPLES = {
                 "folder --images photos --joints nose,neck --output p.json"),
     "yolo_pose": ("data.yaml --output converted",
                   "data.yaml --class person --joints nose,neck --output coco"),
+    "bpnet_spec": ("experiment_spec.yaml --output recipe.yaml",
+                   "spec.yaml --pose_config bpnet_18joints.json --devices 4 --output recipe.yaml"),
     "ochuman": ("ochuman.json --output data/ochuman", "o.json --output data/ochuman"),
     "bottom_up": ("--dataset_root data/coco --split train --output data/coco/bottom_up --masks",
                   "--dataset_root d --split own --annotations own.json --output d/bottom_up"),
@@ -90,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--output", type=Path, required=True, help="folder for annotations/")
     one.add_argument("--joints", default="", help="their names: nose,left_eye,…")
     one.add_argument("--class", dest="class_name", help="which class is people")
+    one = kind("bpnet_spec", "BodyPoseNet's experiment spec: a recipe")
+    one.add_argument("file", type=Path, help="experiment_spec.yaml")
+    one.add_argument("--output", type=Path, required=True, help="recipe.yaml to write")
+    one.add_argument("--pose_config", type=Path, help="its pose config json (NVIDIA's 18 joints)")
+    one.add_argument("--devices", type=int, default=1, help="that it is for (1)")
     return parser
 
 
@@ -122,6 +138,13 @@ def _coco_layout(given: argparse.Namespace) -> Converted:
             raise UserError("convert coco: say what to keep: --keep_person_keypoints")
         require_file(given.file, "convert coco")
         return coco.convert(given.file, given.output, for_scoring=given.for_scoring)
+    if given.kind == "bpnet_spec":
+        require_file(given.file, "convert bpnet_spec")
+        if given.pose_config:
+            require_file(given.pose_config, "--pose_config")
+        return bpnet_spec.convert(
+            given.file, given.output, pose_config=given.pose_config, devices=given.devices
+        )
     if given.kind == "ochuman":
         require_file(given.file, "convert ochuman")
         return ochuman.convert(given.file, given.output)

@@ -277,7 +277,8 @@ def _started(folder: Path, card: Card) -> Run:
     channels = (
         dict(zip(card.outputs, found, strict=True)).get("heatmaps", np.empty((1, 0))).shape[1]
     )
-    if channels not in (0, len(card.joints)):
+    background = "pafs" in card.outputs  # which is then the last heat map
+    if channels not in (0, len(card.joints) + background):
         raise UserError(
             f"{folder}: {channels} heat maps for {len(card.joints)} joints; export again"
         )

@@ -48,9 +48,10 @@ def masked_squares(
 def focal_weights(
     maps: paddle.Tensor, wanted: paddle.Tensor, focal: FocalSettings
 ) -> paddle.Tensor:
-    """Near 0 where a cell is easy: |1 - s|^gamma, s the value less alpha, or its rest less beta.
+    """Near 0 where a cell is easy: |1 - s|^gamma.
 
-    Of a field all that is negative counts as background, as in the official code.
+    s is the value less ``alpha`` where the target is above ``background``, elsewhere 1 - value
+    less ``beta``. Of a field all that is negative counts as background, as in the official code.
 
     Source: bpnet_loss.py:218 compute_focal_loss_factor
     """

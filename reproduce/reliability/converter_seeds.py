@@ -31,6 +31,29 @@ def _written(file: Path) -> Reading:
     }
 
 
+def bpnet_spec(folder: Path) -> None:
+    """An experiment spec with a value of each kind, and a pose config of four joints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {
+        "num_epoch": 4,
+        "use_stagewise_lr_multipliers": True,
+        "dataloader": {"image_config": {"image_dims": {"height": 64, "width": 96}}},
+        "model": {"__class_name__": "BpNetLiteModel", "stages": 2, "heat_channels": 5,
+                  "paf_channels": 4, "kernel_regularization_factor": 5e-4},
+        "optimizer": {"learning_rate_schedule": {"base_learning_rate": 2e-5}},
+    }  # fmt: skip
+    (folder / "spec.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    pose = {"categories": [{"keypoints": list(_JOINTS), "skeleton": [[1, 2], [1, 3]]}]}
+    (folder / "pose.json").write_text(json.dumps(pose), encoding="utf-8")
+
+
+def read_bpnet_spec(folder: Path) -> Reading:
+    """As a recipe, whose numbers are checked."""
+    words = ["--pose_config", str(folder / "pose.json"), "--output", str(folder / "recipe.yaml")]
+    convert.main(["bpnet_spec", str(folder / "spec.yaml"), *words])
+    return {"recipe": (folder / "recipe.yaml").read_text(encoding="utf-8").splitlines()}
+
+
 def labelme(folder: Path) -> None:
     """One photo with two people of four joints."""
     _picture(folder / "labels/a.jpg")

@@ -25,7 +25,7 @@ from paddle_pose.models.architectures import HRNet, NewellHourglass, PoseResNet
 from paddle_pose.models.build import build
 from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import override
-from paddle_pose.skeletons import COCO17, MPII16
+from paddle_pose.skeletons import BODYPOSE18, COCO17, MPII16
 
 TINY = NewellHourglass(stacks=1, features=16, depth=2, stem=8, conv_bias=True)
 FAMILIES = {
@@ -132,6 +132,16 @@ def test_other_families_pass_their_own_check(family, tmp_path):
     cards = export.export(network, recipe_of(FAMILIES[family]), MPII16, output, OTHERS[family])
     assert {folder.name for folder in output.iterdir()} == set(OTHERS[family])
     assert all(0 < card.difference <= card.bound for card in cards)
+
+
+def test_heat_maps_with_background_and_fields_pass_too(tmp_path):
+    require("onnx")
+    small = ["model.width=4", "model.features=8", "data.image_size_wh=[64,96]"]
+    recipe = override(configs.load("bodyposenet:two_stages"), small)
+    cards = export.export(trained(recipe.model), recipe, BODYPOSE18, tmp_path / "served")
+    assert [card.outputs for card in cards] == [("heatmaps", "pafs")] * 2
+    assert all(0 < card.difference <= card.bound for card in cards)
+    assert all(Exported(tmp_path / "served" / card.format) for card in cards)
 
 
 @pytest.mark.parametrize("name", RUNNERS)

@@ -205,17 +205,28 @@ def test_words_are_those_that_the_parts_know():
 @pytest.mark.parametrize(
     ("name", "assignment", "said"),
     [
-        ("bodyposenet:vgg19_coco", "codec={kind: HeatmapCodec}", "BodyPoseNet needs PafCodec"),
         ("bodyposenet:vgg19_coco", "train.loss=joints_mse", "needs train.loss=masked_squares"),
         ("bodyposenet:vgg19_coco", "model.initializer=xavie", "did you mean 'xavier'"),
         ("bodyposenet:vgg19_coco", "train.annealing=2", "train.annealing"),
-        ("hrnet:w32_coco_256x192", "codec={kind: PafCodec}", "HRNet has no fields for PafCodec"),
         ("hrnet:w32_coco_256x192", "train.loss=masked_focal", "needs train.loss=joints_mse"),
     ],
 )
 def test_fields_need_a_network_codec_and_loss_of_their_own(name, assignment, said):
     with pytest.raises(UserError, match=said):
         configs.chosen(name, None, [assignment])
+
+
+def test_a_codec_of_fields_belongs_to_a_network_of_fields():
+    one, other = (
+        configs.load(f"{n}") for n in ("bodyposenet:two_stages", "hrnet:w32_coco_256x192")
+    )
+    mixed = {
+        "HRNet has no fields for PafCodec": replace(one, model=other.model),
+        "BodyPoseNet needs PafCodec": replace(other, model=one.model),
+    }
+    for words, recipe in mixed.items():
+        with pytest.raises(UserError, match=f"codec.kind=.*: model {words}"):
+            limits.require_sound(recipe)
 
 
 def test_parts_of_others_are_taken_as_they_are():
