@@ -113,6 +113,25 @@ def _text(canvas: np.ndarray, text: str, at: tuple[int, int], size: float) -> No
         cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, color, thickness, cv2.LINE_AA)
 
 
+def number_rgb(number: int) -> tuple[int, int, int]:
+    """A colour for a number from 1; those of numbers near one another are far apart."""
+    hue, value = (0.1 + number * 0.618034) % 1, 255 if number % 2 else 190
+    pixel = np.array([[[hue * 180, 220, value]]]).astype(np.uint8)
+    red, green, blue = cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0].tolist()
+    return red, green, blue
+
+
+def write_number(
+    canvas: np.ndarray, keypoints: np.ndarray, number: int, *, min_score: float = DRAWN
+) -> None:
+    """Write a person's number above the highest joint (J, 3) that is drawn, in place."""
+    shown = np.abs(keypoints[:, :2]).max(1) < _FAR_PX
+    shown &= keypoints[:, 2] >= min_score
+    if shown.any():
+        x, y = keypoints[shown][keypoints[shown, 1].argmin(), :2]
+        _text(canvas, str(number), (int(x) - 5, max(int(y) - 6, 14)), 0.55)
+
+
 _CAPTION_PX = 22
 _GAP_PX = 4
 

@@ -21,6 +21,9 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
+SCORE_RULES = ("product", "alphapose", "alphapose_demo")
+"""How boxes' and joints' scores become a pose's (OksProtocol.score)."""
+
 INSTANCES = ("primary", "secondary")
 """Whose pose of a box: its owner's, the second's; at their numbers in ``Poses.instances``."""
 
@@ -222,6 +225,7 @@ class TrainSettings:
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
+            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse);
             ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
@@ -304,6 +308,8 @@ class OksProtocol:
         rescore_threshold: see rescore.
         box_threshold: detector boxes with a lower score are left out.
         second_score: × the score of a box for its second person's pose.
+        score: ``product``: as ``rescore`` says. Or ``alphapose``: the score of a detector's box +
+            mean + 1.25 × largest of the joints' scores; ``alphapose_demo``: of any box.
     """
 
     oks_nms: float = 0.0
@@ -312,9 +318,11 @@ class OksProtocol:
     rescore_threshold: float = 0.2
     box_threshold: float = 0.0
     second_score: float = 0.5
+    score: str = "product"
 
 
 Metric = PckhProtocol | OksProtocol
+
 
 WHOLE_MODES = ("adjust", "pad", "stretch")
 
@@ -377,17 +385,3 @@ class Benchmark:
             del values["whole"]
         values.pop("thresholds", None)
         return json.loads(json.dumps(values))
-
-
-def same_protocol(one: dict[str, Any], other: dict[str, Any]) -> tuple[str, Any, Any] | None:
-    """The first key, by name, in which two ``Benchmark.protocol`` differ, with both values.
-
-    None where they are the same. What a file does not say has its default: older files say what
-    is COCO's for MPII too, and older still lack what came later.
-    """
-    default = Benchmark(name="", metric=OksProtocol()).protocol()
-    for key in sorted(one.keys() | other.keys() | default.keys()):
-        has, wants = (given.get(key, default.get(key)) for given in (one, other))
-        if has != wants:
-            return key, has, wants
-    return None

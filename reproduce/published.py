@@ -12,10 +12,12 @@ from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
+from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.architectures import (
     Architecture,
+    BodyPoseNet,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -23,7 +25,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
 )
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark, OksProtocol
+from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
 
 FILE = Path(__file__).parent / "published.csv"
 
@@ -50,8 +52,9 @@ class Protocol:
         dataset, split: ``mpii`` ``valid``, ``coco`` ``val2017``, ``ochuman`` ``test``, …
         network: a family and its size, ``HRNet-W32``.
         input_hw: height × width of the crop, ``256x192``.
-        boxes: ``ground_truth``, ``detector``, or ``ground_truth_selected`` (people whose joints
-            lie away from the box's centre are left out).
+        boxes: ``none`` of whole pictures, ``ground_truth``, ``detector``, or
+            ``ground_truth_selected`` (people whose joints lie away from the box's centre are left
+            out).
         detector_ap: human AP of the detector; empty for ground-truth boxes.
         flip_test, shift_heatmap: ``true`` or ``false``.
         test_scales: crop sizes relative to the person's, ``1`` or ``0.8 1 1.2``.
@@ -204,7 +207,7 @@ def _check_words(cell: Mapping[str, str], place: str) -> None:
         "kind": KINDS,
         "trains": ("yes", "no") if cell["recipe"] else ("",),
         "dataset": ("mpii", *JOINTS),
-        "boxes": ("ground_truth", "ground_truth_selected", "detector"),
+        "boxes": ("ground_truth", "ground_truth_selected", "detector", "none"),
         "flip_test": ("true", "false", NOT_STATED),
         "shift_heatmap": ("true", "false", NOT_STATED),
         "joints": (joints,) if joints else ("14", "16", NOT_STATED),
@@ -265,6 +268,8 @@ def network_name(model: Architecture) -> str:
             return f"HRNet-W{width}"
         case PoseResNet(layers=layers) if model == PoseResNet(model.joints, layers):
             return f"PoseResNet-{layers}"
+        case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
+            return f"BodyPoseNet, {stages} stages"
     raise UserError(f"{model}: not a network of published.csv")
 
 
@@ -295,6 +300,7 @@ def protocol_of(
     coco = oks_joints is not None
     name, _, threshold = metric.partition("@")
     width, height = recipe.data.image_size_wh
+    whole = benchmark.whole
     detector = benchmark.boxes == "detector"
     if detector and detector_ap is None:
         detector_ap = DETECTOR_AP.get(recipe.data.val_split, NOT_STATED)
@@ -303,19 +309,25 @@ def protocol_of(
         dataset=recipe.data.dataset,
         split=recipe.data.val_split,
         network=network_name(recipe.model),
-        input_hw=f"{height}x{width}",
+        input_hw=f"{height}x{width}" if whole is None else "x".join(map(str, whole.size_hw)),
         boxes=benchmark.boxes,
         detector_ap=detector_ap or "" if detector else "",
         flip_test=str(benchmark.flip_test).lower(),
         shift_heatmap=str(benchmark.shift_heatmap).lower(),
         test_scales=" ".join(f"{scale:g}" for scale in benchmark.test_scales),
-        decoder=benchmark.decoder,
+        decoder=benchmark.decoder if whole is None else _fields_read(recipe.codec, whole),
         suppression=_suppression(recipe, benchmark),
         joints=oks_joints or str(joints),
         mean="oks" if coco else "plain" if part else mean,
         metric=name,
         threshold="" if coco else f"{float(threshold or 0.5):g}",
     )
+
+
+def _fields_read(codec: Codec, whole: WholeImage) -> str:
+    """How whole pictures are seen, and how heat maps and fields of them are read."""
+    words = [getattr(codec, name, "") for name in ("peaks", "offsets")]
+    return f"{whole.mode}; {words[0]} peaks; {words[1]} offsets; {whole.coordinates} coordinates"
 
 
 def _suppression(recipe: Recipe, benchmark: Benchmark) -> str:

@@ -6,9 +6,10 @@ import itertools
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,69 +18,34 @@ import numpy as np
 from tqdm import tqdm
 
 from paddle_pose import drawing
+from paddle_pose.commands.looking import Network
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.inference import bpnet_file
-from paddle_pose.inference import engine as engines
+from paddle_pose.inference.bpnet_file import Detections
 from paddle_pose.inference.frames import Frame, Seen, ahead, closer, look
-from paddle_pose.inference.people import FoundPoses, draw_maps
+from paddle_pose.inference.people import Given, draw_maps
 from paddle_pose.inference.predictor import PosePredictor
-from paddle_pose.inference.results import RESULTS, Written
+from paddle_pose.inference.results import Written, result_files
 from paddle_pose.inference.sources import Photo, Video, sources_of
-from paddle_pose.inference.video import OneEuro, Tracker, VideoFile
+from paddle_pose.inference.tracking import (
+    PHOTOS_RATE,
+    Follower,
+    Following,
+    Kept,
+    Suppression,
+    in_order,
+    picture_names,
+)
+from paddle_pose.inference.video import OneEuro, VideoFile
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.names import require_apart, require_not_read, say_replaced
-from paddle_pose.poses.poses import Poses
-from paddle_pose.system import ending, runtime
+from paddle_pose.poses import alphapose_json
+from paddle_pose.system import ending
 
 MAPS = "heatmaps"
-GPU_BATCH = 32
 
 AHEAD = 8
 """Pictures that are read, and that are drawn, while the network computes."""
-
-
-@dataclass(frozen=True)
-class Network:
-    """Which network looks, and how it is run.
-
-    Attributes:
-        weights: a file; by default what is packaged.
-        recipe: of the weights; by default their own.
-        exported: what ``export.py`` wrote, instead of both.
-        device, engine, precision: as ``val.py`` has them; None with ``exported``.
-        batch_size: people at a time; by default by the device.
-        instances: poses a box.
-    """
-
-    weights: Path | None = None
-    recipe: str | None = None
-    exported: Path | None = None
-    device: str | None = None
-    engine: str | None = None
-    precision: str | None = None
-    batch_size: int | None = None
-    instances: int = 1
-
-    def open(self, pictures: int | None) -> PosePredictor:
-        """Ready for so many pictures, None where nobody knows it; Raises UserError."""
-        device = "cpu" if self.exported else self.device or "auto"
-        on_gpu = runtime.choose_device(device) != "cpu"
-        size = self.batch_size or (GPU_BATCH if on_gpu else engines.PEOPLE_AT_A_TIME)
-        if self.exported is not None:
-            return PosePredictor.from_exported(
-                self.exported, batch_size=size, instances=self.instances
-            )
-        precision = self.precision or "float32"
-        many = engines.AUTO_PEOPLE if pictures is None else pictures
-        return PosePredictor.from_weights(
-            self.weights,
-            self.recipe,
-            engine=engines.choose(self.engine or "auto", precision, people=many),
-            precision=precision,
-            batch_size=size,
-            instances=self.instances,
-        )
 
 
 @dataclass(frozen=True)
@@ -90,17 +56,25 @@ class Drawing:
         output: folder for all of it.
         min_score: joints below are not drawn; all of them are in the files.
         heatmaps: also a picture of each person's maps.
-        smooth: filters the joints of a video's people.
+        smooth: filters the joints of people who are followed.
+        form: of the results, one of ``alphapose_json.FORMS``.
     """
 
     output: Path
     min_score: float = drawing.DRAWN
     heatmaps: bool = False
     smooth: OneEuro | None = None
+    form: str = "coco"
 
 
 def predict(
-    paths: Sequence[str], network: Network, where: Where, how: Drawing, *, limit: int | None = None
+    paths: Sequence[str],
+    network: Network,
+    where: Where,
+    how: Drawing,
+    following: Following | None = None,
+    *,
+    limit: int | None = None,
 ) -> int:
     """Draw and write the poses of everything that the paths name; the number of pictures.
 
@@ -109,6 +83,7 @@ def predict(
         network: which one looks.
         where: how people are found.
         how: what is drawn and written.
+        following: which poses are left, and how people are followed; by default all, and by boxes.
         limit: of each video and camera the first so many frames.
 
     Raises:
@@ -116,38 +91,41 @@ def predict(
             written, for pictures that could not be read.
         ending.Stopped: by a signal, when what was found is written.
     """
+    following = following or Following()
     photos, videos = sources_of(paths, how.output)
+    photos = in_order(photos) if following.track else photos
     pictures = outputs(how.output, [photo.name for photo in photos], ".jpg")
     films = outputs(how.output, [video.name for video in videos], ".mp4")
     inputs = [photo.path for photo in photos] + [v.path for v in videos if v.path is not None]
     require_apart(how.output, inputs, "--output")
-    planned = [*(how.output / name for name in RESULTS), *pictures, *films]
+    planned = [*(how.output / name for name in result_files(how.form)), *pictures, *films]
+    if how.form in alphapose_json.KEYS and where.boxes is not None:
+        planned.append(how.output / alphapose_json.FOLDER / where.boxes.name)
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, limit, photos, videos, network.instances)
-    boxes = None if where.sought else where.open(photos, videos)
-    predictor = network.open(None if videos else len(photos))
-    if boxes is None or predictor.whole:
-        boxes = where.open(photos, videos, whole=predictor.whole)
-    if predictor.whole and photos:
-        planned.append(how.output / bpnet_file.FILE)
-        require_not_read(planned, inputs)
+    _require_meaning(how, following, limit, photos, videos, network.instances)
+    predictor, boxes = network.looking_at(where, photos, videos)
+    detections = Detections(how.output, predictor, photos)
+    require_not_read(detections.files, inputs)
+    suppress = Suppression(following.nms, predictor)
+    if said := alphapose_json.require_form(how.form, predictor.skeleton):
+        print(f"=> {said}", flush=True)
     _make_folder(how.output)
-    say_replaced(planned)
-    written = Written(how.output, predictor.skeleton.joints, how.min_score)
+    say_replaced([*planned, *detections.files])
+    joints, score = predictor.skeleton.joints, how.min_score
+    written = Written(how.output, joints, score, form=how.form, tracked=following.track)
     began = time.perf_counter()
     cv2.setNumThreads(0)  # its threads would only wait for ours, which work side by side
     with ending.politely():
         try:
-            job = _Job(predictor, boxes, how, written, sought=where.sought)
+            parts = predictor, boxes, how, written, suppress, following, detections
+            job = _Job(*parts, sought=where.sought, alone=len(photos) + len(videos) == 1)
             if photos:
                 job.photos(photos, pictures)
             for video, film in zip(videos, films, strict=True):
                 if not ending.asked():
                     job.video(video, film, limit)
-            if predictor.whole and photos:
-                facts = (predictor.skeleton, predictor.recipe, predictor.benchmark)
-                bpnet_file.write(how.output / bpnet_file.FILE, photos, job.found, *facts)
+            detections.write()
         finally:
             written.close()
         number = ending.asked()
@@ -158,6 +136,8 @@ def predict(
         raise ending.Stopped(number, f"so far {said}")
     if written.pictures:
         print(f"=> {said}", flush=True)
+        if went := suppress.summary():
+            print(f"=> {went}", flush=True)
     if failures := written.failures:
         rest = "; the rest is written" if written.pictures else ""
         raise UserError(
@@ -167,11 +147,18 @@ def predict(
 
 
 def _require_meaning(
-    how: Drawing, limit: int | None, photos: list[Photo], videos: list[Video], instances: int
+    how: Drawing,
+    following: Following,
+    limit: int | None,
+    photos: list[Photo],
+    videos: list[Video],
+    instances: int,
 ) -> None:
     """Raises UserError for what is asked of photos and is for videos, and the other way round."""
-    if instances > 1 and videos:
-        raise UserError("--instances: is for photos; leave the videos and cameras out")
+    if instances > 1 and (videos or following.track):
+        raise UserError("--instances: is for photos; leave the videos, cameras and --track out")
+    if how.heatmaps and following.nms != "none":
+        raise UserError("--heatmaps: shows what is in every box; --nms none leaves all poses")
     if how.heatmaps and videos:
         raise UserError("--heatmaps: is for photos; leave the videos and cameras out")
     same = [photo for photo in photos if photo.name.lower().startswith(f"{MAPS}{os.sep}")]
@@ -180,8 +167,8 @@ def _require_meaning(
             f"--heatmaps: {same[0].path} would be drawn among the maps, which lie in {MAPS}/ too; "
             "give that folder alone"
         )
-    for option, given in (("--smooth", how.smooth), ("--limit", limit)):
-        if given is not None and not videos:
+    for option, given, enough in (("--smooth", how.smooth, following.track), ("--limit", limit, 0)):
+        if given is not None and not (videos or enough):
             raise UserError(f"{option}: is for videos and cameras, and there are only photos")
 
 
@@ -206,36 +193,38 @@ class _Job:
         boxes: Boxes,
         how: Drawing,
         written: Written,
+        suppress: Suppression,
+        following: Following,
+        detections: Detections,
         *,
         sought: bool,
+        alone: bool,
     ) -> None:
         self._predictor, self._boxes, self._how = predictor, boxes, how
         self._written, self._batch_size = written, predictor.batch_size
-        self._sought = sought
-        self.found: dict[int, Poses] = {}
-        """Of photos, by image id, for a network that finds everybody."""
-        self._noted: set[int] = set()
+        self._suppress, self._following = suppress, following
+        self._sought, self._alone = sought, alone
+        self._detections = detections
         self._threads = max(2, min(4, os.cpu_count() or 2))
         self._next_id = 1
 
     def photos(self, photos: list[Photo], pictures: list[Path]) -> None:
         """Look at photos; each becomes a picture."""
         self._next_id = max(photo.image_id for photo in photos) + 1
-        self._noted = {photo.image_id for photo in photos} if self._predictor.whole else set()
 
         def read(number: int) -> Frame:
             photo = photos[number]
             pixels = read_rgb(photo.path, apply_exif=True)
             try:
-                found = self._boxes(pixels, photo.image_id)
+                given = self._boxes(pixels, photo.image_id)
             except UserError as error:
                 raise UserError(f"{photo.path}: {error}") from error
-            people = self._predictor.people(pixels, found, photo.image_id)
-            return Frame(pixels, people, number)
+            return self._frame(pixels, given, photo.image_id, number)
 
-        def draw(seen: Seen) -> None:
+        def draw(kept: Kept) -> None:
+            seen = kept.seen
             picture = pictures[seen.frame.number]
-            drawn = seen.poses.draw(seen.frame.pixels, min_score=self._how.min_score)
+            drawn = self._drawn(kept)
             drawing.write_image(picture, drawn)
             for person, maps in enumerate(seen.maps if seen.maps is not None else ()):
                 name = picture.relative_to(self._how.output).with_suffix("")
@@ -244,16 +233,22 @@ class _Job:
                 drawing.write_image(path, draw_maps(crop, maps, self._predictor.skeleton))
 
         bar = tqdm(total=len(photos), unit="photo", desc="predict", disable=None)
+        names = picture_names(photos)
+        follow = self._follow_photos(photos)
         with (
             bar,
             ThreadPoolExecutor(self._threads) as reading,
+            ThreadPoolExecutor(1) as following,  # pictures come one after the other
             ThreadPoolExecutor(self._threads) as drawers,
         ):
             frames = self._frames(ahead(reading, read, range(len(photos)), AHEAD), bar)
             work: deque[Future[None]] = deque()
-            for seen in self._look(frames, self._batch_size):
-                self._written.add(seen.poses, photos[seen.frame.number].name, None, None)
-                work.append(drawers.submit(draw, seen))
+            looked = self._look(frames, self._batch_size)
+            for future in ahead(following, follow, looked, 2):
+                kept = future.result()
+                number = kept.seen.frame.number
+                self._written.add(kept, photos[number].name, None, names[number])
+                work.append(drawers.submit(draw, kept))
                 _wait(work, AHEAD)
                 bar.update()
             _wait(work, 0)
@@ -267,7 +262,7 @@ class _Job:
             return
         first_id = self._next_id
         source = itertools.islice(frames, limit)
-        tracker = Tracker(frames.rate, self._how.smooth)
+        follow = Follower(self._suppress, self._following, frames.rate, self._how.smooth)
 
         def read(number: int) -> Frame | None:
             pixels = next(source, None)
@@ -275,13 +270,9 @@ class _Job:
                 return None
             image_id = first_id + number
             try:
-                people = self._predictor.people(pixels, self._boxes(pixels, image_id), image_id)
+                return self._frame(pixels, self._boxes(pixels, image_id), image_id, number)
             except UserError as error:
                 raise UserError(f"{video.name}: frame {number}: {error}") from error
-            return Frame(pixels, people, number)
-
-        def draw(seen: Seen, poses: FoundPoses) -> np.ndarray:
-            return poses.draw(seen.frame.pixels, min_score=self._how.min_score)
 
         def write(drawn: Future[np.ndarray]) -> None:
             target.write(drawn.result())
@@ -294,6 +285,7 @@ class _Job:
             with (
                 bar,
                 ThreadPoolExecutor(1) as reading,  # frames come one after the other
+                ThreadPoolExecutor(1) as following,
                 ThreadPoolExecutor(self._threads) as drawers,
                 ThreadPoolExecutor(1) as writing,
             ):
@@ -301,11 +293,14 @@ class _Job:
                 coming = ahead(reading, read, itertools.count(), 2 if live else AHEAD)
                 work: deque[Future[None]] = deque()
                 found = self._frames(coming, bar, to_first_fault=True)
-                for seen in self._look(found, 1 if live else self._batch_size):
-                    poses, numbers = tracker(seen.poses)
-                    self._written.add(poses, video.name, seen.frame.number, numbers)
-                    self._next_id = first_id + seen.frame.number + 1
-                    drawn = drawers.submit(draw, seen, poses)
+                looked = self._look(found, 1 if live else self._batch_size)
+                for future in ahead(following, follow, looked, 1 if live else 2):
+                    kept = future.result()
+                    number = kept.seen.frame.number
+                    picture = f"{number}.jpg" if self._alone else f"{video.name}/{number}.jpg"
+                    self._written.add(kept, video.name, number, picture)
+                    self._next_id = first_id + number + 1
+                    drawn = drawers.submit(self._drawn, kept)
                     work.append(writing.submit(write, drawn))
                     _wait(work, AHEAD)
                     bar.update()
@@ -317,12 +312,30 @@ class _Job:
         finally:
             target.close() if whole else target.drop()
 
+    def _frame(self, pixels: np.ndarray, given: Given | None, image_id: int, number: int) -> Frame:
+        boxes = None if given is None else given.boxes_xywh
+        return Frame(pixels, self._predictor.people(pixels, boxes, image_id), number, given)
+
+    def _drawn(self, kept: Kept) -> np.ndarray:
+        numbers = kept.numbers if self._following.track else None
+        pixels, least = kept.seen.frame.pixels, self._how.min_score
+        return kept.poses.draw(pixels, min_score=least, numbers=numbers)
+
+    def _follow_photos(self, photos: list[Photo]) -> Callable[[Seen], Kept]:
+        """With ``--track`` each folder is a sequence of frames."""
+        smooth, track = self._how.smooth, self._following.track
+        if smooth is not None and track:
+            print(f"assumed: --smooth: photos are {PHOTOS_RATE:g} frames a second", flush=True)
+        rate = PHOTOS_RATE if track else None
+        make = partial(Follower, self._suppress, self._following, rate, smooth)
+        followers = {photo.path.parent: make() for photo in photos}
+        return lambda seen: followers[photos[seen.frame.number].path.parent](seen)
+
     def _look(self, frames: Iterator[Frame], batch_size: int) -> Iterator[Seen]:
         if self._sought:
             frames = closer(self._predictor, frames, batch_size=batch_size)
         for seen in look(self._predictor, frames, batch_size=batch_size, maps=self._how.heatmaps):
-            if self._noted and (image_id := int(seen.frame.people.place.image_id[0])):
-                self.found |= {image_id: seen.poses} if image_id in self._noted else {}
+            self._detections.add(seen)
             yield seen
 
     def _left_out(self, error: UserError) -> None:

@@ -32,7 +32,7 @@ from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import ending, parallel, runtime
 from paddle_pose.training import loop as training
 from paddle_pose.training import precision
-from paddle_pose.training.losses import Loss
+from paddle_pose.training.losses import Loss, loss_function
 from paddle_pose.training.schedules import highest_rate, rate_by_step
 from paddle_pose.understood import NOTHING, Understood, counted
 
@@ -166,6 +166,7 @@ def train(
     _require_possible(recipe, network, task.evaluator)
     if built:
         require_batch(recipe, network, device, people=len(task.samples), trained=True)
+    loss = loss or loss_function(recipe.train, recipe.codec)
     trainer = training.Trainer(network, recipe.train, recipe.data, loss)
     facts = {
         "recipe": recipe.name,

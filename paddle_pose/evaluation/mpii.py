@@ -25,8 +25,9 @@ from paddle_pose.metrics import pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
 from paddle_pose.poses import predictions
 from paddle_pose.poses.predictions import Predictions
+from paddle_pose.poses.protocols import same_protocol
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import Benchmark, PckhProtocol, same_protocol
+from paddle_pose.settings import Benchmark, PckhProtocol
 from paddle_pose.skeletons import MPII16, Skeleton
 from paddle_pose.understood import ASSUMED, Fact, Understood
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from paddle_pose.files import write_json
+from paddle_pose.inference.frames import Seen
+from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.inference.sources import Photo
 from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import Recipe
@@ -16,44 +18,59 @@ from paddle_pose.settings import Benchmark
 from paddle_pose.skeletons import Skeleton
 
 FILE = "detections.json"
+TYPES = {"bodypose18": "bpnet_18_joints"}
 MODES = {"adjust": "adjust_network_input", "pad": "pad_image_input", "stretch": None}
 
 
-def write(
-    path: Path,
-    photos: Sequence[Photo],
-    found: dict[int, Poses],
-    skeleton: Skeleton,
-    recipe: Recipe,
-    benchmark: Benchmark,
-) -> None:
-    """Write the people of photos, whole or not at all; Raises UserError.
+class Detections:
+    """What a network that finds everybody finds on photos; of others nothing.
 
-    Joints that were not found are (0, 0). A photo that could not be read has no ``keypoints``, as
-    NVIDIA's has none.
-
-    Args:
-        path: of the file.
-        photos: all that were asked for.
-        found: poses by image id.
-        skeleton: the network's joints.
-        recipe: its codec's thresholds are written.
-        benchmark: how the pictures were seen.
-
-    Source: NVIDIA/tao_tensorflow1_backend nvidia_tao_tf1/cv/bpnet/inferencer/bpnet_inferencer.py
-    @2ec95cb (run, dump_results)
+    Attributes:
+        files: that will be written.
     """
+
+    def __init__(self, folder: Path, predictor: PosePredictor, photos: Sequence[Photo]) -> None:
+        self.files = [folder / FILE] if predictor.whole and photos else []
+        self._predictor, self._photos = predictor, photos
+        self._found: dict[int, Poses | None] = dict.fromkeys(photo.image_id for photo in photos)
+
+    def add(self, seen: Seen) -> None:
+        """The people of a photo; frames of a video are not listed."""
+        image_id = int(seen.frame.people.place.image_id[0]) if self.files else None
+        if image_id in self._found:
+            self._found[image_id] = seen.poses
+
+    def write(self) -> None:
+        """Write them, whole or not at all; Raises UserError.
+
+        Joints that were not found are (0, 0). A photo that could not be read has no ``keypoints``,
+        as NVIDIA's has none.
+
+        Source: NVIDIA/tao_tensorflow1_backend
+        nvidia_tao_tf1/cv/bpnet/inferencer/bpnet_inferencer.py:444 @2ec95cb
+        """
+        images = []
+        for number, photo in enumerate(self._photos):
+            entry: dict[str, Any] = {"full_image_path": str(photo.path), "image_id": photo.image_id}
+            if (poses := self._found[photo.image_id]) is not None:
+                seen = poses.keypoints[..., 2:] > 0
+                joints = np.where(seen, poses.keypoints[..., :2], 0.0).tolist()
+                entry |= {"keypoints": joints, "scores": poses.scores.tolist(), "viz_id": number}
+            images.append(entry)
+        for file in self.files:
+            skeleton = self._predictor.skeleton
+            content = {
+                "pose_config_type": TYPES.get(skeleton.name, skeleton.name),
+                "categories": [_person(skeleton)],
+                "inference_spec": _spec(self._predictor.recipe, self._predictor.benchmark),
+                "images": images,
+            }
+            write_json(file, content)
+
+
+def _person(skeleton: Skeleton) -> dict[str, Any]:
     at = {joint: number + 1 for number, joint in enumerate(skeleton.joints)}
-    images = []
-    for number, photo in enumerate(photos):
-        entry: dict[str, Any] = {"full_image_path": str(photo.path), "image_id": photo.image_id}
-        if photo.image_id in found:
-            poses = found[photo.image_id]
-            seen = poses.keypoints[..., 2:] > 0
-            joints = np.where(seen, poses.keypoints[..., :2], 0.0).tolist()
-            entry |= {"keypoints": joints, "scores": poses.scores.tolist(), "viz_id": number}
-        images.append(entry)
-    person = {
+    return {
         "supercategory": "person",
         "id": 1,
         "name": "person",
@@ -62,13 +79,6 @@ def write(
         "skeleton": [[at[start], at[end]] for start, end in skeleton.limbs],
         "skeleton_edge_names": [list(limb) for limb in skeleton.limbs],
     }
-    content = {
-        "pose_config_type": skeleton.name,
-        "categories": [person],
-        "inference_spec": _spec(recipe, benchmark),
-        "images": images,
-    }
-    write_json(path, content)
 
 
 def _spec(recipe: Recipe, benchmark: Benchmark) -> dict[str, Any]:

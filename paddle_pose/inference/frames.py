@@ -12,7 +12,7 @@ import numpy as np
 
 from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError
-from paddle_pose.inference.people import FoundPoses, People
+from paddle_pose.inference.people import FoundPoses, Given, People
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.poses.poses import Poses
 
@@ -28,11 +28,13 @@ class Frame:
         pixels: (H, W, 3) uint8 RGB.
         people: cut out of it.
         number: of the photo among the photos, or of the frame in its video; from 0.
+        given: boxes that the people were cut out by; None where nobody said any.
     """
 
     pixels: np.ndarray
     people: People
     number: int
+    given: Given | None = None
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,16 @@ def cut_out(
     return People(place, crops)
 
 
+class Given(NamedTuple):
+    """Where somebody says that a picture's people are: (N, 4) boxes and the (N,) scores of these.
+
+    Boxes are left, top, width, height; who scores none scores 1.
+    """
+
+    boxes_xywh: np.ndarray
+    scores: np.ndarray
+
+
 @dataclass(frozen=True)
 class FoundPoses(Poses):
     """Poses that know their joints, and so can be drawn and written.
@@ -178,10 +188,17 @@ class FoundPoses(Poses):
         """Those of one image, of a list its position."""
         return self.select(self.image_ids == image_id)
 
-    def draw(self, image: Picture, *, min_score: float = drawing.DRAWN) -> np.ndarray:
+    def draw(
+        self,
+        image: Picture,
+        *,
+        min_score: float = drawing.DRAWN,
+        numbers: np.ndarray | None = None,
+    ) -> np.ndarray:
         """A copy of the image, (H, W, 3) uint8 RGB, with the poses on it, the best on top.
 
-        Of two poses a box each is of one colour, and the owners' are on top.
+        Of two poses a box each is of one colour, and the owners' are on top. With ``numbers`` (P,)
+        each has the colour of its number, and that above it.
 
         Raises:
             UserError: no picture, or the poses are of several; ``of_image`` chooses.
@@ -191,13 +208,13 @@ class FoundPoses(Poses):
             raise UserError(f"draw: poses of {len(ids)} images; choose by of_image(0)")
         drawn, two = rgb_of(image).copy(), self.instances.any()
         for row in np.lexsort((self.scores, -self.instances)):
-            drawn = drawing.draw_pose(
-                drawn,
-                self.keypoints[row],
-                self.skeleton,
-                min_score=min_score,
-                color=drawing.INSTANCE_RGB[self.instances[row]] if two else None,
-            )
+            color = drawing.INSTANCE_RGB[self.instances[row]] if two else None
+            if numbers is not None:
+                color = drawing.number_rgb(int(numbers[row]))
+            pose = self.keypoints[row]
+            drawn = drawing.draw_pose(drawn, pose, self.skeleton, min_score=min_score, color=color)
+            if numbers is not None:
+                drawing.write_number(drawn, pose, int(numbers[row]), min_score=min_score)
         return drawn
 
     def to_coco(self, image_ids: Sequence[int] | None = None) -> list[dict[str, Any]]:

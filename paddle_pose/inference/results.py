@@ -1,21 +1,26 @@
-"""The COCO results and the table that ``predict.py`` writes while it goes on."""
+"""The results and the table that ``predict.py`` writes while it goes on."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from paddle_pose.files import as_utf8, atomic, json_text
-from paddle_pose.inference.people import FoundPoses
+from paddle_pose.files import as_utf8, atomic, json_text, write_text
+from paddle_pose.inference.tracking import Kept
+from paddle_pose.poses import alphapose_json
 from paddle_pose.settings import INSTANCES
 
-RESULTS = ("results.json", "results.csv")
+TABLE = "results.csv"
+
+
+def result_files(form: str) -> tuple[str, str]:
+    """Names of the results in a form of ``alphapose_json.FORMS``, and of the table."""
+    return ("results.json" if form == "coco" else alphapose_json.FILE), TABLE
 
 
 def counted(count: int, what: str) -> str:
@@ -26,25 +31,44 @@ def counted(count: int, what: str) -> str:
 class Written:
     """What was found so far, in files that get their names at the end: a camera has none."""
 
-    def __init__(self, output: Path, joints: Sequence[str], min_score: float) -> None:
+    def __init__(
+        self,
+        output: Path,
+        joints: Sequence[str],
+        min_score: float,
+        *,
+        form: str = "coco",
+        tracked: bool = False,
+    ) -> None:
+        """``tracked``: the numbers are of ``--track``, which records call ``track_id``."""
         self.pictures = self.poses = self.bare = 0
-        self._min_score = min_score
+        self._min_score, self._form, self._tracked = min_score, form, tracked
         self.failures: list[str] = []
         self._output, self._stack = output, contextlib.ExitStack()
         self._files: list[BinaryIO] = []
+        self._entries = 0
+        self._parts: set[str] = set()
         sides = ("crop_left", "crop_top", "crop_width", "crop_height")
         columns = [f"{joint}_{what}" for joint in joints for what in ("x", "y", "score")]
         self._head = ["file", "frame", "image_id", "person", "track", "score", *sides, *columns]
 
-    def add(
-        self, poses: FoundPoses, name: str, frame: int | None, tracks: np.ndarray | None
-    ) -> None:
-        """The poses of one picture; Raises UserError, and then there will be no files."""
+    def add(self, kept: Kept, name: str, frame: int | None, picture: str) -> None:
+        """The poses of one picture; Raises UserError, and then there will be no files.
+
+        Args:
+            kept: what was found.
+            name: of the photo or video.
+            frame: of a video.
+            picture: what AlphaPose's forms call the picture.
+        """
+        poses, tracks = kept.poses, kept.numbers
         records: list[dict[str, Any]] = []
         rows: list[list[Any]] = [] if self.pictures else [[*self._head]]
         for person, record in enumerate(poses.to_coco()):
             track = None if tracks is None else int(tracks[person])
-            more: dict[str, Any] = {} if frame is None else {"frame": frame, "track": track}
+            more: dict[str, Any] = {} if frame is None else {"frame": frame}
+            if track is not None:
+                more["track_id" if self._tracked else "track"] = track
             if poses.instances.any():
                 whose = INSTANCES[poses.instances[person]]
                 more |= {"box": int(poses.rows[person]) + 1, "instance": whose}
@@ -53,15 +77,37 @@ class Written:
             joints = [round(value, 4) for value in poses.keypoints[person].ravel().tolist()]
             score = round(record["score"], 4)
             rows.append([name, frame, record["image_id"], person + 1, track, score, *box, *joints])
-        start = ("" if self.pictures else "[") + (", " if self.poses and records else "")
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
         if not self._files:
-            opened = [atomic(self._output / name) for name in RESULTS]
-            self._files = [self._stack.enter_context(file) for file in opened]
-        self._put(start + json_text(records)[1:-1], text.getvalue())
+            files = [atomic(self._output / name) for name in result_files(self._form)]
+            self._files = [self._stack.enter_context(file) for file in files]
+            self._brackets = "{}" if self._form in alphapose_json.KEYS else "[]"
+        entries = json_text(self._in_form(kept, records, picture))[1:-1]
+        start = ("" if self.pictures else self._brackets[0]) + (
+            ", " if self._entries and records else ""
+        )
+        self._put(start + entries, text.getvalue())
+        self._entries += bool(records)
         self.pictures, self.poses = self.pictures + 1, self.poses + len(records)
         self.bare += int((poses.keypoints[:, :, 2] < self._min_score).all(1).sum())
+
+    def _in_form(self, kept: Kept, records: list[dict[str, Any]], picture: str) -> Any:
+        """A list or an object, to be joined with those of other pictures."""
+        poses = kept.poses
+        if self._form == "coco" or not len(poses):
+            return records
+        if self._form in alphapose_json.KEYS:
+            one = alphapose_json.picture(poses.keypoints, self._form)
+            name = alphapose_json.stem(picture)
+            if name in self._parts:  # a.jpg and a.png, which the reference writes into one file
+                name = picture.replace(os.sep, "_")
+            self._parts.add(name)
+            write_text(self._output / alphapose_json.FOLDER / f"{name}.json", json_text(one))
+            return {picture: one}
+        ids = kept.numbers.tolist() if self._tracked and kept.numbers is not None else None
+        named = picture if self._form == "alphapose" else int(poses.image_ids[0])
+        return alphapose_json.records(named, poses.keypoints, poses.scores, kept.boxes_xywh, ids)
 
     def summary(self) -> str:
         """How many pictures and poses, and how many of these nobody sees."""
@@ -78,7 +124,7 @@ class Written:
     def close(self) -> None:
         """Both files, whole or not at all; none without a picture."""
         if self._files:
-            self._put("]\n", "")
+            self._put(f"{self._brackets[1]}\n", "")
             self._stack.close()
 
     def _put(self, *texts: str) -> None:

@@ -97,32 +97,37 @@ class Tracker:
         self._frame = 0
         self._people = 0
 
-    def __call__(self, poses: FoundPoses) -> tuple[FoundPoses, np.ndarray]:
-        """The frame's poses, filtered, and (P,) numbers from 1 that stay with their people."""
+    def __call__(
+        self, poses: FoundPoses, ids: np.ndarray | None = None
+    ) -> tuple[FoundPoses, np.ndarray]:
+        """The frame's poses, filtered, and (P,) numbers from 1 that stay with their people.
+
+        ``ids`` (P,) are those numbers where another tracker found them.
+        """
         self._frame += 1
         keypoints = poses.keypoints.copy()
-        numbers = np.zeros(len(poses), np.int64)
+        numbers = np.zeros(len(poses), np.int64) if ids is None else ids
         boxes = pose_boxes(poses)
-        owners = self._matched(boxes)
+        owners = self._matched(boxes) if ids is None else self._numbered(ids)
         for row, track in enumerate(owners):
             xy, speed = keypoints[row, :, :2], np.zeros_like(keypoints[row, :, :2])
-            if track is None:
-                self._people += 1
-                numbers[row] = self._people
-            else:
-                numbers[row] = track.number
-                if self._smooth is not None:
-                    rate = self._rate / (self._frame - track.frame)
-                    size_px = float(np.sqrt(boxes[row, 2] * boxes[row, 3]))
-                    xy, speed = self._smooth.step(
-                        xy, track.joints_xy, track.speed_xy, size_px, rate
-                    )
-                    keypoints[row, :, :2] = xy
+            if ids is None:
+                self._people += track is None
+                numbers[row] = self._people if track is None else track.number
+            if track is not None and self._smooth is not None:
+                rate = self._rate / (self._frame - track.frame)
+                size_px = float(np.sqrt(boxes[row, 2] * boxes[row, 3]))
+                xy, speed = self._smooth.step(xy, track.joints_xy, track.speed_xy, size_px, rate)
+                keypoints[row, :, :2] = xy
             self._tracks = [t for t in self._tracks if t.number != numbers[row]]
             now = _Track(int(numbers[row]), self._frame, boxes[row], xy.copy(), speed)
             self._tracks.append(now)
         self._tracks = [t for t in self._tracks if self._frame - t.frame <= KEEP_FRAMES]
         return replace(poses, keypoints=keypoints), numbers
+
+    def _numbered(self, ids: np.ndarray) -> list[_Track | None]:
+        known = {track.number: track for track in self._tracks}
+        return [known.get(number) for number in ids.tolist()]
 
     def _matched(self, boxes_xywh: np.ndarray) -> list[_Track | None]:
         """The track of each box: pairs of the largest overlap first."""

@@ -12,11 +12,11 @@ from paddle_pose.data.boxes import read_boxes
 from paddle_pose.errors import UserError
 from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.detector import open_detector
-from paddle_pose.inference.people import require_boxes
+from paddle_pose.inference.people import Given, require_boxes
 from paddle_pose.inference.sources import Photo, Video
 
-Boxes = Callable[[np.ndarray, int], np.ndarray | None]
-"""A picture and its id -> (N, 4) boxes of people: left, top, width, height; None: nobody knows."""
+Boxes = Callable[[np.ndarray, int], Given | None]
+"""A picture and its id -> boxes of people; None: nobody knows."""
 
 DETECTOR_THRESHOLD = 0.5
 
@@ -60,7 +60,7 @@ class Where:
         if self.detector is not None:
             least = DETECTOR_THRESHOLD if self.threshold is None else self.threshold
             detector = open_detector(self.detector, threshold=least, most_overlap=self.nms)
-            return lambda pixels, image_id: detector(pixels)[0]
+            return lambda pixels, image_id: Given(*detector(pixels))
         if not whole:
             print(
                 "assumed: one person in each picture, found by a first look at all of it "
@@ -74,11 +74,11 @@ def fixed(boxes: Sequence[Sequence[float]]) -> Boxes:
     """The same boxes in every picture; Raises UserError, then and there."""
     given = require_boxes(list(boxes), "--box")
 
-    def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
+    def find(pixels: np.ndarray, image_id: int) -> Given:
         for one in given[outside(given, pixels)][:1]:
             box = ",".join(f"{value:g}" for value in one)
             raise UserError(f"--box {box} lies outside of its {_size(pixels)} pixels")
-        return given
+        return Given(given, np.ones(len(given)))
 
     return find
 
@@ -87,10 +87,25 @@ def from_file(
     path: Path, photos: Sequence[Photo], videos: Sequence[Video], threshold: float
 ) -> Boxes:
     """A detector's COCO results, by image id; Raises UserError."""
-    if videos:
-        raise UserError("--boxes: is for photos; leave the videos and cameras out")
+    if videos and (photos or len(videos) > 1 or videos[0].path is None):
+        raise UserError("--boxes: is for photos or for one video alone; leave the others out")
     detected = read_boxes(path, min_score=threshold)
     print(f"=> {detected.summary}")
+
+    def find(pixels: np.ndarray, image_id: int) -> Given:
+        rows = detected.image_ids == image_id
+        found = detected.boxes_xywh[rows]
+        out = outside(found, pixels)
+        if out.any():
+            of = f"{_size(pixels)} pixels"
+            print(f"=> image {image_id}: left out {out.sum()} boxes outside of its {of}")
+        return Given(found[~out], detected.scores[rows][~out])
+
+    if videos:
+        if not len(detected):
+            raise UserError(f"{path}: has no box that counts")
+        print(f"assumed: image ids are frames: 1 is the first of {videos[0].name}", flush=True)
+        return find
     ids = {photo.image_id for photo in photos}
     without = len(ids - {*detected.image_ids.tolist()})
     others = int((~np.isin(detected.image_ids, [*ids])).sum())
@@ -110,15 +125,6 @@ def from_file(
         print(f"=> {others} of {len(detected.image_ids)} boxes are of none of these photos")
     if without:
         print(f"=> {without} of {len(ids)} photos have no box in {path.name}: drawn without poses")
-
-    def find(pixels: np.ndarray, image_id: int) -> np.ndarray:
-        found = detected.boxes_xywh[detected.image_ids == image_id]
-        out = outside(found, pixels)
-        if out.any():
-            of = f"{_size(pixels)} pixels"
-            print(f"=> image {image_id}: left out {out.sum()} boxes outside of its {of}")
-        return found[~out]
-
     return find
 
 

@@ -221,9 +221,12 @@ class DeformableConv2D(nn.Conv2D):
 
     def _by_paddle(self, x_BCHW: paddle.Tensor, moves_BMHW: paddle.Tensor) -> paddle.Tensor:
         taps = math.prod(self._kernel_size)
-        mask_BTHW = sigmoid(moves_BMHW[:, 2 * taps :]) if moves_BMHW.shape[1] > 2 * taps else None
+        offsets_BMHW, mask_BTHW = moves_BMHW[:, : 2 * taps], None
+        if moves_BMHW.shape[1] > 2 * taps:
+            mask_BTHW = sigmoid(moves_BMHW[:, 2 * taps :])
+        elif not paddle.in_dynamic_mode():  # paddle2onnx ends the process at one without
+            mask_BTHW = paddle.ones_like(offsets_BMHW[:, :taps])
         window = self._stride, self._updated_padding
-        offsets_BMHW = moves_BMHW[:, : 2 * taps]
         return deform_conv2d(x_BCHW, offsets_BMHW, self.weight, self.bias, *window, mask=mask_BTHW)
 
 
@@ -311,7 +314,11 @@ def pixel_shuffle(x: Features, factor: int) -> Features:
 
 def pixel_unshuffle(x: Features, factor: int) -> Features:
     """(B, C, H, W) -> (B, C·factor², H/factor, W/factor): F.pixel_unshuffle."""
-    return shuffle.pixel_unshuffle(x, factor)
+    if paddle.in_dynamic_mode():
+        return shuffle.pixel_unshuffle(x, factor)
+    steps = range(factor)  # paddle2onnx ends the process at Paddle's own
+    parts = [x[:, :, down::factor, right::factor] for down in steps for right in steps]
+    return paddle.stack(parts, 2).flatten(1, 2)
 
 
 def plain(x: Features) -> paddle.Tensor:

@@ -14,7 +14,7 @@ import numpy as np
 
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, write_json
-from paddle_pose.geometry import UNIT_PX
+from paddle_pose.geometry import PADDING, UNIT_PX
 from paddle_pose.limits import LIMITS
 from paddle_pose.plain import finite, integer, is_integer, one_finite
 
@@ -62,7 +62,8 @@ def read_results(
 ) -> CocoResults:
     """A results file, ``.json`` or ``.json.gz``; ``scale`` or ``area`` give the crops' areas.
 
-    The list may lie in an object, as exports have it, and images may be named, as AlphaPose does.
+    The list may lie in an object, as exports have it. Of AlphaPose's own form images may be named,
+    ``box`` (left, top, width, height of the person) gives areas, and ``idx`` is left out.
 
     Args:
         path: the file.
@@ -102,6 +103,7 @@ def read_results(
             )
         notes += f"; left out {len(records) - len(rows)} of category {others}"
         categories = Counter({category_id: len(rows)})
+    notes += _alphapose(records, rows)
     counts = {len(keypoints) for _, _, keypoints, _, _ in rows}
     if len(counts) > 1 or len(categories) > 1:
         raise UserError(
@@ -125,6 +127,24 @@ def read_results(
         category_id=rows[0][1],
         notes=notes,
     )
+
+
+def _alphapose(records: list[Any], rows: list[Any]) -> str:
+    """What is said of a file in AlphaPose's form, which ``box`` and ``idx`` give away."""
+    boxed = [one for one in records if _has_box(one) and not {"area", "scale"} & one.keys()]
+    tracked = any("idx" in one for one in records)
+    names = [one["image_id"] for one in records if isinstance(one["image_id"], str)]
+    named, notes = sum(not is_integer(name) for name in names), ""
+    if named and (boxed or tracked):
+        notes += f"; {named} name their images, which are looked up in the annotations"
+    if boxed and any(math.isfinite(row[4]) for row in rows):
+        notes += f"; {len(boxed)} areas are of 'box', {PADDING:g} times as wide and high"
+    return notes + ("; tracks ('idx') are not scored" if tracked else "")
+
+
+def _has_box(record: dict[str, Any]) -> bool:
+    """Whether ``box`` is AlphaPose's; ours is a number."""
+    return isinstance(record.get("box"), list)
 
 
 def is_results_file(path: Path) -> bool:
@@ -229,6 +249,11 @@ def _area(record: dict[str, Any], where: str) -> float:
     if record.get("area") is not None:
         area = one_finite(record["area"], f"{where}: area")
         return area if area > 0 else math.nan
+    if record.get("scale") is None and _has_box(record):
+        box = finite(record["box"], f"{where}: box")
+        if len(box) != 4:
+            raise UserError(f"{where}: box must be four numbers: left, top, width, height")
+        return box[2] * box[3] * PADDING**2 if min(box[2:]) > 0 else math.nan
     if record.get("scale") is None:
         return math.nan
     scale = finite(record["scale"], f"{where}: scale")

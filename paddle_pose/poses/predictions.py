@@ -24,7 +24,7 @@ from paddle_pose.limits import LIMITS
 from paddle_pose.names import require_inside
 from paddle_pose.plain import all_numbers, finite, integers
 from paddle_pose.poses.poses import NO_ROW, Poses
-from paddle_pose.settings import same_protocol
+from paddle_pose.poses.protocols import same_protocol
 
 FORMAT = "paddle_pose predictions, version 2"
 VERSION_1 = "paddle_pose predictions, version 1"

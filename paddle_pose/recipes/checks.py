@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.integral import NORMS, CombinedCodec, IntegralCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
@@ -21,7 +22,7 @@ from paddle_pose.models.architectures import (
     parameters_about,
 )
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF, SPATIAL_MODES, WHOLE_MODES
+from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -97,11 +98,11 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
     (Range(1, 1000), "model.joints model.limbs"),
-    (Range(1, 64), "model.stacks model.stages"),
+    (Range(1, 64), "model.stacks model.stages model.convolutions.*"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
-    (Range(1, OFTEN), "model.stem model.width model.layers"),
+    (Range(1, OFTEN), "model.stem model.width model.layers model.conv_dim"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
     (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
     (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
@@ -127,6 +128,8 @@ CHOICES = {
         "two_people_cross_entropy",
         "masked_squares",
         "masked_focal",
+        "integral_l1",
+        "combined",
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman"),
     "augment.distribution": ("normal", "uniform"),
@@ -134,10 +137,14 @@ CHOICES = {
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),
+    "model.size": ("large", "small"),
+    "model.backbone": ("shuffle", "se-resnet", "plain"),
     "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
     "benchmarks.*.whole.mode": WHOLE_MODES,
     "benchmarks.*.whole.coordinates": ("exact", "reference"),
     "benchmarks.*.decoder": DECODERS,
+    "benchmarks.*.metric.score": SCORE_RULES,
+    "codec.norm": NORMS,
 }
 """Keys that take one of a few words."""
 
@@ -146,6 +153,9 @@ MASKED = ("masked_squares", "masked_focal")
 
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
+
+COORDINATES = {"integral_l1": IntegralCodec, "combined": CombinedCodec}
+"""Losses of coordinates, and the codec that each of them needs."""
 
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor",
               "soft_start", "annealing", "min_learning_rate")  # fmt: skip
@@ -218,6 +228,12 @@ def _require_people_alike(recipe: Recipe) -> None:
     if for_two != (recipe.train.loss in TWO_PEOPLE):
         needed = "two_people_mse" if for_two else "joints_mse"
         raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
+    for loss, wanted in COORDINATES.items():
+        if (type(codec) is wanted) != (recipe.train.loss == loss):
+            raise UserError(
+                f"train.loss={recipe.train.loss}: does not go with "
+                f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
+            )
 
 
 def _require_whole(recipe: Recipe) -> None:
@@ -288,11 +304,13 @@ def require_sound(recipe: Recipe) -> None:
         raise UserError(f"recipe: expected a Recipe, got {type(recipe).__name__}")
     _require_in_range(recipe)
     _require_choices(recipe)
-    _require_whole(recipe)
     _require_trainable(recipe)
+    _require_whole(recipe)
     _require_stages(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
-    if isinstance(recipe.codec, HeatmapCodec):  # another one checks itself when it encodes
+    if isinstance(
+        recipe.codec, HeatmapCodec | CombinedCodec
+    ):  # another one checks itself when it encodes
         loss = TWO_PEOPLE.get(recipe.train.loss, recipe.train.loss)
         recipe.codec.require_sound(recipe.data.image_size_wh, loss)
     names = [benchmark.name for benchmark in recipe.benchmarks]

@@ -19,6 +19,7 @@ import yaml
 
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
@@ -40,7 +41,7 @@ from paddle_pose.settings import (
 
 KINDS: dict[str, tuple[type, ...]] = {
     "model": typing.get_args(Architecture),
-    "codec": (HeatmapCodec, PairCodec, PafCodec),
+    "codec": (HeatmapCodec, PairCodec, IntegralCodec, CombinedCodec, PafCodec),
     "train.optimizer": typing.get_args(Optimizer),
     "benchmarks.*.metric": typing.get_args(Metric),
 }

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
-from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
+from paddle_pose.errors import EXIT_CODES, UserError, nearest, one_line_errors
+from paddle_pose.poses.alphapose_json import FORMS
+from paddle_pose.poses.pose_nms import WAYS
 from paddle_pose.settings import ENGINES, PRECISIONS
 from paddle_pose.system import runtime
 
@@ -17,14 +19,15 @@ DOOR = "python predict.py"
 HELP = "Draw poses on photos and videos; write them as COCO results and as a table."
 EXAMPLES = (
     " photo.jpg folder/ video.mp4",
-    " photos/ --detector picodet --output drawn",
     " photo.jpg --box 40,20,200,460 --weights w32.pth --config RECIPE",
-    " 0 --exported served/onnx --limit 300 --smooth    (camera 0)",
+    " video.mp4 --track --detector picodet --smooth",
     " --serve                  (a page to drop photos on)",
 )
 SERVED = ("serve", "port", "host", "weights", "config", "exported", "device", "engine", "precision",
           "batch_size")  # fmt: skip
 """Options that ``--serve`` takes."""
+
+MOST_OVERLAP = 0.6
 
 
 def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.Namespace:
@@ -53,7 +56,12 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
         metavar="S",
         help="boxes below are left out (detector 0.5, --boxes 0)",
     )
-    add("--nms", type=float, metavar="IOU", default=0.6, help="most that two boxes overlap (0.6)")
+    add(
+        "--nms",
+        action="append",
+        metavar="IOU|WAY",
+        help="most that boxes overlap (0.6); of poses: pose, oks, none",
+    )
     add(
         "--min_score", type=float, metavar="S", default=0.2, help="joints below are not drawn (0.2)"
     )
@@ -65,16 +73,25 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
         metavar="N",
         help="poses a box (1); 2 with MIPNet",
     )
+    add("--benchmark", metavar="NAME", help="one of the recipe's ways to look (its first)")
     add("--heatmaps", action="store_true", help="also draw each joint's heat map, of photos")
+    add("--track", action="store_true", help="follow people by PoseFlow: videos, numbered frames")
+    add("--orb", action="store_true", help="--track goes by ORB's points as well: slower")
+    add("--format", choices=FORMS, default="coco", metavar="FORM", help=", ".join(FORMS))
     add("--smooth", nargs="?", const="1,1", metavar="HZ,BETA", help="One-Euro filter, videos (1,1)")
     add("--limit", type=int, metavar="N", help="of each video and camera the first N frames")
     add("--batch_size", type=int, metavar="N", help="people at a time (default: 4; 32 on a GPU)")
     add("--device", help="auto (default), cpu, gpu or gpu:N")
-    add("--engine", choices=ENGINES, help="auto (default): onednn for 200 pictures or a video")
-    add("--precision", choices=PRECISIONS, help="float32 (default); bfloat16 rounds")
+    add("--engine", choices=ENGINES, metavar="NAME", help="auto (default), eager or onednn")
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        metavar="NAME",
+        help="float32 (default); bfloat16 rounds",
+    )
     add("--serve", action="store_true", help="a page to drop photos on, instead of paths")
     add("--port", type=int, metavar="N", help="of --serve (8000); 0 takes a free one")
-    add("--host", metavar="ADDRESS", help="of --serve (127.0.0.1: only this machine reaches it)")
+    add("--host", metavar="ADDRESS", help="of --serve (127.0.0.1: this machine alone)")
     given = parser.parse_args(_with_signs(sys.argv[1:] if words is None else words))
     if given.serve:
         _require_served(given, parser)
@@ -128,14 +145,38 @@ def check(given: argparse.Namespace) -> None:
         raise UserError("--box, --boxes, --detector: say where people are; give one of them")
     if given.threshold is not None and given.boxes is None and given.detector is None:
         raise UserError("--threshold: has a meaning only with --boxes or --detector")
-    for name, least, most in (("threshold", 0, 1), ("nms", 0, 1), ("min_score", -1e9, 1e9)):
-        value = getattr(given, name)
+    iou, _ = poses_and_boxes(given)
+    values = (given.threshold, 0, 1), (iou, 0, 1), (given.min_score, -1e9, 1e9)
+    for name, (value, least, most) in zip(("threshold", "nms", "min_score"), values, strict=True):
         if value is not None and not least <= value <= most:
             raise UserError(f"--{name} {value}: must be a number between {least:g} and {most:g}")
     for name in ("limit", "batch_size"):
         value = getattr(given, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} {value}: must be at least 1")
+
+
+def poses_and_boxes(given: argparse.Namespace) -> tuple[float, str]:
+    """Of ``--nms``: most that two boxes overlap, and the way for poses.
+
+    Raises:
+        UserError: other words, too many of them, ``--orb`` alone.
+    """
+    if given.orb and not given.track:
+        raise UserError("--orb: has a meaning only with --track")
+    words = given.nms or []
+    ways = [word for word in words if word in WAYS]
+    others = [word for word in words if word not in WAYS]
+    if len(ways) > 1 or len(others) > 1:
+        raise UserError(f"--nms {' '.join(words)}: one number for boxes and one way for poses")
+    try:
+        iou = float(others[0]) if others else MOST_OVERLAP
+    except ValueError as error:
+        raise UserError(
+            f"--nms {others[0]}: neither a number (most that boxes overlap) nor one of "
+            f"{', '.join(WAYS)} for poses{nearest(others[0], WAYS)}"
+        ) from error
+    return iou, ways[0] if ways else ("pose" if given.track else "none")
 
 
 def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
@@ -147,10 +188,14 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
         runtime.import_paddle()
         from paddle_pose.commands.defaults import weights_named
         from paddle_pose.commands.predict import Drawing, Network, Where, predict
+        from paddle_pose.inference.tracking import Following
         from paddle_pose.inference.video import OneEuro
 
         weights = weights_named(given.weights, "--weights")
         weights.understood.tell()
+        iou, way = poses_and_boxes(given)
+        if given.track and way not in (given.nms or []):
+            print("assumed: --nms pose, as AlphaPose has it (--nms none keeps all)", flush=True)
         network = Network(
             weights.file,
             given.config or weights.recipe,
@@ -160,6 +205,7 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
             precision=given.precision,
             batch_size=given.batch_size,
             instances=given.instances,
+            benchmark=given.benchmark,
         )
         if given.serve:
             from paddle_pose.serving.server import serve
@@ -168,12 +214,14 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
         predict(
             given.paths,
             network,
-            Where(given.box, given.boxes, given.detector, given.threshold, given.nms),
+            Where(given.box, given.boxes, given.detector, given.threshold, iou),
             Drawing(
                 given.output,
                 given.min_score,
                 heatmaps=given.heatmaps,
                 smooth=None if given.smooth is None else OneEuro.of(given.smooth),
+                form=given.format,
             ),
+            Following(way, given.track, given.orb),
             limit=given.limit,
         )

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import paddle
 from paddle.nn import functional as F
 
+from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.models.blocks import StageOutput
 from paddle_pose.models.outputs import named
+from paddle_pose.training import integral_losses
 from paddle_pose.training.field_losses import masked_squares
 
 if TYPE_CHECKING:
+    from paddle_pose.codecs.codec import Codec
     from paddle_pose.models.instances import TwoPeople
     from paddle_pose.settings import TrainSettings
 
@@ -109,7 +113,7 @@ def two_people_cross_entropy(
     return parts
 
 
-LOSSES: dict[str, Loss] = {
+LOSSES: dict[str, Callable[..., dict[str, paddle.Tensor]]] = {
     "joints_mse": joints_mse,
     "two_people_mse": two_people_mse,
     "two_people_cross_entropy": two_people_cross_entropy,
@@ -117,11 +121,13 @@ LOSSES: dict[str, Loss] = {
     "cell_cross_entropy": cell_cross_entropy,
     "masked_squares": masked_squares,
     "masked_focal": masked_squares,
+    "integral_l1": integral_losses.integral_l1,
+    "combined": partial(integral_losses.combined, heatmaps=joints_mse),
 }
 
 
-def loss_function(settings: TrainSettings) -> Loss:
-    """The recipe's loss; Raises UserError for an unknown name."""
+def loss_function(settings: TrainSettings, codec: Codec | None = None) -> Loss:
+    """The recipe's loss, of its codec's coordinates; Raises UserError for an unknown name."""
     if settings.loss not in LOSSES:
         raise UserError(f"train.loss: unknown '{settings.loss}'{nearest(settings.loss, LOSSES)}")
     loss = LOSSES[settings.loss]
@@ -131,6 +137,8 @@ def loss_function(settings: TrainSettings) -> Loss:
         return lambda outputs, targets: loss(
             outputs, {name: one for name, one in targets.items() if not name.startswith("weight")}
         )
+    if isinstance(codec, IntegralCodec | CombinedCodec):
+        return partial(loss, norm=codec.norm, symmetric=codec.symmetric)
     return loss
 
 

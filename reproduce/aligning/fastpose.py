@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from reproduce.aligning import fastpose_networks
+from reproduce.aligning import fastpose_networks, fastpose_tracking
 
 NAME = "fastpose"
 MODULES: tuple[Any, ...] = (
     fastpose_networks,
+    fastpose_tracking,
 )  # fmt: skip
 """A line for each part."""

@@ -13,6 +13,7 @@ ALIGNED = {
     "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
     "MIPNet": {"mipnet": "MIPNet-W32, with W48 and ResNet-50"},
+    "BodyPoseNet": {"bodyposenet": "BodyPoseNet: network, data, training, inference"},
 }
 SHARED = {
     "mpii": "MPII: data, decoding, metric",
@@ -44,6 +45,11 @@ WHAT = {
         "score is halved. Its rows with true boxes stand beside no detector's. Ascend's rows under "
         "its name are of plain HRNet-W48 ([HRNet](#hrnet)) and never stand beside 78.8."
     ),
+    "BodyPoseNet": (
+        "Everybody in a picture at once. NVIDIA's figures are of COCO val2017, but by one scale, "
+        "four or strictly: its model card does not say. Other networks that find everybody are "
+        "listed with it, each under its own protocol; none of their rows compares with another."
+    ),
 }
 NO_CURVES = {
     "HRNet": (
@@ -60,12 +66,14 @@ NO_CURVES = {
         "The one published checkpoint is on a drive that no program can fetch from; nobody "
         "published predictions, so there are no curves."
     ),
+    "BodyPoseNet": "NVIDIA's weights are encrypted, and nobody published predictions: no curves.",
 }
 NOTES = {
     "Hourglass": ("hourglass", "Implementation notes: Hourglass"),
     "HRNet": ("hrnet", "Implementation notes: HRNet and SimpleBaseline"),
     "SimpleBaseline": ("hrnet", "Implementation notes: SimpleBaseline and HRNet"),
     "MIPNet": ("mipnet", "Implementation notes: MIPNet, and the Ascend port of that name"),
+    "BodyPoseNet": ("bodyposenet", "Implementation notes: BodyPoseNet"),
 }
 
 

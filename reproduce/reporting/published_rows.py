@@ -13,7 +13,7 @@ from reproduce.published import PublishedRow
 from reproduce.reporting import sources
 from reproduce.reporting.content import Cell, Table
 
-FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline", "MIPNet")
+FAMILIES = ("Hourglass", "HRNet", "SimpleBaseline", "MIPNet", "BodyPoseNet")
 PUBLISHERS = {
     "newell_paper": "Newell et al. (paper)",
     "princeton": "princeton-vl README",
@@ -31,6 +31,12 @@ PUBLISHERS = {
     "mipnet_zoo": "MIPNet MODEL_ZOO",
     "mipnet_paper": "MIPNet paper",
     "ascend": "Ascend ModelZoo, as MIPNet",
+    "nvidia_card": "NVIDIA model card",
+    "openpose_paper": "OpenPose paper",
+    "osokin_issue_124": "author of Lightweight OpenPose",
+    "osokin_readme": "Lightweight OpenPose README",
+    "openvino_readme": "OpenVINO README",
+    "tensorboy_readme": "tensorboy README",
     "predecessor": "txyugood/PaddlePose",
 }
 DATA_SETS = {
@@ -81,8 +87,10 @@ class TableRow:
 
     @property
     def family(self) -> str:
-        """Of FAMILIES."""
+        """Of FAMILIES; all that find everybody stand by BodyPoseNet."""
         network = self.any.protocol.network
+        if self.any.protocol.boxes == "none":
+            return "BodyPoseNet"
         if network.startswith(("HRNet", "MIPNet")):
             return network.partition("-")[0]
         return "SimpleBaseline" if network.startswith("PoseResNet") else "Hourglass"
@@ -120,6 +128,7 @@ class TableRow:
         boxes = {
             "ground_truth": "true boxes",
             "ground_truth_selected": "true boxes, selected people",
+            "none": "whole pictures",
             "detector": f"detector {protocol.detector_ap}",
         }[protocol.boxes]
         flip = {"true": "flip", "false": "no flip"}.get(protocol.flip_test, "flip not stated")

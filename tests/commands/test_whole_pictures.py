@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from oracle_maps import oracle, people_at, tiny_recipe, weights_of
 
-from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.commands.evaluate import evaluate
 from paddle_pose.commands.predict import Drawing, Network, Where, predict
@@ -21,7 +20,7 @@ from paddle_pose.evaluation.evaluator import DataFiles
 from paddle_pose.inference import bottom_up
 from paddle_pose.inference import predictor as predictor_file
 from paddle_pose.poses.coco_results import read_results
-from paddle_pose.recipes.recipe import from_dict, override, to_dict
+from paddle_pose.recipes.recipe import Recipe, from_dict, override, to_dict
 from paddle_pose.settings import Benchmark, OksProtocol, PckhProtocol
 from paddle_pose.skeletons import BODYPOSE18, COCO17
 from reproduce.aligning import bodyposenet_inference as aligning
@@ -82,6 +81,10 @@ def test_photos_need_no_detector(sees, weights, photos, tmp_path, capsys):
     assert len(second["scores"]) == 3
     np.testing.assert_allclose(first["keypoints"][0], results.keypoints[0, :, :2], atol=1e-9)
     assert "keypoints" not in unread
+    with pytest.raises(UserError, match=r"left out 1 of 3.*c_9"):
+        predict([str(photos)], replace(network, benchmark="coco_val_strict"), Where(), how)
+    spec = json.loads((how.output / "detections.json").read_text())["inference_spec"]
+    assert (spec["input_shape"], spec["keep_aspect_ratio_mode"]) == ([120, 160], "pad_image_input")
 
 
 def test_a_video_and_boxes_refused(sees, weights, tmp_path, capsys):
@@ -195,7 +198,7 @@ def test_what_cannot_be_scored_is_refused(weights, data):
     with pytest.raises(UserError, match="PafCodec needs a section 'whole'"):
         evaluate(boxes, weights, data)
     with pytest.raises(UserError, match="HeatmapCodec needs no section 'whole'"):
-        evaluate(replace(RECIPE, codec=HeatmapCodec()), weights, data)
+        evaluate(replace(Recipe("boxes"), benchmarks=RECIPE.benchmarks), weights, data)
 
 
 def test_recipes_are_written_and_read():

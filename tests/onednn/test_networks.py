@@ -22,7 +22,7 @@ from test_layers import test_frozen_statistics_pass_the_gradient_straight as pas
 
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import BatchNorm2D, Conv2D, relu
-from paddle_pose.onednn import check, layers, layout, norm, sums
+from paddle_pose.onednn import check, layers, layout, norm, shuffle, sums
 from paddle_pose.onednn import library as onednn
 
 pytestmark = pytest.mark.skipif(
@@ -76,6 +76,8 @@ PLANS = (
     layers._upsample,
     layers._max_pool,
     layers._relu,
+    layers._hard_swish,
+    shuffle._shuffle,
     norm._batch_norm,
     norm._moments,
     sums._sum,

@@ -133,3 +133,25 @@ def test_windows_paths_fractions_and_unlisted_images(tmp_path: Path) -> None:
     assert "are they fractions?" in found.notes
     with pytest.raises(UserError, match=r"results\.json: result 0 is on image 5, which"):
         read_results(write(tmp_path, [pose(image_id=5)]), [{"id": 9, "file_name": "7.jpg"}], 1)
+
+
+def test_alphapose_form(tmp_path: Path) -> None:
+    """Images by names, areas of boxes 1.25 times as large, tracks left out; all of it said."""
+    records = [
+        {**pose(0, image_id="5.jpg", idx=3), "box": [1.0, 2.0, 40.0, 100.0]},
+        {**pose(1, image_id="12.jpg", idx=[4.0]), "box": [0.0, 0.0, 8.0, 10.0]},
+        pose(2),
+    ]
+    found = read_results(write(tmp_path, records), IMAGES, 1)
+    assert found.image_ids.tolist() == [7, 9, 7]
+    np.testing.assert_allclose(found.areas, [4000 * 1.5625, 80 * 1.5625, np.nan])
+    for said in (
+        "2 name their images, which are looked up in the annotations",
+        "2 areas are of 'box', 1.25 times as wide and high",
+        "tracks ('idx') are not scored",
+    ):
+        assert said in found.notes
+    own = {**pose(0), "box": 1, "instance": "owner"}  # predict.py --instances 2
+    assert np.isnan(read_results(write(tmp_path, [own]), IMAGES, 1).areas).all()
+    with pytest.raises(UserError, match="result 0: box must be four numbers"):
+        read_results(write(tmp_path, [{**pose(0), "box": [1, 2]}]), IMAGES, 1)

@@ -24,6 +24,7 @@ from paddle_pose.recipes.recipe import Recipe
 from reproduce import align
 from reproduce.aligning import (
     decoding,
+    fastpose_networks,
     forward,
     freshness,
     initialisation,
@@ -86,6 +87,7 @@ def test_rows_that_a_run_cannot_make_stay(tmp_path: Path) -> None:
 
 
 LIVE = replace(ROW, evidence="live")
+LIGHT = "fastpose_mobile_small_halpe136"
 RECIPES = str(ROOT / "paddle_pose/recipes/")
 
 
@@ -209,6 +211,8 @@ def assert_digest_is_of_what_runs(name: str, step: str, make: Callable[[], list]
         ("mpii", "data", lambda: pipeline.matrix_rows("mpii")),
         ("coco", "data", lambda: decoding.target_rows("coco", None)),
         ("coco", "decode", lambda: decoding.decode_rows("coco", None)),
+        ("fastpose", "forward", lambda: fastpose_networks.output_rows(LIGHT, "float32")),
+        ("fastpose", "optimiser", lambda: fastpose_networks.training_rows("float32")),
     ],
 )
 def test_a_digest_is_of_all_code_that_runs(name: str, step: str, make: Callable) -> None:

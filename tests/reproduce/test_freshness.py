@@ -14,7 +14,7 @@ from places import ROOT
 from paddle_pose.errors import UserError
 from reproduce.aligning import freshness
 from reproduce.aligning.definitions import Definition, Package
-from reproduce.aligning.networks import DATA_SETS, NETWORKS
+from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS
 from reproduce.aligning.sources import tree
 
 ONE = """
@@ -275,4 +275,9 @@ def test_a_changed_operation_makes_stale_what_needs_it(
     expected = {(name, step) for name in names for step in steps}
     if target in OF_COCO_EVALUATOR:
         expected |= {("crowds", "decode"), ("crowds", "metric")}
+    reached = freshness.OURS.find(target)
+    expected |= {
+        (name, step) for name, step in freshness.pairs()
+        if name in GROUPS and reached in freshness.reached(name, step)
+    }  # fmt: skip
     assert copied.stale() == expected

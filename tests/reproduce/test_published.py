@@ -14,7 +14,7 @@ from paddle_pose import configs
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError
 from paddle_pose.recipes import recipe as recipes
-from paddle_pose.settings import Benchmark, OksProtocol
+from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
 from reproduce import published
 from reproduce.published import (
     NOT_STATED,
@@ -54,10 +54,12 @@ def test_every_family_and_publisher_is_there():
         *("hrnet_readme", "hrnet_paper", "simplebaseline_readme", "newell_paper", "princeton"),
         *("bearpaw", "mmpose0_2020", "mmpose0", "mmpose1", "paddledetection", "fluid"),
         *("predecessor", "mipnet_zoo", "mipnet_paper", "ascend"),
+        *("nvidia_card", "openpose_paper", "osokin_readme", "openvino_readme", "tensorboy_readme"),
     }
     assert {row.id.split(":")[0] for row in ROWS if row.kind == "user"} == {
         "hrnet_issue_174",
         "princeton_issue_14",
+        "osokin_issue_124",
     }
 
 
@@ -91,6 +93,8 @@ def test_sorted_and_in_one_form():
         ("mipnet_paper:w48_coco_test_dev_384x288", "AP", 0.757),
         ("ascend:w48_coco_384x288_8npu", "AP", 0.780),
         ("ascend:w48_coco_384x288_8gpu", "images/s", 212.988),
+        ("nvidia_card:bodyposenet_coco", "APL", 0.549),
+        ("tensorboy_readme:rtpose_coco_val", "AP", 0.653),
     ],
 )
 def test_values_by_hand(row: str, metric: str, value: float):
@@ -100,7 +104,8 @@ def test_values_by_hand(row: str, metric: str, value: float):
 def test_every_row_has_a_source_with_a_place_and_a_tolerance_above_rounding():
     for row in ROWS:
         place = (
-            r"(README(_en)?\.md|_\w+\.md):\d+ @[0-9a-f]{7}|Tables? \d|issue \d+|abstract|lists its"
+            r"(README(_en)?\.md|_\w+\.md):\d+ @[0-9a-f]{7}|Tables? \d|issue \d+|abstract|"
+            r"lists its|model card"
         )
         assert re.search(place, row.source), row.source
         assert row.tolerance >= row.rounding
@@ -121,7 +126,7 @@ def test_tolerances_as_promised():
             if protocol.threshold == "0.5"
             else 0.5,
         }
-        assert row.tolerance == expected[protocol.dataset]
+        assert row.tolerance == max(expected[protocol.dataset], row.rounding)
 
 
 def test_recipes_and_benchmarks_exist_or_the_note_says_why_not():
@@ -225,6 +230,10 @@ def test_no_pair_of_rows_is_compared_across_a_convention():
          ("ascend:w48_coco_384x288_8gpu", "AP"), "network"),
         (("mipnet_zoo:w48_coco_384x288", "AP"),
          ("mipnet_paper:w48_coco_test_dev_384x288", "AP"), "boxes"),
+        (("nvidia_card:bodyposenet_coco", "AP"),
+         ("openpose_paper:coco_test_dev", "AP"), "split"),
+        (("nvidia_card:bodyposenet_coco", "AP"),
+         ("osokin_readme:lightweight_coco_val", "AP"), "network"),
         (("ascend:w48_coco_384x288_1gpu", "images/s"),
          ("ascend:w48_coco_384x288_1npu", "images/s"), "threshold"),
     ],
@@ -255,6 +264,7 @@ BENCHMARK_CHANGES = {
     "shift_heatmap": (True, False),
     "test_scales": ((1.0,), (0.5,), (0.9, 1.0, 1.1)),
     "decoder": ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark"),
+    "whole": (None, WholeImage(), WholeImage(mode="pad"), WholeImage(coordinates="reference")),
 }
 METRIC_CHANGES = {
     "oks_nms": (0.0, 0.5, 0.9),
