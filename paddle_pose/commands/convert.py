@@ -33,10 +33,10 @@ EXAMPLES = {
     "yolo_pose": ("data.yaml --output converted",
                   "data.yaml --class person --joints nose,neck --output coco"),
     "bpnet_spec": ("experiment_spec.yaml --output recipe.yaml",
-                   "spec.yaml --pose_config bpnet_18joints.json --devices 4 --output recipe.yaml"),
+                   "s.yaml --pose_config p.json --devices 4 --output r.yaml"),
     "ochuman": ("ochuman.json --output data/ochuman", "o.json --output data/ochuman"),
-    "bottom_up": ("--dataset_root data/coco --split train --output data/coco/bottom_up --masks",
-                  "--dataset_root d --split own --annotations own.json --output d/bottom_up"),
+    "bottom_up": ("--dataset_root coco --split train --output shards --masks",
+                  "--dataset_root d --split x --annotations o.json --output s"),
 }  # fmt: skip
 _PROG = "python -m paddle_pose convert"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,7 @@ def shape_of(segmentation: Any, size_wh: tuple[int, int], where: str) -> np.ndar
 
 
 def _polygon(values: Any, reach_px: int, where: str) -> list[float]:
-    if not isinstance(values, list) or len(values) < 6 or len(values) % 2:
+    if not isinstance(values, list | array) or len(values) < 6 or len(values) % 2:
         raise UserError(f"{where}: segmentation: expected polygons x, y, x, y, x, y, …")
     numbers = [finite(value, f"{where}: segmentation") for value in values]
     if min(numbers) < -reach_px or max(numbers) > 2 * reach_px:

@@ -13,6 +13,7 @@ from paddle_pose.data import image_sizes
 from paddle_pose.data.coco import image_root, read_file
 from paddle_pose.data.coco_file import CocoFile
 from paddle_pose.data.coco_people import Annotations
+from paddle_pose.data.coco_values import compact_numbers
 from paddle_pose.data.image_files import read_bytes
 from paddle_pose.data.masks import counted, shape_of
 from paddle_pose.errors import UserError
@@ -227,7 +228,8 @@ def _shapes(read: CocoFile) -> list[Any]:
 
     def only_shape(record: dict[str, Any]) -> Any:
         if "image_id" in record:
-            return record.get("segmentation")
+            shape = record.get("segmentation")
+            return [compact_numbers(one) for one in shape] if isinstance(shape, list) else shape
         return record if "annotations" in record or "counts" in record else None
 
     return read_json(read.file, object_hook=only_shape)["annotations"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from reproduce.reliability import converter_seeds as converters
 from reproduce.reliability import mutations, seeds
 from reproduce.reliability import weight_seeds as weights
+from reproduce.reliability import whole_seeds as whole
 
 PACKAGE = Path(__file__).parents[2] / "paddle_pose"
 
@@ -173,6 +174,14 @@ READERS: tuple[Reader, ...] = (
            guarded=True, bombs=(mutations.zip_bomb,)),
     Reader("images.tar", "data/images.tar", partial(seeds.packed, kind="tar"), seeds.read_packed,
            "bytes", ("data/archives.py:_tar_members", "data/archives.py:Member.read")),
+    Reader("COCO annotations, whole pictures", "data/annotations/person_keypoints_own.json",
+           whole.layout, whole.read, "json",
+           ("data/whole_people.py:_shapes", "data/whole_people.py:Annotated.photo"), share=0.5),
+    Reader("shards of whole pictures", "data/bottom_up/own-000000.tar", whole.shards, whole.read,
+           "bytes", ("data/record_shards.py:_pictures", "data/record_shards.py:Packed.mask"),
+           share=0.5),
+    Reader("index of shards", "data/bottom_up/own.json", whole.shards, whole.read, "json",
+           ("data/record_shards.py:is_index", "data/record_shards.py:read_index"), share=0.5),
     Reader("recipe.yaml", "recipe.yaml", seeds.recipe_file, seeds.read_recipe, "yaml",
            ("recipes/plain_yaml.py:read", "recipes/plain_yaml.py:parse"),
            bombs=(mutations.yaml_bomb,)),
@@ -212,7 +221,7 @@ EXCUSED = {
     "serving/networks.py:_loaded": "weights and exported networks, each read by a Reader here",
     "inference/paddle_detector.py:_unpacked": "the hash that it noted itself before",
     "inference/paddle_detector.py:_unpack": "an archive fetched from its makers",
-    "commands/predict.py:predict": "opens what other functions here read",
+    "commands/looking.py:Network.looking_at": "opens what other functions here read",
     "commands/predict.py:_Job.video": "a video: OpenCV's; tests/commands/test_predict breaks it",
 }
 """Functions that open files and are not fuzzed, each with its reason."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import whole_pictures
@@ -35,7 +36,12 @@ PERSON = Person(np.array([70.0, 60.0]), 80.0)
 def test_recorded_places(reference_data):
     rows = list(aligning.place_rows(reference_data))
     assert len(rows) == 4
+    pixels = rows.pop()
     assert all(row.ok for row in rows), rows
+    # Before version 5 OpenCV takes places to 1/32 pixel: 1/64 off in x and in y, of noise that may
+    # change by 255 a pixel.
+    more = 0 if int(cv2.__version__.partition(".")[0]) >= 5 else 2 * 255 / 64
+    assert pixels.difference <= pixels.tolerance + more
 
 
 def test_recorded_samples(reference_data):
