@@ -342,6 +342,8 @@ def _suppression(recipe: Recipe, benchmark: Benchmark) -> str:
         parts.append(f"{kind} {rules.oks_nms:g}")
     if rules.rescore:
         parts.append(f"rescored above {rules.rescore_threshold:g}")
+    if rules.score != "product":
+        parts.append(f"scored as {rules.score}")
     if rules.box_threshold:
         parts.append(f"boxes above {rules.box_threshold:g}")
     return "; ".join(parts) or "none"

@@ -270,6 +270,7 @@ METRIC_CHANGES = {
     "oks_nms": (0.0, 0.5, 0.9),
     "rescore": (True, False),
     "box_threshold": (0.0, 0.3),
+    "score": ("product", "alphapose", "alphapose_demo"),
 }
 UNRELATED = {"name", "published", "source", "metric"}  # what is printed, not what is measured
 ONLY_BESIDE = {"soft_oks_nms": ("oks_nms", (True, False)), "rescore_threshold": ("rescore", (0.1,))}
