@@ -21,9 +21,6 @@ PRECISIONS = ("float32", "bfloat16")
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
 
-PCKH = "PCKh@0.5"
-"""The score of a batch that has its own key in metrics.jsonl, ``pckh``."""
-
 SCORE_RULES = ("product", "alphapose", "alphapose_demo")
 """How boxes' and joints' scores become a pose's (OksProtocol.score)."""
 
@@ -47,19 +44,16 @@ class DataSettings:
             get blue first, and its first mean and deviation are taken from ``rgb_mean[0]`` on.
         reduced_decoding: decode JPEGs of training at 1/2, 1/4 or 1/8 where the crop is shrunk at
             least so much; never in evaluation. Averages pixels where the published pipeline skips
-            them: 256×256 crops of five MPII photos change by 1.4 of 255 in the mean and 76 at most
-            at 1/2, by 3.1 and 136 at 1/4. Targets do not change.
-        flip_pairs, limbs: pairs of joints, by name or by place from 0; in place of what the file
-            or the joints' names say. ``[]``: there are none. With ``skeleton: from_file``.
-        sigmas: OKS constant of each joint, likewise.
+            them: crops of five MPII photos change by 1.4 of 255 in the mean at 1/2, 3.1 at 1/4.
+        flip_pairs, limbs, sigmas: pairs of joints, by name or place from 0, and OKS constants, in
+            place of what the file says. ``[]``: there are none. With ``skeleton: from_file``.
         area: of the truth of COCO files, for OKS: ``file``, its ``area`` and the box's where it is
             lacking; ``box``; or a fraction of the box (CrowdPose: 0.53).
-        rules: ``hrnet`` or ``alphapose``: who is trained on, how boxes are clipped, and whether
-            joints that are not visible are moved into the crop (data/halpe.py); ``auto``:
-            AlphaPose's for Halpe, HRNet's for the others.
-        repeat: how often each person of the data set is in an epoch of training.
-        join: ``wholebody``: COCO-WholeBody's people are trained on beside Halpe's, as Halpe's
-            joints; ``wholebody_feet_as_published``: with AlphaPose's mistaken order of the feet.
+        rules: ``hrnet`` or ``alphapose``, for people, boxes and unseen joints (data/halpe.py);
+            ``auto``: AlphaPose's for Halpe, HRNet's for the others.
+        repeat: how often each person is in an epoch of training.
+        join: ``wholebody``: COCO-WholeBody's people beside Halpe's, as Halpe's joints;
+            ``wholebody_feet_as_published``: with AlphaPose's mistaken order of the feet.
     """
 
     dataset: str = "mpii"

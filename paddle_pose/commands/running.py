@@ -19,9 +19,9 @@ from paddle_pose.errors import UserError
 from paddle_pose.evaluation.evaluator import Scores
 from paddle_pose.evaluation.task import Task
 from paddle_pose.files import lock_folder, sha256
+from paddle_pose.metrics.pckh import PCKH
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import PCKH
 from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import launching, parallel
 from paddle_pose.training import loop as training

@@ -27,9 +27,9 @@ from paddle_pose.evaluation.evaluator import DataFiles, Evaluator
 from paddle_pose.evaluation.mpii import refuse_files
 from paddle_pose.evaluation.training_score import TrainingPckh
 from paddle_pose.files import sha256
+from paddle_pose.metrics.pckh import PCKH
 from paddle_pose.models.architectures import BodyPoseNet, whole, with_joints, with_numbers
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import PCKH
 from paddle_pose.skeletons import skeleton_named
 
 if TYPE_CHECKING:

@@ -16,6 +16,9 @@ AUC_THRESHOLDS = np.arange(51) * 0.01
 """0, 0.01, …, 0.5 as ``np.arange(0, 0.51, 0.01)`` computes them; rows 10, 11 and 50 are exactly
 0.1, 0.11 and 0.5."""
 
+PCKH = "PCKh@0.5"
+"""The score of a batch that has its own key in metrics.jsonl, ``pckh``."""
+
 
 @dataclass(frozen=True)
 class Pckh:

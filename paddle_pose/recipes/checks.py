@@ -19,6 +19,7 @@ from paddle_pose.models.architectures import (
     BodyPoseNet,
     MIPNet,
     MIPPoseResNet,
+    Pruned,
     parameters_about,
     whole,
 )
@@ -104,7 +105,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
-    (Range(1, OFTEN), "model.stem model.width model.layers model.conv_dim"),
+    (Range(1, OFTEN), "model.filters.* model.stem model.width model.layers model.conv_dim"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
     (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
     (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
@@ -169,6 +170,8 @@ STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps"
 def _found(recipe: Recipe, key: str) -> Iterator[tuple[str, Any]]:
     """As ``values_at``, but nothing of a network or codec of one's own, which checks itself."""
     section = key.partition(".")[0]
+    if isinstance(recipe.model, Pruned) and key.startswith("model.") and key != "model.filters.*":
+        recipe = dataclasses.replace(recipe, model=recipe.model.of)
     if section in KINDS and not isinstance(getattr(recipe, section), KINDS[section]):
         return iter(())
     return values_at(recipe, key.split("."))

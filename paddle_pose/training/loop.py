@@ -14,11 +14,12 @@ from tqdm import tqdm
 
 from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError
+from paddle_pose.metrics.pckh import PCKH
 from paddle_pose.models.blocks import BatchNorm2D, PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
 from paddle_pose.models.instances import all_instances
 from paddle_pose.models.outputs import named
-from paddle_pose.settings import PCKH, DataSettings, TrainSettings
+from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.system import ending, parallel
 from paddle_pose.training import losses
 from paddle_pose.training.ema import Average

@@ -27,26 +27,24 @@ IMAGE = (1, 64, 80, 3)
 
 def jobs(shared: Path | None, quick: bool) -> Jobs:
     """Name, weight and maker of rows, as ``align.Job`` has them."""
-    if shared is None:
-        return []
-    cases = networks.record(shared, "prune")[0]["bpnet"]
+    cases = networks.record("prune")[0]["bpnet"]
     some = range(1) if quick else range(len(cases))
-    return [(f"pruning {case}", 2, lambda tick, c=case: case_rows(shared, c)) for case in some]
+    return [(f"pruning {case}", 2, lambda tick, c=case: case_rows(c)) for case in some]
 
 
-def rows(shared: Path) -> list[Row]:
+def rows() -> list[Row]:
     """Of all recorded cases."""
-    cases = networks.record(shared, "prune")[0]["bpnet"]
-    return [row for case in range(len(cases)) for row in case_rows(shared, case)]
+    cases = networks.record("prune")[0]["bpnet"]
+    return [row for case in range(len(cases)) for row in case_rows(case)]
 
 
-def case_rows(shared: Path, number: int) -> list[Row]:
+def case_rows(number: int) -> list[Row]:
     """One recorded setting of the rule."""
-    words, arrays = networks.record(shared, "prune")
+    words, arrays = networks.record("prune")
     said = words["bpnet"][number]
     architecture = replace(TWO, attention=said["attention"])
     case = "lite2_attention_96x128" if said["attention"] else ""
-    network = networks.seeded(architecture, _weights(shared, architecture, case), "float32")
+    network = networks.seeded(architecture, _weights(architecture, case), "float32")
     network.eval()
     rule = pruning.PruningRule(
         said["threshold"],
@@ -91,21 +89,21 @@ def case_rows(shared: Path, number: int) -> list[Row]:
     ]
 
 
-def _weights(shared: Path, architecture: BodyPoseNet, case: str) -> dict[str, np.ndarray]:
+def _weights(architecture: BodyPoseNet, case: str) -> dict[str, np.ndarray]:
     """Name-seeded, each filter times a number between 0 and 1."""
-    found = networks.weights(shared, architecture, case)
+    found = networks.weights(architecture, case)
     for name, array in found.items():
         if name.endswith(".weight") and array.ndim == 4:
-            key = _official(shared, architecture, case)[name]
+            key = _official(architecture, case)[name]
             draw = np.random.RandomState(zlib.crc32(f"shared{key}.prune".encode()))
             by = draw.uniform(0, 1, len(array)) ** 3
             found[name] = array * by.reshape(-1, 1, 1, 1)
     return found
 
 
-def _official(shared: Path, architecture: BodyPoseNet, case: str) -> dict[str, str]:
+def _official(architecture: BodyPoseNet, case: str) -> dict[str, str]:
     """Our names and the recorded ones, with slashes."""
-    words = networks.record(shared, "network")[0]
+    words = networks.record("network")[0]
     listed = words["cases"][case or networks.WEIGHTS[architecture]]
     if "layers" not in listed:
         listed = words["cases"][networks.WEIGHTS[architecture]]

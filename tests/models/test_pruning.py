@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import paddle
 import pytest
@@ -34,7 +31,7 @@ from paddle_pose.models.build import build
 from paddle_pose.models.keras_layers import KerasBatchNorm2D
 from paddle_pose.models.pruning import PruningRule, choose, follow, shrink
 from paddle_pose.recipes.recipe import Recipe, from_dict, to_dict
-from reproduce.aligning import bodyposenet_prune
+from reproduce.aligning import bodyposenet_network, bodyposenet_prune
 
 
 def parameters(network: PoseNetwork) -> int:
@@ -72,11 +69,11 @@ class Small(PoseNetwork):
 
 
 @pytest.fixture(scope="module")
-def recorded(reference_data: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    folder = reference_data / "parity/bodyposenet"
-    with np.load(folder / "prune.npz") as file:
-        small = {k.removeprefix("small/"): file[k] for k in file.files if k.startswith("small/")}
-    return json.loads((folder / "prune.json").read_text()), small
+def recorded() -> tuple[dict, dict[str, np.ndarray]]:
+    words, arrays = bodyposenet_network.record("prune")
+    return words, {
+        key.removeprefix("small/"): arrays[key] for key in arrays.files if key.startswith("small/")
+    }
 
 
 def test_all_recorded_choices_of_the_small_network(recorded) -> None:
@@ -94,8 +91,8 @@ def test_all_recorded_choices_of_the_small_network(recorded) -> None:
             assert [whole, parameters(smaller)] == run["parameters"]
 
 
-def test_recorded_choices_and_outputs_of_bodyposenet(reference_data: Path) -> None:
-    rows = list(bodyposenet_prune.rows(reference_data))
+def test_recorded_choices_and_outputs_of_bodyposenet() -> None:
+    rows = bodyposenet_prune.rows()
     assert rows
     assert all(row.ok for row in rows), rows
 

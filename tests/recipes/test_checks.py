@@ -138,6 +138,8 @@ def numbers_of(kind: type, key: str = "") -> Iterator[str]:
     """Keys of all numbers of a dataclass, of every kind that a section may have."""
     for name, hint in typing.get_type_hints(kind).items():
         full = f"{key}{name}"
+        if full == "model.of":  # a whole network, checked as one
+            continue
         kinds = recipes.KINDS.get(full, ())
         for one in (hint, *typing.get_args(hint), *kinds):
             if dataclasses.is_dataclass(one):
