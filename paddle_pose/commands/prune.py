@@ -25,7 +25,7 @@ from paddle_pose.system import runtime
 
 EXAMPLES = (
     "python -m paddle_pose prune model.pdparams --config bodyposenet:vgg19_coco --output smaller",
-    "python -m paddle_pose prune w.pdparams --config own.yaml --threshold 0.3 --output smaller",
+    "python -m paddle_pose prune w.pdparams --config recipe.yaml --threshold 0.3 --output smaller",
 )
 SHOWN = 6
 
