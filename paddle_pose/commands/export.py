@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.codecs.paf import PafCodec
+from paddle_pose.data import record_shards
 from paddle_pose.data.archives import ENDINGS
 from paddle_pose.data.augment import crop_image
 from paddle_pose.data.coco_category import FROM_FILE
-from paddle_pose.data.images import read_rgb
+from paddle_pose.data.images import decode_as_annotated, read_rgb
 from paddle_pose.data.top_down import PersonCrops
+from paddle_pose.data.whole_images import whole_input
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation.evaluator import DataFiles
 from paddle_pose.evaluation.task import training_people
@@ -23,6 +26,7 @@ from paddle_pose.inference.exported import Card
 from paddle_pose.inference.predictor import trained
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe
+from paddle_pose.settings import WholeImage
 from paddle_pose.skeletons import skeleton_named
 from paddle_pose.system import runtime
 
@@ -98,8 +102,11 @@ def calibration_crops(folder: Path, recipe: Recipe, annotations: Path | None = N
     """(N, H, W, 3) uint8 RGB test crops; Raises UserError.
 
     Of a data set: people of its training split, or of the annotations. Of any other folder: its
-    photos, each as one box.
+    photos, each as one box. For a network that sees whole pictures: pictures with people, padded.
     """
+    is_whole = isinstance(recipe.codec, PafCodec)
+    if is_whole and any((folder / name).is_dir() for name in ANNOTATION_FOLDERS):
+        return _whole_pictures(folder, recipe, annotations)
     if any((folder / name).is_dir() for name in ANNOTATION_FOLDERS):
         whole = replace(recipe, data=replace(recipe.data, limit=None))
         table = training_people(whole, DataFiles(folder, annotations))
@@ -110,9 +117,28 @@ def calibration_crops(folder: Path, recipe: Recipe, annotations: Path | None = N
     photos = sorted(f for f in folder.rglob("*") if f.suffix.lower() in ENDINGS and f.is_file())
     if not photos:
         raise UserError(f"--calibration {folder}: no photos there, and no annotations")
-    return np.stack(
-        [_whole_photo(photos[i], recipe.data.image_size_wh) for i in _spread(len(photos))]
+    chosen = [photos[i] for i in _spread(len(photos))]
+    if is_whole:
+        return np.stack([_padded(read_rgb(file, apply_exif=True), recipe) for file in chosen])
+    return np.stack([_whole_photo(file, recipe.data.image_size_wh) for file in chosen])
+
+
+def _whole_pictures(folder: Path, recipe: Recipe, annotations: Path | None) -> np.ndarray:
+    """Pictures of the training split with somebody to learn."""
+    people = record_shards.people(
+        folder, recipe.data.train_split, recipe.data, annotations=annotations
     )
+    pictures = np.unique(people.image_index[people.main])
+    found = []
+    for position in _spread(len(pictures)):
+        data, where = people.source.photo(int(pictures[position]))
+        found.append(_padded(decode_as_annotated(data, where, None)[0], recipe))
+    return np.stack(found)
+
+
+def _padded(pixels: np.ndarray, recipe: Recipe) -> np.ndarray:
+    width, height = recipe.data.image_size_wh
+    return whole_input(pixels, WholeImage((height, width), "pad"), 1.0, 1)
 
 
 def _spread(count: int) -> list[int]:

@@ -43,6 +43,21 @@ def choose(engine: str, precision: str, benchmark: Benchmark, *, people: int) ->
     return engines.choose("eager", precision, people=people)
 
 
+def fitting(benchmark: Benchmark, network: PoseNetwork | Exported, data: DataSettings) -> Benchmark:
+    """The protocol; for a network exported for one size pictures are padded, which is said."""
+    whole = benchmark.whole
+    if whole is None or not isinstance(network, Exported) or one_size(benchmark):
+        return benchmark
+    width, height = data.image_size_wh
+    print(
+        f"assumed: pictures: padded to {width}×{height}, the one size that the network was "
+        f"exported for; '{benchmark.name}' has many",
+        flush=True,
+    )
+    fixed = replace(whole, size_hw=(height, width), mode="pad")
+    return replace(benchmark, test_scales=(1.0,), whole=fixed)
+
+
 def forward_of(
     network: PoseNetwork | Exported, data: DataSettings, benchmark: Benchmark, **options: Any
 ) -> Forward:
@@ -58,7 +73,8 @@ def forward_of(
     elif isinstance(network, Exported) and not one_size(benchmark):
         raise UserError(
             f"{network.folder}: exported for one size of input; benchmark '{benchmark.name}' has "
-            "many; choose one with mode 'pad' and that size"
+            "many; choose one of one size (--benchmark), made that size by --set "
+            "benchmarks.N.whole.size_hw=[H,W]"
         )
     return make_forward(network, data, flip_test=benchmark.flip_test, **options)
 

@@ -21,7 +21,7 @@ from paddle_pose.data.coco_category import FROM_FILE
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.inference import engine as engines
-from paddle_pose.inference.bottom_up import choose, forward_of, whole_picture
+from paddle_pose.inference.bottom_up import choose, fitting, forward_of, whole_picture
 from paddle_pose.inference.boxes import outside
 from paddle_pose.inference.exported import Exported
 from paddle_pose.inference.people import (
@@ -109,6 +109,8 @@ class PosePredictor:
             UserError: what is asked for is not to be had here.
         """
         self.recipe, self.benchmark = recipe, recipe.benchmark(benchmark)
+        if benchmark is None:
+            self.benchmark = fitting(self.benchmark, network, recipe.data)
         if batch_size < 1:
             raise UserError(f"batch_size {batch_size}: must be at least 1")
         if skeleton is None and recipe.data.skeleton == FROM_FILE:
