@@ -1,12 +1,14 @@
 """Parametric pose-NMS: poses of one image that stand for one person become one; AlphaPose's.
 
 The best pose is picked, all that are like it are taken away and averaged into it, and so on. There
-are two ``MODES`` for full bodies; for other joint sets they are the same:
+are two ``MODES`` for full bodies:
 
 * ``reference``: as AlphaPose computes it. The mask of joints that score is upside down, and the
   number of joints that match is divided by the number of poses in the image, so that in a crowd
   not even a pose and itself are alike: more people are kept than there are.
 * ``fixed``: joints that score count, and a match does not depend on who else is there.
+
+Other joint sets have neither fault. Scores below 0, which heat maps may have, are none in ``fixed``.
 
 N poses, J joints.
 Source: MVIG-SJTU/AlphaPose alphapose/utils/pPose_nms.py:201-656 @c60106d
@@ -118,7 +120,8 @@ def pose_nms(
         raise UserError(f"pose-NMS mode '{mode}': expected one of {', '.join(MODES)}")
     keypoints = np.array(keypoints, np.float64)
     places, scores = keypoints[..., :2], keypoints[..., 2]
-    scores[scores == 0] = _LEAST_SCORE
+    # Below 0, as heat maps have them, weights of a mean could cancel out and throw it anywhere.
+    scores[scores <= 0 if mode == "fixed" else scores == 0] = _LEAST_SCORE
     reach_px = constants.alpha * np.asarray(boxes_xywh, np.float64)[:, 2:].max(-1, initial=0)
     means = scores.mean(1)
     left: np.ndarray = np.arange(len(keypoints))
