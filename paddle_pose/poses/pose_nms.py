@@ -8,7 +8,7 @@ are two ``MODES`` for full bodies:
   not even a pose and itself are alike: more people are kept than there are.
 * ``fixed``: joints that score count, and a match does not depend on who else is there.
 
-Other joint sets have neither fault. Scores below 0, which heat maps may have, are none in ``fixed``.
+Other joint sets have neither fault. Scores below 0, as heat maps may have, are none in ``fixed``.
 
 N poses, J joints.
 Source: MVIG-SJTU/AlphaPose alphapose/utils/pPose_nms.py:201-656 @c60106d
