@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from paddle_pose import configs
 from paddle_pose.errors import UserError
 from paddle_pose.recipes import checks, recipe
 from paddle_pose.recipes.alphapose import dpg_stage
@@ -56,3 +57,15 @@ def test_no_stage_turns_dpg_on_without_boxes():
     stages = (dpg_stage(3, (5,)),)
     with pytest.raises(UserError, match=r"stages\.0: augment\.dpg: jitters boxes"):
         checks.require_sound(Recipe(name="x", stages=stages))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "said"),
+    [
+        ("benchmarks.0.decoder=dark", "decoder=dark: codec.kind=IntegralCodec has coordinates"),
+        ("train.use_target_weight=false", "train.loss=integral_l1 always weighs joints"),
+    ],
+)
+def test_coordinates_refuse_what_they_would_ignore(assignment, said):
+    with pytest.raises(UserError, match=said):
+        configs.chosen("fastpose:mobile_small_halpe136_256x192", None, [assignment])
