@@ -24,14 +24,7 @@ from paddle_pose.models.architectures import (
     whole,
 )
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import (
-    DECODERS,
-    HALF,
-    SCORE_RULES,
-    SPATIAL_MODES,
-    WHOLE_MODES,
-    Benchmark,
-)
+from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
 
 
 class Range(NamedTuple):
@@ -266,9 +259,6 @@ def _require_whole(recipe: Recipe) -> None:
             raise UserError(f"{key}.whole: codec.kind={codec} needs {needed}")
         if benchmark.whole is not None and (benchmark.boxes != "none" or benchmark.flip_test):
             raise UserError(f"{key}: whole pictures need boxes=none and flip_test=false")
-        if isinstance(recipe.codec, IntegralCodec) and benchmark.decoder != Benchmark.decoder:
-            words = "has coordinates, and no decoder of heat maps reads it"
-            raise UserError(f"{key}.decoder={benchmark.decoder}: codec.kind={codec} {words}")
         if benchmark.whole is None and benchmark.boxes == "none":
             raise UserError(f"{key}.boxes=none: is for whole pictures; codec.kind={codec}")
 
