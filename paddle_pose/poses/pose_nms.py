@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.skeletons import HALPE136
 
 WAYS = ("pose", "oks", "none")
 """How users name ways to make doubles of poses one: this one, by similarity alone, not at all."""
@@ -212,10 +213,7 @@ def oks_nms_sigmas(joints: int) -> tuple[float, ...]:
     """
     if joints not in (26, 136):
         return ()
-    head = (0.026, 0.025, 0.025, 0.035, 0.035)
-    limbs = (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089)
-    rest = (0.08,) * 3 + (0.089,) * 6 + (0.025,) * (FACE + HANDS)
-    return (head + limbs + rest)[:joints]
+    return (HALPE136.oks_sigmas[:_HALPE_BODY] + (0.025,) * (FACE + HANDS))[:joints]
 
 
 def _apart(one: np.ndarray, others: np.ndarray) -> np.ndarray:
