@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from paddle_pose.codecs.integral import IntegralCodec
 from paddle_pose.configs import (
     bodyposenet,
     fastpose,
@@ -27,6 +28,7 @@ from paddle_pose.configs import (
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
+from paddle_pose.settings import Benchmark
 from paddle_pose.understood import ASSUMED, Fact, Understood
 
 FAMILIES: dict[str, ModuleType] = {
@@ -59,7 +61,18 @@ def chosen(
     found = _found(config, image_size)
     recipe = _reached(override(found, assignments), found)
     require_sound(recipe)
+    _say_unread(recipe)
     return recipe
+
+
+def _say_unread(recipe: Recipe) -> None:
+    """Which decoders of heat maps have nothing to read; the default is nobody's wish."""
+    if not isinstance(recipe.codec, IntegralCodec):
+        return
+    for number, benchmark in enumerate(recipe.benchmarks):
+        if (name := benchmark.decoder) != Benchmark.decoder:
+            text = f"benchmarks.{number}.decoder={name} is for heat maps; IntegralCodec has none"
+            Understood((Fact("decoder", name, text, ASSUMED),)).tell()
 
 
 def _reached(recipe: Recipe, before: Recipe) -> Recipe:

@@ -84,6 +84,7 @@ def prepare(
     facts = []
     if stated.dataset == "wholebody":
         swapped = stated.join == _FEET_AS_PUBLISHED
+        lacking = {key: sum(not record.get(key) for _, _, record in people) for key in _JOINTS}
         for row, _, record in people:
             record["keypoints"] = whole_body(record, f"{file}: annotations[{row}]", swapped)
         for category in content.get("categories") or []:
@@ -91,9 +92,11 @@ def prepare(
             category.pop("skeleton", None)
         text = "COCO-WholeBody's 133 as Halpe's; head, neck and hip are missing"
         text += ", the feet in AlphaPose's mistaken order" if swapped else ""
+        said = ", ".join(f"{count:,} no {key}" for key, count in lacking.items() if count)
+        text += f"; of {len(people):,} people have {said}: these are not visible" if said else ""
         facts.append(Fact("whole body", stated.join, text, "recipe"))
     if stated.dataset in DATASETS and skeleton_name == HALPE26.name:
-        longer = [r for _, _, r in people if len(r.get("keypoints") or ()) == 3 * len(HALPE136)]
+        longer = [r for _, _, r in people if _numbers(r) == 3 * len(HALPE136)]
         for record in longer:
             record["keypoints"] = record["keypoints"][: 3 * len(HALPE26)]
         if longer:
@@ -103,6 +106,12 @@ def prepare(
         text = f"joints whose third number is at least {VISIBLE_FROM}, as AlphaPose has them"
         facts.append(Fact("visible", VISIBLE_FROM, text, "known name"))
     return facts
+
+
+def _numbers(record: dict[str, Any]) -> int:
+    """Of the ``keypoints``; 0 of what is no list, which is refused where they are read."""
+    joints = record.get("keypoints")
+    return len(joints) if isinstance(joints, array | list) else 0
 
 
 def whole_body(record: dict[str, Any], where: str, swapped_feet: bool = False) -> array:

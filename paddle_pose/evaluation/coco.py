@@ -290,7 +290,11 @@ class CocoEvaluator(TableEvaluator):
         benchmark = self.benchmark if asked.rescore else None
         self.truth.understood.tell()
         results = read_finished(file, self.truth, benchmark, with_boxes=self.with_boxes)
-        under = f"under benchmark {benchmark.name}" if benchmark else "as it is"
+        under = "as it is"
+        if benchmark is not None:
+            under = f"under benchmark {benchmark.name}"
+            if oks_rules(benchmark).score != "product":
+                under += ", which takes 'score' for the box's and adds the joints' scores to it"
         text = f"{file}: {len(results)} poses, scored {under}{results.notes}"
         counts = {"poses": len(results), "notes": results.notes.removeprefix("; ")}
         understood = Understood((Fact("results", counts, text), *self.doubts(results)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -101,7 +100,9 @@ class Written:
             one = alphapose_json.picture(poses.keypoints, self._form)
             name = alphapose_json.stem(picture)
             if name in self._parts:  # a.jpg and a.png, which the reference writes into one file
-                name = picture.replace(os.sep, "_")
+                name = alphapose_json.flat(picture)
+            while name in self._parts:  # a/b.jpg and a_b.jpg
+                name += "_"
             self._parts.add(name)
             write_text(self._output / alphapose_json.FOLDER / f"{name}.json", json_text(one))
             return {picture: one}

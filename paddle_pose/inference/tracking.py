@@ -71,7 +71,8 @@ class Suppression:
         self._way, skeleton = way, predictor.skeleton
         by_heatmaps = isinstance(predictor.recipe.codec, HeatmapCodec)
         self._constants = constants_for(len(skeleton), by_heatmaps=by_heatmaps)
-        self._sigmas = np.array(oks_nms_sigmas(len(skeleton)) or skeleton.oks_sigmas)
+        halpes = oks_nms_sigmas(len(skeleton)) if skeleton.parts else ()
+        self._sigmas = np.array(halpes or skeleton.oks_sigmas)
         if way == "oks" and not len(self._sigmas):
             raise UserError(
                 f"--nms oks: skeleton '{skeleton.name}' has no OKS constants; --nms pose needs none"

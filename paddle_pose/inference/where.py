@@ -116,9 +116,10 @@ def from_file(
             "(the numbers that their names end in, or their order)"
         )
     if not all(photo.by_name for photo in photos):
+        first = min(photos, key=lambda photo: photo.image_id)  # --track puts them in another order
         print(
             "assumed: image ids are the photos' places in the list, as their names do not all end "
-            f"in numbers of their own: 1 is {photos[0].name}",
+            f"in numbers of their own: {first.image_id} is {first.name}",
             flush=True,
         )
     if others:

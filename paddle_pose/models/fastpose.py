@@ -113,6 +113,8 @@ class FastPoseNetwork(_ShuffledNetwork):
         super().__init__()
         if config.conv_dim not in (128, 256):
             raise UserError(f"model.conv_dim={config.conv_dim}: FastPose has 128 or 256")
+        if config.modulated and not any(config.deformable):
+            raise UserError("model.modulated: weighs the taps of model.deformable; no layer is")
         self.config = config
         self.preact = AlphaResNet(
             config.layers, deformable=config.deformable, modulated=config.modulated

@@ -89,5 +89,11 @@ def base_name(name: str) -> str:
 
 
 def stem(image_id: str) -> str:
-    """What ``sep-json/NAME.json`` is called by: all before the first dot."""
-    return image_id.partition(".")[0]
+    """What ``sep-json/NAME.json`` is called by: all before the first dot, behind its folders."""
+    name = base_name(image_id)
+    return flat(image_id)[: -len(name) or None] + name.partition(".")[0]
+
+
+def flat(image_id: str) -> str:
+    """As the name of one file."""
+    return image_id.replace("\\", "/").replace("/", "_")

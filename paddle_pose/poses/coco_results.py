@@ -151,6 +151,7 @@ def _alphapose(records: list[Any], rows: list[Any]) -> str:
         notes += f"; {named} name their images, which are looked up in the annotations"
     if boxed and any(math.isfinite(row[4]) for row in rows):
         notes += f"; {len(boxed)} areas are of 'box', {PADDING:g} times as wide and high"
+        notes += " (OKS-NMS's)"
     return notes + ("; tracks ('idx') are not scored" if tracked else "")
 
 

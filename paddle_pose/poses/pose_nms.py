@@ -1,12 +1,14 @@
 """Parametric pose-NMS: poses of one image that stand for one person become one; AlphaPose's.
 
 The best pose is picked, all that are like it are taken away and averaged into it, and so on. There
-are two ``MODES`` for full bodies; for other joint sets they are the same:
+are two ``MODES`` for full bodies:
 
 * ``reference``: as AlphaPose computes it. The mask of joints that score is upside down, and the
   number of joints that match is divided by the number of poses in the image, so that in a crowd
   not even a pose and itself are alike: more people are kept than there are.
 * ``fixed``: joints that score count, and a match does not depend on who else is there.
+
+Other joint sets have neither fault. Scores below 0, as heat maps may have, are none in ``fixed``.
 
 N poses, J joints.
 Source: MVIG-SJTU/AlphaPose alphapose/utils/pPose_nms.py:201-656 @c60106d
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from paddle_pose.errors import UserError
+from paddle_pose.skeletons import HALPE136
 
 WAYS = ("pose", "oks", "none")
 """How users name ways to make doubles of poses one: this one, by similarity alone, not at all."""
@@ -118,7 +121,8 @@ def pose_nms(
         raise UserError(f"pose-NMS mode '{mode}': expected one of {', '.join(MODES)}")
     keypoints = np.array(keypoints, np.float64)
     places, scores = keypoints[..., :2], keypoints[..., 2]
-    scores[scores == 0] = _LEAST_SCORE
+    # Below 0, as heat maps have them, weights of a mean could cancel out and throw it anywhere.
+    scores[scores <= 0 if mode == "fixed" else scores == 0] = _LEAST_SCORE
     reach_px = constants.alpha * np.asarray(boxes_xywh, np.float64)[:, 2:].max(-1, initial=0)
     means = scores.mean(1)
     left: np.ndarray = np.arange(len(keypoints))
@@ -209,10 +213,7 @@ def oks_nms_sigmas(joints: int) -> tuple[float, ...]:
     """
     if joints not in (26, 136):
         return ()
-    head = (0.026, 0.025, 0.025, 0.035, 0.035)
-    limbs = (0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089, 0.089)
-    rest = (0.08,) * 3 + (0.089,) * 6 + (0.025,) * (FACE + HANDS)
-    return (head + limbs + rest)[:joints]
+    return (HALPE136.oks_sigmas[:_HALPE_BODY] + (0.025,) * (FACE + HANDS))[:joints]
 
 
 def _apart(one: np.ndarray, others: np.ndarray) -> np.ndarray:

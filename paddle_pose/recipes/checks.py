@@ -241,6 +241,10 @@ def _require_people_alike(recipe: Recipe) -> None:
                 f"train.loss={recipe.train.loss}: does not go with "
                 f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
             )
+    if recipe.train.loss in COORDINATES and not recipe.train.use_target_weight:
+        raise UserError(
+            f"train.use_target_weight=false: train.loss={recipe.train.loss} always weighs joints"
+        )
 
 
 def _require_whole(recipe: Recipe) -> None:

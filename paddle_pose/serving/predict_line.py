@@ -176,6 +176,8 @@ def poses_and_boxes(given: argparse.Namespace) -> tuple[float, str]:
             f"--nms {others[0]}: neither a number (most that boxes overlap) nor one of "
             f"{', '.join(WAYS)} for poses{nearest(others[0], WAYS)}"
         ) from error
+    if others and given.detector is None:
+        raise UserError(f"--nms {others[0]}: a number is for a detector's boxes (--detector)")
     return iou, ways[0] if ways else ("pose" if given.track else "none")
 
 

@@ -329,7 +329,7 @@ def test_a_signal_keeps_what_is_found(photos, tmp_path, network, monkeypatch):
         ("a.jpg --exported x --weights y", "--weights: has no meaning with --exported"),
         ("a.jpg --config hrnet:w32_coco_256x192", "give both"),
         ("a.jpg --threshold 0.5", "only with --boxes or --detector"),
-        ("a.jpg --nms 2", "between 0 and 1"),
+        ("a.jpg --detector x --nms 2", "between 0 and 1"),
         ("a.jpg --limit 0", "at least 1"),
         ("a.jpg --output_dir x", "did you mean '--output'"),
     ],

@@ -133,7 +133,8 @@ def test_what_has_no_meaning(film, tmp_path, network):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--nms 2", "--nms 2.0: must be a number between 0 and 1"),
+        ("--nms 2 --detector x", "--nms 2.0: must be a number between 0 and 1"),
+        ("--nms 0.5 --box 1,1,9,9", "--nms 0.5: a number is for a detector's boxes"),
         ("--nms poses", "did you mean 'pose'"),
         ("--nms pose --nms oks", "one number for boxes and one way for poses"),
         ("--orb", "--orb: has a meaning only with --track"),

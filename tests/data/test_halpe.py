@@ -184,5 +184,21 @@ def test_whole_bodies_lack_parts_or_are_refused():
         halpe.whole_body(wholebody(face_kpts=array("d", [1.0])), "there")
 
 
+def test_parts_that_whole_bodies_lack_are_said():
+    people = [(row, row, wholebody(**{key: None})) for row, key in enumerate(("face_kpts", "x"))]
+    stated = DataSettings(dataset="wholebody", join="wholebody")
+    facts = halpe.prepare({}, people, "halpe136", stated, Path("file"))
+    assert "; of 2 people have 1 no face_kpts: these are not visible" in facts[0].text
+    whole = halpe.prepare({}, [(0, 0, wholebody())], "halpe136", stated, Path("file"))
+    assert whole[0].text.endswith("are missing")
+
+
+def test_joints_that_are_no_list_are_refused(tmp_path):
+    write(tmp_path / TRAIN, ["a.jpg"], [annotation(1, 1, [1], keypoints=5)], tmp_path / "train2017")
+    for skeleton in ("halpe26", "halpe136"):
+        with pytest.raises(UserError, match=r"annotations\[0\].*keypoints"):
+            load(tmp_path, skeleton=skeleton)
+
+
 def test_the_joint_sets_begin_alike():
     assert HALPE26.joints[:17] == COCO17.joints

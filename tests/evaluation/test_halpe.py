@@ -14,7 +14,7 @@ from paddle_pose import configs
 from paddle_pose.commands.evaluate import evaluate
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import analysis, evaluator_for
-from paddle_pose.evaluation.evaluator import DataFiles
+from paddle_pose.evaluation.evaluator import Asked, DataFiles
 from paddle_pose.evaluation.halpe import HalpeEvaluator
 from paddle_pose.metrics.halpe import names_of
 from paddle_pose.poses.poses import Poses
@@ -101,6 +101,20 @@ def test_corners_in_bbox_are_read_as_the_tool_does_and_said(
     assert "assumed: corners in bbox: 2 of 2 poses' bbox look like x1, y1, x2, y2" in said
     with pytest.raises(UserError, match=r"result 1: bbox must be four numbers"):
         judge.read(results(file, [[0, 0, 150, 150], [1, 2]]))
+
+
+def test_it_is_said_that_a_benchmark_adds_joints_scores(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    """A file of AlphaPose has them in its scores already."""
+    file = small_halpe(tmp_path)
+    found = results(file, [[0, 0, 150, 150]] * 2)
+    assert judge_of(file).read(found).results.scores.tolist() == [0.9, 0.9]
+    assert "adds the joints' scores" not in capsys.readouterr().out
+    judge_of(file).read(found, asked=Asked(rescore=True))
+    assert (
+        "takes 'score' for the box's and adds the joints' scores to it" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("joints", [136, 26])

@@ -48,6 +48,15 @@ def test_pictures_are_keys_and_files(tmp_path, form, many):
     assert json.loads((tmp_path / "sep-json" / "a.json").read_text()) == found["a.jpg"]
 
 
+def test_frames_of_two_films_and_folders_have_files_of_their_own(tmp_path):
+    """All before the first dot would be the film's name, for each of its frames."""
+    names = ["a.mp4/0.jpg", "a.mp4/1.jpg", "b.mp4/0.jpg", "v.1/c.d.jpg", "x/y.jpg", "x_y.jpg"]
+    written(tmp_path, "cmu", [(name, kept(1)) for name in [*names, "x/y.png", "x_y.png"]])
+    parts = {file.stem for file in (tmp_path / "sep-json").iterdir()}
+    made = {"a.mp4_0", "a.mp4_1", "b.mp4_0", "v.1_c", "x_y", "x_y.jpg", "x_y.png", "x_y.png_"}
+    assert parts == made
+
+
 def test_ids_are_of_tracks_alone(tmp_path):
     pictures = [("a.jpg", kept(0)), ("b.jpg", kept(2, [4, 2]))]
     found = written(tmp_path, "alphapose", pictures, tracked=True)

@@ -23,7 +23,7 @@ from paddle_pose.inference.tracking import (
 )
 from paddle_pose.inference.video import OneEuro
 from paddle_pose.poses.poses import Poses
-from paddle_pose.skeletons import COCO17, MPII16
+from paddle_pose.skeletons import COCO17, HALPE26, MPII16
 
 RECIPE = configs.load("quickstart:newell_hg1_synthetic")
 
@@ -74,6 +74,10 @@ def test_oks_nms_and_none():
     none = Suppression("none", Toy(MPII16))
     assert len(none(doubles(MPII16))[0]) == 3
     assert none.summary() == ""
+    own = replace(HALPE26, name="own", parts={}, oks_sigmas=())  # as many joints as Halpe's
+    with pytest.raises(UserError, match="skeleton 'own' has no OKS constants"):
+        Suppression("oks", Toy(own))
+    Suppression("oks", Toy(HALPE26))
     with pytest.raises(UserError, match="--nms oks: skeleton 'mpii16' has no OKS constants"):
         Suppression("oks", Toy(replace(MPII16, oks_sigmas=())))
 

@@ -185,6 +185,7 @@ def test_weights_begin_as_the_references(name):
     [
         (FastPose(layers=34), r"model\.layers=34: .*\[50, 101, 152\]"),
         (FastPose(conv_dim=64), r"model\.conv_dim=64: FastPose has 128 or 256"),
+        (FastPose(modulated=True), r"model\.modulated: weighs the taps of model\.deformable"),
         (FastPoseMobile(size="medium"), r"model\.size='medium': .* large or small"),
         (FastPoseMobile(size="smal"), r"did you mean 'small'"),
         (FastPoseMobile(conv_dim=0), r"model\.conv_dim=0"),

@@ -147,7 +147,7 @@ def test_alphapose_form(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.areas, [4000 * 1.5625, 80 * 1.5625, np.nan])
     for said in (
         "2 name their images, which are looked up in the annotations",
-        "2 areas are of 'box', 1.25 times as wide and high",
+        "2 areas are of 'box', 1.25 times as wide and high (OKS-NMS's)",
         "tracks ('idx') are not scored",
     ):
         assert said in found.notes

@@ -36,6 +36,17 @@ def test_doubles_become_one_by_their_scores():
     assert scores[1] == pytest.approx(0.25 + 0.9 + 1.25 * 0.9)
 
 
+def test_scores_below_nothing_throw_no_joint_away():
+    """0.5 and -0.4999 would be weights of 5000 and -4999: 2 px apart becomes 10,000 px."""
+    poses, boxes = crowd(person(0), person(2))
+    poses[:, 4, 2] = 0.5, -0.4999
+    assert np.abs(pose_nms(poses, boxes, mode="reference").keypoints[0, 4, 0]) > 5000
+    merged = pose_nms(poses, boxes).keypoints[0, 4]
+    assert 0 <= merged[0] - poses[0, 4, 0] < 2e-4
+    poses[:, 4, 2] = 0.5, -0.5
+    assert np.isfinite(pose_nms(poses, boxes).keypoints).all()
+
+
 def test_who_scores_too_little_or_is_too_small_is_left_out():
     low = person(300, score=0.29)
     assert pose_nms(*crowd(person(0), low)).picks.tolist() == [0]

@@ -115,3 +115,9 @@ def test_as_recorded(reference_data, way):
                 assert found.in_previous.tolist() == frame["in_previous_frame"]
                 np.testing.assert_allclose(found.grades, frame["grades"], atol=1e-9)
         assert max(max(f["ids"]) for f in sequence[way]["frames"]) == sequence[way]["persons"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (2, 300)])
+def test_pictures_too_small_for_points_stand_still(size):
+    picture = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    assert shared_points(picture, picture) == (size[1], size[0])

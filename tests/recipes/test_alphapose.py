@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from paddle_pose import configs
 from paddle_pose.errors import UserError
 from paddle_pose.recipes import checks, recipe
 from paddle_pose.recipes.alphapose import dpg_stage
@@ -56,3 +57,14 @@ def test_no_stage_turns_dpg_on_without_boxes():
     stages = (dpg_stage(3, (5,)),)
     with pytest.raises(UserError, match=r"stages\.0: augment\.dpg: jitters boxes"):
         checks.require_sound(Recipe(name="x", stages=stages))
+
+
+def test_coordinates_refuse_or_say_what_they_ignore(capsys):
+    name = "fastpose:mobile_small_halpe136_256x192"
+    with pytest.raises(UserError, match=r"train\.loss=integral_l1 always weighs joints"):
+        configs.chosen(name, None, ["train.use_target_weight=false"])
+    configs.chosen(name)
+    assert "decoder" not in capsys.readouterr().out
+    configs.chosen(name, None, ["benchmarks.1.decoder=dark"])
+    said = "assumed: decoder: benchmarks.1.decoder=dark is for heat maps; IntegralCodec has none"
+    assert said in capsys.readouterr().out
