@@ -130,7 +130,7 @@ class Spec:
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.wrong(key, f"expected {kind.__name__}")
-        if kind is float and not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             raise self.wrong(key, "expected a finite number")
         self.taken.add(key)
         return value
@@ -258,6 +258,10 @@ def _train(spec: Spec, base: TrainSettings, devices: int) -> TrainSettings:
         gamma=spec.get(f"{start}.gamma", float, 1.0),
     )
     is_focal = spec.get(f"{start}.use_focal_loss", bool, False)
+    for name in () if is_focal else ("alpha", "beta", "bkg_thresh", "gamma"):
+        if (key := f"{start}.{name}") in spec.taken:
+            spec.taken.discard(key)
+            spec.left[key] = "counts where use_focal_loss is on"
     weights = spec.get("pretrained_weights", str, None)
     if weights is not None:
         spec.taken.discard("pretrained_weights")
@@ -268,7 +272,7 @@ def _train(spec: Spec, base: TrainSettings, devices: int) -> TrainSettings:
         batch_size=devices * spec.get("dataloader.batch_size", int, 10),
         optimizer=_optimizer(spec),
         loss="masked_focal" if is_focal else "masked_squares",
-        focal=focal,
+        focal=focal if is_focal else base.focal,
         keep_every=spec.get("checkpoint_n_epoch", int, 1),
         validate_every=spec.get("validation_every_n_epoch", int, 20),
         pretrained="OpenImages" if weights is not None and "vgg" in weights else "none",

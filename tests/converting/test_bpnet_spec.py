@@ -86,7 +86,8 @@ def test_a_spec_for_four_devices_is_the_recipe(tmp_path, capsys):
     assert "assumed: devices" not in said
     assert "=> not taken, checkpoint_dir: '/results': a place" in said
     assert "not taken, pretrained_weights: '/models/vgg_19.hdf5': --pretrained_model" in said
-    assert said.count("not taken") == 2
+    assert "not taken, loss.focal_loss_params.gamma: 1: counts where use_focal_loss is on" in said
+    assert said.count("not taken") == 3
     assert converted(SPEC, tmp_path).train.batch_size == 10
     assert "assumed: devices: one" in capsys.readouterr().out
 
