@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,7 @@ from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.settings import Benchmark
-from paddle_pose.skeletons import skeleton_named
+from paddle_pose.skeletons import Skeleton, skeleton_named
 
 CHOICES = {
     "overlap": ("overwrite", "average"),
@@ -66,14 +66,13 @@ class PafCodec:
     @cached_property
     def limbs(self) -> np.ndarray:
         """(L, 2) joints where each limb starts and ends; Raises UserError for none."""
-        skeleton = skeleton_named(self.skeleton)
-        ends = [[skeleton.index(end) for end in limb] for limb in skeleton.limbs]
-        if not ends:
-            raise UserError(
-                f"codec: '{self.skeleton}' has no limbs, which part affinity fields are of; let "
-                "the recipe give them: data.limbs=[[a, b], …] (names, or places from 0)"
-            )
-        return np.array(ends)
+        return _ends(skeleton_named(self.skeleton))
+
+    def of(self, skeleton: Skeleton) -> PafCodec:
+        """The same for joints of a file, which no name finds; Raises UserError for no limbs."""
+        made = replace(self)
+        vars(made)["limbs"] = _ends(skeleton)
+        return made
 
     def encode(
         self, joints_xy: np.ndarray, visible: np.ndarray, image_size_wh: tuple[int, int]
@@ -174,3 +173,13 @@ class PafCodec:
         return paf_decode.decode(
             views, place, benchmark.whole, paf_decode.Reading(self.limbs, **how)
         )
+
+
+def _ends(skeleton: Skeleton) -> np.ndarray:
+    ends = [[skeleton.index(end) for end in limb] for limb in skeleton.limbs]
+    if not ends:
+        raise UserError(
+            f"codec: '{skeleton.name}' has no limbs, which part affinity fields are of; let "
+            "the recipe give them: data.limbs=[[a, b], …] (names, or places from 0)"
+        )
+    return np.array(ends)

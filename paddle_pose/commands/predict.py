@@ -217,9 +217,9 @@ class _Job:
             pixels = read_rgb(photo.path, apply_exif=True)
             try:
                 given = self._boxes(pixels, photo.image_id)
+                return self._frame(pixels, given, photo.image_id, number)
             except UserError as error:
                 raise UserError(f"{photo.path}: {error}") from error
-            return self._frame(pixels, given, photo.image_id, number)
 
         def draw(kept: Kept) -> None:
             seen = kept.seen

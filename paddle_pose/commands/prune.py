@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from paddle_pose import configs
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.files import write_text
-from paddle_pose.models.architectures import Pruned, whole
+from paddle_pose.models.architectures import BodyPoseNet, Pruned, whole
 from paddle_pose.names import require_not_read, say_replaced
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
@@ -50,16 +49,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def retraining(recipe: Recipe, filters: dict[str, int]) -> tuple[Recipe, str]:
-    """The recipe of the smaller network, and what it leaves out of the training.
+    """The recipe of the smaller network, and what it leaves out of BodyPoseNet's training.
 
-    As the official retraining: no L1, and one rate for all parameters.
+    As the official retraining: no regularisation, and one rate for all parameters.
     """
     of = whole(recipe.model)
     filters = (recipe.model.filters if isinstance(recipe.model, Pruned) else {}) | filters
     optimizer, said = recipe.train.optimizer, ""
-    if isinstance(optimizer, Adam | Momentum) and (optimizer.l1 or optimizer.groups):
-        optimizer = replace(optimizer, l1=0.0, groups=())
-        said = "=> assumed: retraining has no L1 and one rate for all parameters, as the official"
+    official = isinstance(of, BodyPoseNet) and isinstance(optimizer, Adam | Momentum)
+    if official and (optimizer.l1 or optimizer.l2 or optimizer.groups):
+        optimizer = replace(optimizer, l1=0.0, l2=0.0, groups=())
+        said = "assumed: retraining: without L1, L2 and rates by layer, as the official one"
     name = recipe.name if recipe.name.endswith("_pruned") else f"{recipe.name}_pruned"
     train = replace(recipe.train, optimizer=optimizer, pretrained="none")
     return replace(recipe, name=name, model=Pruned(of, filters), train=train), said  # type: ignore[arg-type]
@@ -69,10 +69,9 @@ def main(words: Sequence[str] | None = None) -> None:
     """Prune; Raises UserError."""
     given = parser().parse_args(words)
     runtime.import_paddle()
+    from paddle_pose.inference.predictor import trained
     from paddle_pose.models import pruning
-    from paddle_pose.models.build import build
     from paddle_pose.models.counting import count
-    from paddle_pose.porting.loading import Use, load_weights
     from paddle_pose.weights.checkpoint import save_weights
     from paddle_pose.weights.facts import facts_of
 
@@ -84,16 +83,10 @@ def main(words: Sequence[str] | None = None) -> None:
         given.min_filters,
         tuple(given.exclude),
     )
-    recipe = configs.load(given.config)
     files = [given.output / name for name in ("model.pdparams", "recipe.yaml")]
     require_not_read(files, [given.weights, Path(given.config)])
-    skeleton = SKELETONS.get(recipe.data.skeleton)
-    network, size_wh = build(recipe.model), recipe.data.image_size_wh
-    print(
-        "\n".join(
-            load_weights(network, given.weights, recipe.model, use=Use(recipe.data, skeleton)).lines
-        )
-    )
+    network, recipe, own = trained(given.weights, given.config)
+    skeleton, size_wh = own or SKELETONS.get(recipe.data.skeleton), recipe.data.image_size_wh
     before = count(network, size_wh)
     channels = pruning.follow(network)
     kept = pruning.choose(network, rule, channels)
@@ -110,7 +103,6 @@ def main(words: Sequence[str] | None = None) -> None:
     if skeleton is not None:
         facts = facts_of(recipes.to_dict(small), small.data, skeleton)
     say_replaced(files)
-    given.output.mkdir(parents=True, exist_ok=True)
     save_weights(network, files[0], facts)
     write_text(files[1], recipes.dump_yaml(small))
     for name, places in list(kept.items())[:SHOWN]:

@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from paddle_pose import names
 from paddle_pose.data.coco_category import FROM_FILE
+from paddle_pose.data.image_sizes import wrong_size
+from paddle_pose.data.images import stored_size
 from paddle_pose.data.layouts import annotation_file
 from paddle_pose.data.record_shards import FORMAT, is_index, read, read_index
 from paddle_pose.data.whole_people import WholePeople, from_annotations
@@ -160,7 +162,8 @@ def _write_shard(
     with atomic(file) as stream, tarfile.open(fileobj=stream, mode="w") as archive:
         for image in map(int, images):
             key, who = f"{image:08d}", people.on(image)
-            photo, _ = people.source.photo(image)
+            photo, where = people.source.photo(image)
+            _require_as_annotated(photo, where, people, image)
             crc = {"photo": zlib.crc32(photo)}
             _add(archive, key + Path(people.image_names[image]).suffix.lower(), photo)
             if masks and (mask := people.source.mask(image)) is not None:
@@ -196,6 +199,15 @@ def _write_shard(
         "pictures": len(images),
         "records": records,
     }
+
+
+def _require_as_annotated(photo: bytes, where: str, people: WholePeople, image: int) -> None:
+    """By what it begins with; Raises UserError. Training would stop there, hours later."""
+    if where.lower().endswith(".json"):
+        raise UserError(f"{where}: a picture's file may not end in .json, as records do")
+    stored, wanted = stored_size(photo, where), tuple(people.sizes_wh[image].tolist())
+    if wanted not in (stored, stored[::-1]):
+        raise wrong_size(where, stored, wanted)
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

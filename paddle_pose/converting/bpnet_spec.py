@@ -8,6 +8,7 @@ models/bpnet_lite_model.py:54, dataloaders/ @2ec95cb
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.configs.bodyposenet import OPTIMIZER, vgg19_coco
 from paddle_pose.converting.converted import Converted, assumed
 from paddle_pose.converting.spec_keys import NOT_TAKEN
+from paddle_pose.data.coco_category import FROM_FILE, Pairs, choose, joint_names
 from paddle_pose.errors import UserError
 from paddle_pose.files import as_utf8, read_json
 from paddle_pose.models.architectures import BodyPoseNet
 from paddle_pose.recipes import plain_yaml
-from paddle_pose.recipes.checks import require_sound
+from paddle_pose.recipes.checks import LONGEST_LIST, require_sound
 from paddle_pose.recipes.recipe import Recipe, dump_yaml
 from paddle_pose.settings import (
     DataSettings,
@@ -34,6 +36,8 @@ from paddle_pose.skeletons import BODYPOSE18
 from paddle_pose.understood import Fact, Understood
 
 STRIDE = 8
+Pose = tuple[tuple[str, ...], Pairs]
+"""Joints, and limbs of two of them."""
 
 
 def convert(file: Path, output: Path, *, pose_config: Path | None, devices: int) -> Converted:
@@ -55,16 +59,18 @@ def convert(file: Path, output: Path, *, pose_config: Path | None, devices: int)
     if "model.stages" not in spec.values:
         raise UserError(f"{file}: no BodyPoseNet experiment spec (no model.stages)")
     facts = [assumed("pose", "bodypose18", "NVIDIA's 18 joints and 19 limbs; --pose_config FILE")]
-    data, limbs = replace(vgg19_coco().data), len(BODYPOSE18.limbs)
-    skeleton, inputs = BODYPOSE18.name, [file]
+    data, pose, inputs = vgg19_coco().data, (BODYPOSE18.joints, BODYPOSE18.limbs), [file]
     if pose_config is not None:
-        data, limbs, skeleton = _pose(pose_config, data)
+        ours, pose = pose, _pose(pose_config)
         inputs.append(pose_config)
-        facts = [Fact("pose", skeleton, f"{limbs} limbs, of {pose_config}")]
+        if pose != ours:
+            data = replace(data, skeleton=FROM_FILE, limbs=pose[1])
+        text = f"{len(pose[0])} joints, {len(pose[1])} limbs, of {pose_config}"
+        facts = [Fact("pose", data.skeleton, text)]
     if devices == 1:
         text = "one; the spec's batch is of each: --devices N"
         facts.append(assumed("devices", devices, text))
-    recipe = _recipe(spec, output.stem, replace(data, skeleton=skeleton), limbs, devices)
+    recipe = _recipe(spec, output.stem, data, pose, devices)
     try:
         require_sound(recipe)
     except UserError as error:
@@ -112,7 +118,8 @@ class Spec:
 
     def wrong(self, key: str, words: str) -> UserError:
         """Of a value that no recipe can say."""
-        return UserError(f"{self.file}: {key} is {self.values.get(key)!r:.60}; {words}")
+        said = f"{key} is {self.values[key]!r:.60}" if key in self.values else f"no {key}"
+        return UserError(f"{self.file}: {said}; {words}")
 
     def get(self, key: str, kind: type, default: Any) -> Any:
         """A value of that kind, taken; Raises UserError for another kind."""
@@ -123,6 +130,8 @@ class Spec:
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.wrong(key, f"expected {kind.__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.wrong(key, "expected a finite number")
         self.taken.add(key)
         return value
 
@@ -149,13 +158,15 @@ class Spec:
         return found.pop()
 
 
-def _recipe(spec: Spec, name: str, data: DataSettings, limbs: int, devices: int) -> Recipe:
-    base, model = vgg19_coco(), _model(spec, limbs)
+def _recipe(spec: Spec, name: str, data: DataSettings, pose: Pose, devices: int) -> Recipe:
+    base, model = vgg19_coco(), _model(spec, *map(len, pose))
     loader = "dataloader"
     height, width = (
         spec.get(f"{loader}.image_config.image_dims.{side}", int, 256)
         for side in ("height", "width")
     )
+    if height % STRIDE or width % STRIDE:
+        raise spec.wrong(f"{loader}.image_config.image_dims", f"a side is no multiple of {STRIDE}")
     spec.only(f"{loader}.image_config.image_dims.channels", (3,), "a recipe's images have 3")
     shape = [height // STRIDE, width // STRIDE]
     spec.only(f"{loader}.pose_config.target_shape", (shape,), f"this network's is {shape}")
@@ -164,7 +175,7 @@ def _recipe(spec: Spec, name: str, data: DataSettings, limbs: int, devices: int)
         spec.get(f"{norm}.image_{word}", list, default)
         for word, default in (("scale", [256.0] * 3), ("offset", [0.5] * 3))
     )
-    numbers = [isinstance(one, int | float) for one in (*scale, *offset)]
+    numbers = [type(one) in (int, float) for one in (*scale, *offset)]
     if numbers != [True] * 6:
         raise spec.wrong(f"{norm}.image_scale", "expected three numbers, as in image_offset")
     spec.only(f"{norm}.mask_scale", ([255.0],), "a recipe's masks are 0 to 255")
@@ -192,7 +203,7 @@ def _recipe(spec: Spec, name: str, data: DataSettings, limbs: int, devices: int)
     )
 
 
-def _model(spec: Spec, limbs: int) -> BodyPoseNet:
+def _model(spec: Spec, joints: int, limbs: int) -> BodyPoseNet:
     kind = spec.only(
         "model.__class_name__", ("BpNetLiteModel", "BpNetModel"), "expected one of the two"
     )
@@ -200,12 +211,13 @@ def _model(spec: Spec, limbs: int) -> BodyPoseNet:
     spec.only("model.use_bias", (True,), "a recipe's convolutions have biases")
     spec.only("model.stage1_kernel_sizes", (None, [3, 3, 3]), "a recipe's are 3, 3, 3")
     spec.only("model.stageT_kernel_sizes", (None, [7] * 5), "a recipe's are 7, five times")
-    heat = spec.get("model.heat_channels", int, 19)
+    if spec.get("model.heat_channels", int, 19) != joints + 1:
+        raise spec.wrong("model.heat_channels", f"the pose has {joints} joints, and a background")
     if spec.get("model.paf_channels", int, 38) != 2 * limbs:
         raise spec.wrong("model.paf_channels", f"the pose has {limbs} limbs, of two maps each")
     words = ("random_normal", "xavier")
     return BodyPoseNet(
-        joints=heat - 1,
+        joints=joints,
         limbs=limbs,
         stages=spec.get("model.stages", int, 6),
         shared=kind == "BpNetLiteModel",
@@ -246,6 +258,10 @@ def _train(spec: Spec, base: TrainSettings, devices: int) -> TrainSettings:
         gamma=spec.get(f"{start}.gamma", float, 1.0),
     )
     is_focal = spec.get(f"{start}.use_focal_loss", bool, False)
+    for name in () if is_focal else ("alpha", "beta", "bkg_thresh", "gamma"):
+        if (key := f"{start}.{name}") in spec.taken:
+            spec.taken.discard(key)
+            spec.left[key] = "counts where use_focal_loss is on"
     weights = spec.get("pretrained_weights", str, None)
     if weights is not None:
         spec.taken.discard("pretrained_weights")
@@ -256,7 +272,7 @@ def _train(spec: Spec, base: TrainSettings, devices: int) -> TrainSettings:
         batch_size=devices * spec.get("dataloader.batch_size", int, 10),
         optimizer=_optimizer(spec),
         loss="masked_focal" if is_focal else "masked_squares",
-        focal=focal,
+        focal=focal if is_focal else base.focal,
         keep_every=spec.get("checkpoint_n_epoch", int, 1),
         validate_every=spec.get("validation_every_n_epoch", int, 20),
         pretrained="OpenImages" if weights is not None and "vgg" in weights else "none",
@@ -278,11 +294,13 @@ def _schedule(spec: Spec) -> dict[str, Any]:
     spec.only(f"{start}.staircase", (True,), "a recipe's rate falls in steps")
     rate = spec.get(f"{start}.learning_rate", float, 2e-5)
     gamma = spec.get(f"{start}.decay_rate", float, 0.333)
-    every, epochs = spec.get(f"{start}.decay_epochs", int, 17), spec.values.get("num_epoch", 2)
+    every, epochs = spec.get(f"{start}.decay_epochs", int, 17), spec.get("num_epoch", int, 2)
     least = spec.get(f"{start}.min_learning_rate", float, 0.0)
     if every < 1 or not 0 < gamma < 1 or rate <= 0:
         raise spec.wrong(f"{start}.decay_epochs", "expected a rate that falls every few epochs")
-    milestones = range(every, epochs if isinstance(epochs, int) else 0, every)
+    milestones = range(every, epochs, every)
+    if len(milestones) > LONGEST_LIST:
+        raise spec.wrong(f"{start}.decay_epochs", f"a rate falls {LONGEST_LIST:,} times at most")
     falling = [epoch for n, epoch in enumerate(milestones, start=1) if rate * gamma**n > least]
     if len(falling) < len(milestones):
         text = f"the rate stops falling at {rate * gamma ** len(falling):g}, the last step above it"
@@ -329,16 +347,22 @@ def _optimizer(spec: Spec) -> Momentum:
     return Momentum(**how, groups=groups, **{kind: kernel if kind == "l1" else 2 * kernel})
 
 
-def _pose(file: Path, data: DataSettings) -> tuple[DataSettings, int, str]:
-    """Joints and limbs of a pose config: NVIDIA's, or a user's own, which the data then have."""
-    try:
-        category = read_json(file)["categories"][0]
-        joints, edges = list(category["keypoints"]), [list(one) for one in category["skeleton"]]
-        limbs = tuple((str(joints[a - 1]), str(joints[b - 1])) for a, b in edges if a and b)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{file}: no pose config: expected categories[0] with keypoints and skeleton ({error})"
-        ) from error
-    if tuple(joints) == BODYPOSE18.joints and limbs == BODYPOSE18.limbs:
-        return data, len(limbs), BODYPOSE18.name
-    return replace(data, limbs=limbs), len(limbs), "from_file"
+def _pose(file: Path) -> Pose:
+    """Joints and limbs of a pose config, limbs counted from 1; Raises UserError."""
+    content = read_json(file)
+    if not isinstance(content, dict) or not content.get("categories"):
+        raise UserError(f"{file}: no pose config: expected categories[0] with keypoints, skeleton")
+    category = choose(content, file)[1]
+    joints, edges = joint_names(category, file), category.get("skeleton")
+    places = range(1, len(joints) + 1)
+    limbs = []
+    for edge in edges if isinstance(edges, list) else [edges]:
+        ends = edge if isinstance(edge, list) else []
+        good = len(ends) == 2 and all(type(end) is int and end in places for end in ends)
+        if not good or ends[0] == ends[1]:
+            raise UserError(
+                f"{file}: skeleton: expected pairs of two joints, from 1 to {len(joints)}, got "
+                f"{edge!r:.60}"
+            )
+        limbs.append((joints[ends[0] - 1], joints[ends[1] - 1]))
+    return joints, tuple(limbs)

@@ -107,7 +107,7 @@ def read_category(
     """
     category_id, chosen = choose(content, file)
     stated = stated or DataSettings()
-    names = _names(chosen, file)
+    names = joint_names(chosen, file)
     listed, kept = _fitting(names, joints, file)
     facts = [] if kept is None else [kept]
     if joints and chosen.get("id") is None:
@@ -150,7 +150,8 @@ def read_category(
     return _told(category_id, skeleton, dict.fromkeys(("pairs", "limbs", "sigmas"), KNOWN), facts)
 
 
-def _names(category: dict[str, Any], file: Path) -> tuple[str, ...]:
+def joint_names(category: dict[str, Any], file: Path) -> tuple[str, ...]:
+    """What a category lists as ``keypoints``, none for none; Raises UserError."""
     listed = category.get("keypoints") or []
     if not isinstance(listed, list) or not all(
         isinstance(name, str | int) and not isinstance(name, bool) and str(name).strip()

@@ -198,10 +198,14 @@ def _pictures(folder: Path, shard: dict[str, Any]) -> Iterator[Picture]:
     for key, data in told.items():
         where = f"{file}: {key}.json"
         facts = _facts(parse_json(data, where), where)
-        photo = files.get(key + Path(facts["file_name"]).suffix.lower())
-        if photo is None:
-            raise UserError(f"{where}: its picture is not in the shard")
-        yield Picture(facts, photo, files.get(f"{key}.mask.png"))
+        name = key + Path(facts["file_name"]).suffix.lower()
+        mask = f"{key}.mask.png"
+        for kind, file_name in (("photo", name), ("mask", mask)):
+            if (kind in facts["crc32"]) != (file_name in files):
+                raise UserError(
+                    f"{where}: its {kind} is not in the shard as it says; make it again"
+                )
+        yield Picture(facts, files[name], files.get(mask))
 
 
 def _facts(content: Any, where: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from paddle_pose import skeletons
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.views import View
 from paddle_pose.codecs.whole_images import WholeCodec
@@ -108,6 +109,8 @@ class PosePredictor:
         Raises:
             UserError: what is asked for is not to be had here.
         """
+        if skeleton is not None and isinstance(recipe.codec, PafCodec):
+            recipe = replace(recipe, codec=recipe.codec.of(skeleton))
         self.recipe, self.benchmark = recipe, recipe.benchmark(benchmark)
         if benchmark is None:
             self.benchmark = fitting(self.benchmark, network, recipe.data)

@@ -208,10 +208,16 @@ def narrow(network: PoseNetwork, filters: Mapping[str, int]) -> None:
     """Leave the first so many outputs of each named layer, for weights that are loaded next.
 
     Raises:
-        UserError: a layer that is not there, or has not so many.
+        UserError: a layer that cannot be pruned or has not so many, or one that is added to
+            another that keeps another number.
     """
     channels, layers = follow(network), weighted(network)
     for name, count in filters.items():
-        if name not in layers or not 1 <= count <= outputs_of(layers[name]):
+        if name not in channels.free or not 1 <= count <= outputs_of(layers[name]):
             raise UserError(f"model.filters: {name} has no {count} outputs to keep")
+    for group in channels.groups():
+        counts = {name: filters.get(name, outputs_of(layers[name])) for name in group}
+        if filters.keys() & counts.keys() and len(set(counts.values())) > 1:
+            said = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:4])
+            raise UserError(f"model.filters: layers that are added keep different numbers: {said}")
     shrink(network, {name: np.arange(count) for name, count in filters.items()}, channels)

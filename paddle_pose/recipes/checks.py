@@ -24,7 +24,14 @@ from paddle_pose.models.architectures import (
     whole,
 )
 from paddle_pose.recipes.recipe import KINDS, Recipe
-from paddle_pose.settings import DECODERS, HALF, SCORE_RULES, SPATIAL_MODES, WHOLE_MODES
+from paddle_pose.settings import (
+    DECODERS,
+    HALF,
+    SCORE_RULES,
+    SPATIAL_MODES,
+    WHOLE_MODES,
+    FocalSettings,
+)
 
 
 class Range(NamedTuple):
@@ -206,6 +213,22 @@ def _require_trainable(recipe: Recipe) -> None:
             f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
             "train.scale_learning_rate=linear; set that too, or leave this at 0"
         )
+    if settings.focal != FocalSettings() and settings.loss != "masked_focal":
+        raise UserError(
+            "train.focal: changes nothing without train.loss=masked_focal; set that too"
+        )
+    if settings.schedule == "soft_start_annealing":
+        if settings.soft_start > settings.annealing:
+            raise UserError(
+                f"train.soft_start={settings.soft_start}: must not be above train.annealing="
+                f"{settings.annealing}: the rate rises until the one and falls from the other"
+            )
+        scaled = settings.batch_size / settings.base_batch_size if linear else 1
+        if settings.min_learning_rate > (highest := settings.learning_rate * scaled):
+            raise UserError(
+                f"train.min_learning_rate={settings.min_learning_rate}: is above the highest rate, "
+                f"{highest:g}"
+            )
     _require_people_alike(recipe)
     l1, l2 = (getattr(settings.optimizer, name, 0) for name in ("l1", "l2"))
     if l1 and l2:
@@ -259,8 +282,21 @@ def _require_whole(recipe: Recipe) -> None:
             raise UserError(f"{key}.whole: codec.kind={codec} needs {needed}")
         if benchmark.whole is not None and (benchmark.boxes != "none" or benchmark.flip_test):
             raise UserError(f"{key}: whole pictures need boxes=none and flip_test=false")
+        if benchmark.whole is not None and getattr(benchmark.metric, "score", "") != "product":
+            raise UserError(f"{key}.metric: whole pictures are scored by OKS, score=product")
         if benchmark.whole is None and benchmark.boxes == "none":
             raise UserError(f"{key}.boxes=none: is for whole pictures; codec.kind={codec}")
+
+
+def _require_spatial(recipe: Recipe) -> None:
+    """How whole pictures are changed: of networks that see such, and ascending."""
+    found = [settings.spatial for settings in recipe.augment_by_epoch().values()]
+    for spatial in [one for one in found if one is not None]:
+        if isinstance(recipe.codec, KINDS["codec"]) and not isinstance(recipe.codec, PafCodec):
+            name = type(recipe.codec).__name__
+            raise UserError(f"augment.spatial: is of whole pictures; codec.kind={name} has crops")
+        if len(spatial.zoom) != 2 or spatial.zoom[0] > spatial.zoom[1]:
+            raise UserError(f"augment.spatial.zoom: must be a least and a most, got {spatial.zoom}")
 
 
 def _require_in_range(recipe: Recipe) -> None:
@@ -330,6 +366,7 @@ def require_sound(recipe: Recipe) -> None:
     _require_data(recipe)
     _require_whole(recipe)
     _require_stages(recipe)
+    _require_spatial(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(
         recipe.codec, HeatmapCodec | CombinedCodec

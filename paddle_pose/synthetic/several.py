@@ -195,7 +195,7 @@ def _record(
 
 
 def _polygons(seen: np.ndarray) -> list[list[float]]:
-    """Outlines of a mask as COCO has them; a single pixel where there is none large enough."""
+    """Outlines of a mask as COCO has them, those of three points and more."""
     found, _ = cv2.findContours(seen.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [one.reshape(-1).astype(float).tolist() for one in found if len(one) >= 3]
 

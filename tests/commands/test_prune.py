@@ -11,11 +11,15 @@ import pytest
 from paddle_pose import configs
 from paddle_pose.commands import prune
 from paddle_pose.errors import UserError
+from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.models.architectures import NewellHourglass, Pruned
 from paddle_pose.models.build import build
 from paddle_pose.porting.loading import load_weights
 from paddle_pose.recipes import recipe as recipes
+from paddle_pose.settings import Momentum
+from paddle_pose.skeletons import Skeleton
 from paddle_pose.weights.checkpoint import save_weights
+from paddle_pose.weights.facts import facts_of
 
 RECIPE = "quickstart:newell_hg1_synthetic"
 
@@ -66,3 +70,35 @@ def test_nothing_is_written_where_nothing_goes(trained: Path, tmp_path: Path) ->
         prune.main([str(trained), "--config", RECIPE, "--output", str(out), "--exclude", "nothing"])
     with pytest.raises(UserError, match="onto a file that is read"):
         prune.main([str(trained), "--config", RECIPE, "--output", str(trained.parent)])
+    taken = tmp_path / "a_file"
+    taken.write_text("mine")
+    words = ["--config", RECIPE, "--output", str(taken), "--threshold", "0.5"]
+    with pytest.raises(UserError, match="a_file"):
+        prune.main([str(trained), *words])
+    assert taken.read_text() == "mine"
+
+
+def test_joints_of_a_file_stay_the_weights_own(tmp_path: Path) -> None:
+    words = ("model.width=4", "model.features=8", "model.joints=3", "model.limbs=2",
+             "data.skeleton=from_file", "codec.skeleton=from_file")  # fmt: skip
+    recipe = recipes.override(configs.load("bodyposenet:two_stages"), words)
+    ours = Skeleton("from_file", ("a", "b", "c"), (("a", "b"), ("b", "c")), (), pairs=())
+    file, stated = tmp_path / "own.pdparams", tmp_path / "own.yaml"
+    save_weights(build(recipe.model), file, facts_of(recipes.to_dict(recipe), recipe.data, ours))
+    stated.write_text(recipes.dump_yaml(recipe), encoding="utf-8")
+    out = tmp_path / "smaller"
+    prune.main([str(file), "--config", str(stated), "--output", str(out), "--threshold", "0.8",
+        "--granularity", "1", "--min_filters", "2"])  # fmt: skip
+    predictor = PosePredictor.from_weights(out / "model.pdparams")
+    assert predictor.skeleton == ours
+    assert predictor.recipe.model.filters
+    predictor(np.zeros((64, 48, 3), np.uint8))  # no other file says its limbs
+
+
+def test_retraining_is_the_official_one_of_bodyposenet_alone() -> None:
+    small, said = prune.retraining(configs.load("bodyposenet:two_stages"), {})
+    assert small.train.optimizer == Momentum(momentum=0.9)
+    assert said.startswith("assumed: retraining: without L1")
+    recipe = recipes.override(configs.load(RECIPE), ["train.optimizer.l2=0.001"])
+    small, said = prune.retraining(recipe, {})
+    assert (small.train.optimizer, said) == (recipe.train.optimizer, "")

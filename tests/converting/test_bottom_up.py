@@ -6,6 +6,7 @@ import json
 import tarfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import whole_pictures
@@ -117,6 +118,27 @@ def damaged(file: Path, old: bytes, new: bytes) -> None:
     file.write_bytes(content.replace(old, new, 1))
 
 
+def renamed(archive: bytes, old: bytes, new: bytes) -> bytes:
+    """A tar file with another name of a member, and the header's sum of bytes that goes with it."""
+    at = archive.index(old)
+    header = bytearray(archive[at : at + 512].replace(old, new, 1))
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return archive[:at] + bytes(header) + archive[at + 512 :]
+
+
+def test_a_picture_that_training_would_stop_at_is_not_packed(tmp_path):
+    for number, (content, said) in enumerate(
+        ((b"no picture", "002.png: not an image"), (None, r"002.png: the picture is 12×9, the ann"))
+    ):
+        root = whole_pictures.write(tmp_path / str(number))
+        small = cv2.imencode(".png", np.zeros((9, 12, 3), np.uint8))[1].tobytes()
+        (root / "images/train2017/002.png").write_bytes(content or small)
+        with pytest.raises(UserError, match=said):
+            packed(root)
+        assert not list(root.glob("bottom_up/*"))
+
+
 def test_damage_is_found_when_it_is_read(tmp_path):
     root = whole_pictures.write(tmp_path)
     output = packed(root, "--masks")
@@ -131,6 +153,11 @@ def test_damage_is_found_when_it_is_read(tmp_path):
     damaged(shard, b'"row": 0', b'"row": 1')
     with pytest.raises(UserError, match=r"its records are not those that were written"):
         record_shards.people(root, "train2017", COCO)
+    shard.write_bytes(sound)
+    for name, kind in ((b"00000000.mask.png", "mask"), (b"00000000.png", "photo")):
+        shard.write_bytes(renamed(sound, name, b"z" + name[1:]))
+        with pytest.raises(UserError, match=f"00000000.json: its {kind} is not in the shard"):
+            record_shards.people(root, "train2017", COCO)
     shard.write_bytes(sound[:-1])
     with pytest.raises(UserError, match=r"000000.tar: is missing or cut short"):
         record_shards.people(root, "train2017", COCO)

@@ -86,7 +86,8 @@ def test_a_spec_for_four_devices_is_the_recipe(tmp_path, capsys):
     assert "assumed: devices" not in said
     assert "=> not taken, checkpoint_dir: '/results': a place" in said
     assert "not taken, pretrained_weights: '/models/vgg_19.hdf5': --pretrained_model" in said
-    assert said.count("not taken") == 2
+    assert "not taken, loss.focal_loss_params.gamma: 1: counts where use_focal_loss is on" in said
+    assert said.count("not taken") == 3
     assert converted(SPEC, tmp_path).train.batch_size == 10
     assert "assumed: devices: one" in capsys.readouterr().out
 
@@ -154,9 +155,14 @@ def test_a_pose_of_ones_own(tmp_path):
     assert (recipe.model.joints, recipe.model.limbs) == (3, 2)
     assert (recipe.data.skeleton, recipe.codec.skeleton) == ("from_file", "from_file")
     assert recipe.data.limbs == (("head", "left_hand"), ("head", "right_hand"))
-    file.write_text(json.dumps({"categories": [{"keypoints": ["a"], "skeleton": [[1, 9]]}]}))
-    with pytest.raises(UserError, match=r"pose\.json: no pose config"):
-        converted(spec, tmp_path, "--pose_config", str(file))
+    for edge in ([1, 9], [0, 1], [-1, 2], [True, 2], [2, 2], 1, ["head", "left_hand"]):
+        file.write_text(json.dumps({"categories": [own | {"skeleton": [[1, 2], edge]}]}))
+        with pytest.raises(UserError, match=r"pose\.json: skeleton: expected"):
+            converted(spec, tmp_path, "--pose_config", str(file))
+    for category in ({}, own | {"keypoints": ["a", "a", "b"]}, own | {"keypoints": "abc"}):
+        file.write_text(json.dumps({"categories": [category] if category else []}))
+        with pytest.raises(UserError, match=r"pose\.json: "):
+            converted(spec, tmp_path, "--pose_config", str(file))
 
 
 @pytest.mark.parametrize(
@@ -170,6 +176,19 @@ def test_a_pose_of_ones_own(tmp_path):
         ({"num_epoch": True}, "num_epoch is True; expected int"),
         ({"dataloader__pose_config": {"target_shape": [46, 46]}}, r"this network's is \[32, 32\]"),
         ({"optimizer__momentum": ".9x"}, "optimizer.momentum is '.9x'; expected float"),
+        ({"optimizer__momentum": float("nan")}, "optimizer.momentum is nan; expected a finite"),
+        ({"model__heat_channels": 25}, r"heat_channels is 25; the pose has 18 joints, and a"),
+        ({"dataloader__image_config__image_dims": {"height": 100}}, "a side is no multiple of 8"),
+        (
+            {
+                "num_epoch": 10**9,
+                "optimizer__learning_rate_schedule": {
+                    "__class_name__": "BpNetExponentialDecayLRSchedule",
+                    "decay_epochs": 1,
+                },
+            },
+            "decay_epochs is 1; a rate falls 1,000 times at most",
+        ),
     ],
 )
 def test_what_no_recipe_can_say_is_a_line(changes, said, tmp_path):

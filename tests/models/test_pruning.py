@@ -191,3 +191,15 @@ def test_values_that_mean_nothing_are_refused() -> None:
     name = next(iter(pruning.widths(network)))
     with pytest.raises(UserError, match="has no 99999 outputs to keep"):
         pruning.narrow(network, {name: 99_999})
+
+
+def test_filters_that_no_pruning_leaves_are_refused() -> None:
+    small = BodyPoseNet(width=4, features=8, stages=2)
+    for name in ("block_1a_bn_1", "heatmap_out", "nothing"):
+        with pytest.raises(UserError, match=f"model.filters: {name} has no 2 outputs to keep"):
+            build(Pruned(small, {name: 2}))
+    added = NewellHourglass(stacks=1, features=16, stem=16, depth=1)
+    groups = follow(build(added)).groups()
+    one = next(group for group in groups if len(group) > 1)[0]
+    with pytest.raises(UserError, match="layers that are added keep different numbers: "):
+        build(Pruned(added, {one: 2}))

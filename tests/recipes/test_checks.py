@@ -246,3 +246,19 @@ def test_parts_of_others_are_taken_as_they_are():
     assert values["codec"] == values["model"] == {"kind": "Theirs", "stride": 3}
     with pytest.raises(UserError, match=r"codec.kind: unknown 'Theirs'.*HeatmapCodec"):
         recipes.from_dict({**values, "model": recipes.to_dict(configs.load())["model"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("bodyposenet:two_stages", ["augment.spatial.zoom=[2.0,1.0]"], "spatial.zoom: must be a"),
+        ("bodyposenet:two_stages", ["train.soft_start=0.6"], "must not be above train.annealing"),
+        ("bodyposenet:two_stages", ["train.learning_rate=1e-8"], "above the highest rate, 1e-08"),
+        ("bodyposenet:two_stages", ["train.focal.gamma=2"], "train.focal: changes nothing"),
+        ("bodyposenet:two_stages", ["benchmarks.0.metric.score=alphapose"], "score=product"),
+        ("quickstart:newell_hg1_synthetic", ["augment.spatial={zoom: [1.0, 2.0]}"], "has crops"),
+    ],
+)
+def test_what_contradicts_or_would_be_ignored_is_refused(name, changes, said):
+    with pytest.raises(UserError, match=said):
+        limits.require_sound(recipes.override(configs.load(name), changes))
