@@ -151,7 +151,7 @@ def test_its_json_is_json_and_loads(tmp_path: Path):
 def test_what_needs_data_is_parsed():
     parser = convert._parser()
     commands = [c for c in blocks("needs: your annotations") if " convert " in c]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         parser.parse_args(shlex.split(command)[4:])
 

@@ -73,8 +73,7 @@ def forward_of(
     elif isinstance(network, Exported) and not one_size(benchmark):
         raise UserError(
             f"{network.folder}: exported for one size of input; benchmark '{benchmark.name}' has "
-            "many; choose one of one size (--benchmark), made that size by --set "
-            "benchmarks.N.whole.size_hw=[H,W]"
+            "many; choose one of one size, and set benchmarks.N.whole.size_hw=[H,W] to that size"
         )
     return make_forward(network, data, flip_test=benchmark.flip_test, **options)
 

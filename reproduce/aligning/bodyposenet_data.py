@@ -35,7 +35,7 @@ from paddle_pose.skeletons import BODYPOSE18
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"
-NVIDIA = "NVIDIA/tao_tensorflow1_backend", "2ec95cb"
+NVIDIA = "NVIDIA/tao_tensorflow1_backend", "2ec95cbbe0d74d6a180ea6e989f64d2d97d97712"
 _FOLDER = "nvidia_tao_tf1/cv/bpnet"
 _COCO = Reference(*NVIDIA, f"{_FOLDER}/dataio/coco_dataset.py")
 _NECK = Reference(*NVIDIA, f"{_FOLDER}/dataloaders/dataset_config.py")
@@ -43,7 +43,9 @@ _SPACE = Reference(*NVIDIA, f"{_FOLDER}/dataloaders/processors/augmentation.py")
 _LABELS = Reference(*NVIDIA, f"{_FOLDER}/dataloaders/processors/label_processor.py")
 _LOADER = Reference(*NVIDIA, f"{_FOLDER}/dataloaders/bpnet_dataloader.py")
 _OPENPOSE = Reference(
-    "tensorboy/pytorch_Realtime_Multi-Person_Pose_Estimation", "02174bc", "lib/datasets/paf.py"
+    "tensorboy/pytorch_Realtime_Multi-Person_Pose_Estimation",
+    "02174bc2312098f99af6ba43142add6cc1b46a52",
+    "lib/datasets/paf.py",
 )
 
 ROOTS = {

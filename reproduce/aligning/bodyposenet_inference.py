@@ -30,7 +30,7 @@ from paddle_pose.settings import Benchmark, DataSettings, WholeImage
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"
-NVIDIA = "NVIDIA/tao_tensorflow1_backend", "2ec95cb"
+NVIDIA = "NVIDIA/tao_tensorflow1_backend", "2ec95cbbe0d74d6a180ea6e989f64d2d97d97712"
 _FOLDER = "nvidia_tao_tf1/cv/bpnet/inferencer"
 _UTILS = Reference(*NVIDIA, f"{_FOLDER}/utils.py")
 _RUNS = Reference(*NVIDIA, f"{_FOLDER}/bpnet_inferencer.py")

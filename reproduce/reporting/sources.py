@@ -7,6 +7,10 @@ import re
 GITHUB = "https://github.com"
 
 
+NGC = "catalog.ngc.nvidia.com"
+"""NVIDIA's catalogue, which has no permalinks."""
+
+
 def address(source: str) -> str:
     """A permalink for ``owner/name file:line @commit``, an issue or an arXiv number; or nothing."""
     file = re.match(
@@ -21,6 +25,8 @@ def address(source: str) -> str:
     issue = re.match(r"([\w-]+/[\w.-]+) (?:issue|PR) (\d+)", source)
     if issue:
         return f"{GITHUB}/{issue[1]}/issues/{issue[2]}"
+    if source.startswith(NGC):
+        return f"https://{NGC}"
     paper = re.search(r"arXiv (\d{4}\.\d{4,5})", source)
     return f"https://arxiv.org/abs/{paper[1]}" if paper else ""
 

@@ -26,6 +26,7 @@ from paddle_pose.models.architectures import (
     MIPNet,
     NewellHourglass,
     PoseResNet,
+    Whole,
 )
 from paddle_pose.models.build import build
 from paddle_pose.porting import convert_file, export_file, names, network_keys
@@ -186,7 +187,7 @@ def test_paddledetection_names_give_its_recorded_output():
 
 
 def test_every_network_has_a_table():
-    assert set(names.TABLES) == set(typing.get_args(Architecture))
+    assert set(names.TABLES) == set(typing.get_args(Whole))
 
 
 def test_what_does_not_fit_is_listed_on_both_sides():

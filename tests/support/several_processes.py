@@ -79,14 +79,14 @@ def trained(settings: TrainSettings, *, people: int, frozen: bool) -> dict[str, 
         if isinstance(layer, paddle.nn.BatchNorm2D):
             layer._use_global_stats = True if frozen else None
     trainer = training.Trainer(network, settings, DataSettings())
-    lines: list[tuple[float, float]] = []
+    lines: list[tuple[float, ...]] = []
     training.fit(
         trainer,
         (batch(step, people) for step in range(STEPS)),
         people=people,
         steps_per_epoch=STEPS,
         hooks=training.Hooks(
-            log=lambda log: lines.append((log.loss, log.pckh)),
+            log=lambda log: lines.append((log.loss, *log.scores.values())),
             train_score=lambda batch, outputs: (
                 int((batch.place.row % 3 == 0).sum()),
                 len(batch.place.row),
