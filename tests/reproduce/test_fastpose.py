@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 from places import ROOT
 
-from reproduce.aligning import fastpose, freshness
+from reproduce.aligning import fastpose, freshness, groups
 from reproduce.aligning import fastpose_networks as networks
 from reproduce.aligning.networks import GROUPS, chosen
 from reproduce.aligning.rows import STEPS, read
 
 
 def test_the_group_is_chosen_by_its_name():
-    assert chosen("fastpose") == ["fastpose"] == list(GROUPS)
+    assert chosen("fastpose") == ["fastpose"]
+    assert "fastpose" in GROUPS
     assert "fastpose" in chosen(None)
 
 
@@ -38,5 +39,5 @@ def test_networks_are_judged_with_all_that_they_are_made_of():
 
 def test_committed_rows_are_within_their_tolerance():
     rows = read(ROOT / "reproduce/alignment/fastpose.json")
-    assert {row.step for row in rows} == fastpose.steps()
+    assert {row.step for row in rows} == groups.steps("fastpose")
     assert not [row for row in rows if row.ok is False]  # effects are not judged
