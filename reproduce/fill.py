@@ -245,6 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Fill a row; Raises UserError."""
     options = parser().parse_args(arguments)
     if options.list:
+        if options.row or options.train or options.assignments:
+            raise UserError("--list: lists all rows; leave ROW, --train and --set out")
         lines = open_rows()
         print("\n".join([*lines, f"=> {len(lines)} rows can be filled"]))
         return

@@ -71,6 +71,12 @@ def require_known(evaluator: Evaluator, *, asked: bool = True) -> None:
         raise UserError("--analyse: knows MPII's and COCO's truth alone, not this data set's")
 
 
+def scored_joints(evaluator: Evaluator) -> Skeleton:
+    """The truth's joints, of which an analysis is; a network may have others beside them."""
+    category = getattr(getattr(evaluator, "truth", None), "category", None)
+    return evaluator.skeleton if category is None else category.skeleton
+
+
 def analyse(evaluator: Evaluator, found: Any) -> dict[str, Any]:
     """Counts of kinds and scores without each, as plain data; Raises UserError for other data.
 
@@ -135,7 +141,7 @@ def analyse_coco(evaluator: CocoEvaluator, found: CocoFound) -> dict[str, Any]:
     from paddle_pose.metrics.coco_oks import oks_by_image
 
     people, results = evaluator.truth.require_somebody(), found.results
-    skeleton = evaluator.skeleton
+    skeleton = scored_joints(evaluator)
     sigmas = oks_sigmas(skeleton)
     truth_xy, visible = people.keypoints[..., :2], people.keypoints[..., 2]
     by_image = oks_by_image(

@@ -24,7 +24,7 @@ def draw(analysis: dict[str, Any], skeleton: Skeleton, file: Path) -> None:
     from matplotlib.figure import Figure
 
     shown = [(name, row) for name, row in rows(analysis, skeleton) if sum(row.values())]
-    percents = np.array([shares(row)[1:] for _, row in shown])
+    percents = np.array([shares(row)[1:] for _, row in shown]).reshape(-1, len(KINDS) - 1)
     scores = analysis["scores"]
     names = list(scores["as_it_is"])[:2]
     first = names[0]

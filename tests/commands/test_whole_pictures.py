@@ -150,7 +150,11 @@ def test_all_pictures_are_scored_in_three_ways(sees, weights, data, tmp_path, na
     assert saved["benchmark"]["whole"]["mode"] == ("pad" if "strict" in name else "adjust")
     # The file again, and as COCO's results; then the first two pictures alone, all of them right.
     file = tmp_path / "out/predictions.json"
-    again = evaluate(RECIPE, None, data, predictions=file, benchmark=name)
+    again = evaluate(RECIPE, None, data, predictions=file, benchmark=name, analyse=True,
+                     output=tmp_path / "again")  # fmt: skip
+    assert json.loads((tmp_path / "again/analysis.json").read_text())["by_joint"].keys() == {
+        *COCO17.joints
+    }
     assert again.values == scores.values
     results = tmp_path / "out/keypoints_val2017_results.json"
     assert evaluate(RECIPE, None, data, predictions=results).values == scores.values
@@ -220,3 +224,10 @@ def test_recorded_poses_of_targets_and_noise(reference_data: Path, neck: str):
     assert len(poses) > 6
     rows = list(ceiling.pose_rows(record, neck, poses))
     assert all(row.ok for row in rows), rows
+
+
+def test_nobody_found_is_an_analysis_too(weights, data, tmp_path):
+    none = replace(RECIPE, codec=replace(RECIPE.codec, heatmap_threshold=1.0))
+    how = {"num_workers": 0, "device": "cpu", "analyse": True, "output": tmp_path / "out"}
+    evaluate(none, weights, data, **how)
+    assert (tmp_path / "out/analysis.png").is_file()

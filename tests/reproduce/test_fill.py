@@ -178,3 +178,9 @@ def test_open_rows_with_weights_lead(capsys: pytest.CaptureFixture) -> None:
     fetched = ["weights to fetch" in line for line in lines[:-1]]
     assert fetched == sorted(fetched, reverse=True)
     assert lines[-1] == f"=> {len(fetched)} rows can be filled"
+
+
+@pytest.mark.parametrize("word", ["hrnet_readme:hrnet_w32_mpii_256x256", "--train"])
+def test_a_list_is_of_all_rows(word):
+    with pytest.raises(UserError, match="--list: lists all rows"):
+        fill.main([word, "--list"])
