@@ -13,8 +13,8 @@ ALIGNED = {
     "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
     "MIPNet": {"mipnet": "MIPNet-W32, with W48 and ResNet-50"},
-    "FastPose": {"fastpose": "FastPose, light and full: networks, data, scores"},
-    "BodyPoseNet": {"bodyposenet": "BodyPoseNet: network, data, training, inference"},
+    "FastPose": {"fastpose": "FastPose, light and full"},
+    "BodyPoseNet": {"bodyposenet": "BodyPoseNet"},
 }
 SHARED = {
     "mpii": "MPII: data, decoding, metric",
