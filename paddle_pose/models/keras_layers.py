@@ -26,8 +26,8 @@ class SameConv2D(Conv2D):
         """(B, in, H, W) -> (B, out, ceil(H / stride), ceil(W / stride))."""
         if not paddle.in_dynamic_mode():  # sizes may be open; there nothing is blocked
             return F.conv2d(x, self.weight, self.bias, self._stride, "SAME")
-        for axis, size, step in zip((2, 3), self._kernel_size, self._stride, strict=True):
-            x = _padded(x, axis, size, step)
+        for axis in (0, 1):
+            x = _padded(x, 2 + axis, self._kernel_size[axis], self._stride[axis])
         return Conv2D.forward(self, x)
 
 

@@ -55,7 +55,9 @@ def focal_weights(
 
     Source: bpnet_loss.py:218 compute_focal_loss_factor
     """
-    score = paddle.where(wanted > focal.background, maps - focal.alpha, 1 - maps - focal.beta)
+    # As tensors: Paddle 2.6 takes a number for a float32, in float64 too.
+    alpha, beta = (paddle.full([1], value, maps.dtype) for value in (focal.alpha, focal.beta))
+    score = paddle.where(wanted > focal.background, maps - alpha, 1 - maps - beta)
     off = (1 - score).abs()
     return off if focal.gamma == 1 else off**focal.gamma
 
