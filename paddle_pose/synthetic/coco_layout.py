@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from paddle_pose.skeletons import COCO17, MPII16
+from paddle_pose.skeletons import COCO17, MPII16, Skeleton
 from paddle_pose.synthetic.scene import Label
 
 FACE = 5
@@ -22,16 +22,30 @@ def content(
     names: Sequence[str], sizes_wh: Sequence[tuple[int, int]], people: Sequence[Sequence[Label]]
 ) -> dict[str, Any]:
     """A file's content: pictures, their sizes and the people on each, in order."""
+    return file_of(names, sizes_wh, people, COCO17, _record)
+
+
+def file_of(
+    names: Sequence[str],
+    sizes_wh: Sequence[tuple[int, int]],
+    people: Sequence[Sequence[Any]],
+    skeleton: Skeleton,
+    record: Callable[[Any], dict[str, Any]],
+    more: Callable[[Sequence[Any]], dict[str, Any]] = lambda _: {},
+) -> dict[str, Any]:
+    """A file's content in order; ``record`` says one person's facts, ``more`` a picture's own."""
     images: list[dict[str, Any]] = []
     records: list[dict[str, Any]] = []
-    for number, (name, (width, height), labels) in enumerate(
+    for number, (name, (width, height), found) in enumerate(
         zip(names, sizes_wh, people, strict=True), start=1
     ):
-        images.append({"id": number, "file_name": name, "width": width, "height": height})
-        for label in labels:
-            records.append({"id": len(records) + 1, "image_id": number, **_record(label)})
-    limbs = [[COCO17.index(a) + 1, COCO17.index(b) + 1] for a, b in COCO17.limbs]
-    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": limbs}
+        image = {"id": number, "file_name": name, "width": width, "height": height}
+        images.append(image | more(found))
+        for one in found:
+            records.append({"id": len(records) + 1, "image_id": number, **record(one)})
+    limbs = [[skeleton.index(joint) + 1 for joint in limb] for limb in skeleton.limbs]
+    joints = list(skeleton.joints)
+    category = {"id": 1, "name": "person", "keypoints": joints, "skeleton": limbs}
     return {"images": images, "annotations": records, "categories": [category]}
 
 

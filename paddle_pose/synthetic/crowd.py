@@ -16,6 +16,7 @@ import numpy as np
 
 from paddle_pose.skeletons import CROWDPOSE14, MPII16
 from paddle_pose.synthetic.background import background
+from paddle_pose.synthetic.coco_layout import file_of
 from paddle_pose.synthetic.facets import Facets, paint, project
 from paddle_pose.synthetic.figure import build
 from paddle_pose.synthetic.look import Look
@@ -237,31 +238,25 @@ def coco_file(
     names: Sequence[str], sizes_wh: Sequence[tuple[int, int]], people: Sequence[Sequence[PairLabel]]
 ) -> dict[str, Any]:
     """A file's content: pictures, their sizes and the pair on each, in order."""
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for number, (name, (width, height), labels) in enumerate(
-        zip(names, sizes_wh, people, strict=True), start=1
-    ):
-        image = {"id": number, "file_name": name, "width": width, "height": height}
-        images.append(image | {"overlap": round(labels[0].overlap, 4)})
-        for label in labels:
-            flags = np.where(label.hidden, 1, 2)
-            joints = np.column_stack([np.round(label.joints_xy, 2), flags])
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": number,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "behind": int(label.behind),
-                    "bbox": np.round(label.box_xywh, 2).tolist(),
-                    "area": round(label.area_px2, 1),
-                    "num_keypoints": len(joints),
-                    "keypoints": [
-                        int(v) if i % 3 == 2 else v for i, v in enumerate(joints.ravel())
-                    ],
-                }
-            )
-    limbs = [[CROWDPOSE14.index(one) + 1 for one in limb] for limb in CROWDPOSE14.limbs]
-    person = {"id": 1, "name": "person", "keypoints": list(CROWDPOSE14.joints), "skeleton": limbs}
-    return {"images": images, "annotations": annotations, "categories": [person]}
+    return file_of(
+        names,
+        sizes_wh,
+        people,
+        CROWDPOSE14,
+        _facts,
+        lambda pair: {"overlap": round(pair[0].overlap, 4)},
+    )
+
+
+def _facts(label: PairLabel) -> dict[str, Any]:
+    flags = np.where(label.hidden, 1, 2)
+    joints = np.column_stack([np.round(label.joints_xy, 2), flags])
+    return {
+        "category_id": 1,
+        "iscrowd": 0,
+        "behind": int(label.behind),
+        "bbox": np.round(label.box_xywh, 2).tolist(),
+        "area": round(label.area_px2, 1),
+        "num_keypoints": len(joints),
+        "keypoints": [int(v) if i % 3 == 2 else v for i, v in enumerate(joints.ravel())],
+    }

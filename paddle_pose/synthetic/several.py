@@ -18,7 +18,7 @@ import numpy as np
 
 from paddle_pose.skeletons import COCO17
 from paddle_pose.synthetic.background import background, foreground
-from paddle_pose.synthetic.coco_layout import BODY, FACE
+from paddle_pose.synthetic.coco_layout import BODY, FACE, file_of
 from paddle_pose.synthetic.facets import paint, project
 from paddle_pose.synthetic.figure import build
 from paddle_pose.synthetic.look import Look
@@ -214,28 +214,18 @@ def content(
     people: Sequence[Sequence[SeenPerson]],
 ) -> dict[str, Any]:
     """A file's content: pictures, their sizes and the records of each, in order."""
-    images: list[dict[str, Any]] = []
-    records: list[dict[str, Any]] = []
-    for number, (name, (width, height), found) in enumerate(
-        zip(names, sizes_wh, people, strict=True), start=1
-    ):
-        images.append({"id": number, "file_name": name, "width": width, "height": height})
-        for one in found:
-            outline = _run_lengths(one.seen) if one.crowd else _polygons(one.seen)
-            flat = [v if i % 3 < 2 else int(v) for i, v in enumerate(one.keypoints.ravel())]
-            records.append(
-                {
-                    "id": len(records) + 1,
-                    "image_id": number,
-                    "category_id": 1,
-                    "iscrowd": int(one.crowd),
-                    "bbox": one.box_xywh.tolist(),
-                    "area": int(one.seen.sum()),
-                    "segmentation": outline,
-                    "num_keypoints": int((one.keypoints[:, 2] > 0).sum()),
-                    "keypoints": flat,
-                }
-            )
-    limbs = [[COCO17.index(a) + 1, COCO17.index(b) + 1] for a, b in COCO17.limbs]
-    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": limbs}
-    return {"images": images, "annotations": records, "categories": [category]}
+    return file_of(names, sizes_wh, people, COCO17, _facts)
+
+
+def _facts(one: SeenPerson) -> dict[str, Any]:
+    outline = _run_lengths(one.seen) if one.crowd else _polygons(one.seen)
+    flat = [v if i % 3 < 2 else int(v) for i, v in enumerate(one.keypoints.ravel())]
+    return {
+        "category_id": 1,
+        "iscrowd": int(one.crowd),
+        "bbox": one.box_xywh.tolist(),
+        "area": int(one.seen.sum()),
+        "segmentation": outline,
+        "num_keypoints": int((one.keypoints[:, 2] > 0).sum()),
+        "keypoints": flat,
+    }
