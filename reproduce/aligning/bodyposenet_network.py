@@ -13,10 +13,9 @@ import paddle
 
 from paddle_pose.models.architectures import BodyPoseNet
 from paddle_pose.models.blocks import PoseNetwork
-from paddle_pose.models.build import build
 from paddle_pose.models.keras_layers import MOMENTUM
 from reproduce.aligning import name_seeded
-from reproduce.aligning.networks import PARITY, precision
+from reproduce.aligning.networks import PARITY, filled, precision
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "bodyposenet"
@@ -89,16 +88,6 @@ def weights(
     return {name.replace("/", "."): value for name, value in found.items()}
 
 
-def seeded(architecture: BodyPoseNet, arrays: dict[str, np.ndarray], dtype: str) -> PoseNetwork:
-    """The network with these weights, each of which has its place; in the training mode."""
-    with precision(dtype):
-        network = build(architecture)
-        left = name_seeded.fill(network, arrays)
-    if left:
-        raise KeyError(f"{NAME}: no place for {sorted(left)}")
-    return network
-
-
 def images(shape_nhwc: list[int], seed: int, dtype: str) -> paddle.Tensor:
     """The recorded images (B, 3, H, W), as large as the network's own."""
     batch, height, width, _ = shape_nhwc
@@ -125,7 +114,7 @@ def output_rows(name: str, dtype: str) -> list[Row]:
     """Heat maps and fields of all stages."""
     words, arrays = record("network")
     case, architecture = words["cases"][name], CASES[name]
-    network = seeded(architecture, weights(architecture, name), dtype)
+    network = filled(architecture, weights(architecture, name), dtype)
     network.eval()
     off = _worst(network, case, name, arrays, dtype)
     height, width = case["input_shape_nhwc"][1:3]
@@ -140,7 +129,7 @@ def trained_rows(dtype: str) -> list[Row]:
     """Outputs in the training mode, and moving averages after it; the record has their new part."""
     words, arrays = record("network")
     first, case = weights(TWO), words["cases"][TRAINED]
-    network = seeded(TWO, first, dtype)
+    network = filled(TWO, first, dtype)
     off, exact = _worst(network, case, TRAINED, arrays, dtype), dtype == "float64"
     why = REASON if exact else FLOAT32_TRAINED_REASON
     limit = LIMIT if exact else FLOAT32_TRAINED

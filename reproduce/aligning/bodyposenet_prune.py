@@ -14,6 +14,7 @@ from paddle_pose.models import pruning
 from paddle_pose.models.architectures import BodyPoseNet
 from reproduce.aligning import bodyposenet_network as networks
 from reproduce.aligning.bodyposenet_network import NAME, OFFICIAL, Jobs
+from reproduce.aligning.networks import filled
 from reproduce.aligning.rows import Reference, Row
 
 RULE = Reference(*OFFICIAL, "nvidia_tao_tf1/core/pruning/pruning.py PruneMinWeight.prune")
@@ -44,7 +45,7 @@ def case_rows(number: int) -> list[Row]:
     said = words["bpnet"][number]
     architecture = replace(TWO, attention=said["attention"])
     case = "lite2_attention_96x128" if said["attention"] else ""
-    network = networks.seeded(architecture, _weights(architecture, case), "float32")
+    network = filled(architecture, _weights(architecture, case), "float32")
     network.eval()
     rule = pruning.PruningRule(
         said["threshold"],

@@ -22,7 +22,7 @@ from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import bodyposenet_network as networks
 from reproduce.aligning.bodyposenet_network import CV, NAME, OFFICIAL, TWO, Jobs, images, record
-from reproduce.aligning.networks import precision
+from reproduce.aligning.networks import filled, precision
 from reproduce.aligning.rows import Reference, Row
 
 LOSS = Reference(*OFFICIAL, f"{CV}/losses/bpnet_loss.py BpNetLoss")
@@ -255,7 +255,7 @@ def steps(
     batch, *size = said["case"]["shape"]
     given = images([batch, *size, 3], said["case"]["seed"], dtype)
     targets = targets_of(arrays["trainer/labels"], arrays["trainer/mask"], dtype)
-    network = networks.seeded(TWO, networks.weights(TWO, gain=said["gain"]), dtype)
+    network = filled(TWO, networks.weights(TWO, gain=said["gain"]), dtype)
     network.train()
     loss, found = loss_function(SETTINGS), []
     with precision(dtype):

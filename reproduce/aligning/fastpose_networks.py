@@ -25,7 +25,7 @@ from paddle_pose.models.counting import count
 from paddle_pose.training.integral_losses import coordinates
 from paddle_pose.training.optimizers import make_optimizer
 from reproduce.aligning import forward, name_seeded, training
-from reproduce.aligning.networks import PARITY, precision, reference_of
+from reproduce.aligning.networks import PARITY, filled, precision, reference_of
 from reproduce.aligning.rows import Row
 
 NAME = "fastpose"
@@ -88,21 +88,11 @@ def record_of(model: str) -> dict[str, Any]:
     return name_seeded.read_record(PARITY / "models" / f"{model}.json.gz")
 
 
-def seeded(architecture: Architecture, arrays: dict[str, np.ndarray], dtype: str) -> PoseNetwork:
-    """The network with these weights; every one of them has its place."""
-    with precision(dtype):
-        network = build(architecture)
-        left = name_seeded.fill(network, arrays)
-    if left:
-        raise KeyError(f"{NAME}: no place for {sorted(left)}")
-    return network
-
-
 def maps_of(model: str, dtype: str) -> np.ndarray:
     """Heat maps of the recorded images by name-seeded weights."""
     record = record_of(model)
     arrays = name_seeded.tensors(record["state_dict"], record["gain"])
-    network = seeded(MODELS[model][0], arrays, dtype)
+    network = filled(MODELS[model][0], arrays, dtype)
     network.eval()
     given = record["input"]
     images = np.random.RandomState(given["seed"]).standard_normal(given["shape"])
@@ -252,7 +242,7 @@ def trained_network(
     arrays = name_seeded.tensors(shapes, how["gain"])
     last = "conv_out.weight"
     arrays[last] = name_seeded.tensor(last, arrays[last].shape, how["conv_out_weight_gain"])
-    return seeded(TRAINED, arrays, dtype), arrays
+    return filled(TRAINED, arrays, dtype), arrays
 
 
 def _stored(network: nn.Layer, stored: Any) -> Iterator[float]:

@@ -14,6 +14,7 @@ import paddle
 
 from paddle_pose import configs
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.models.architectures import Architecture
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.recipes.recipe import Recipe
@@ -103,6 +104,20 @@ def precision(dtype: str) -> Iterator[None]:
         yield
     finally:
         paddle.set_default_dtype(before)
+
+
+def filled(architecture: Architecture, arrays: dict[str, np.ndarray], dtype: str) -> PoseNetwork:
+    """The network with these weights, each of which has its place; in the training mode.
+
+    Raises:
+        KeyError: weights without a place.
+    """
+    with precision(dtype):
+        network = build(architecture)
+        left = name_seeded.fill(network, arrays)
+    if left:
+        raise KeyError(f"{type(architecture).__name__}: no place for {sorted(left)}")
+    return network
 
 
 def model_record(name: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from paddle import nn
 
 from paddle_pose.models.architectures import Architecture, MIPNet, MIPPoseResNet
 from paddle_pose.models.blocks import BatchNorm2D
-from paddle_pose.models.build import build
 from paddle_pose.models.instances import (
     BothInstances,
     TwoPeople,
@@ -24,7 +23,7 @@ from paddle_pose.settings import INSTANCES
 from paddle_pose.training.losses import LOSSES, total
 from paddle_pose.training.optimizers import make_optimizer
 from reproduce.aligning import forward, gates, name_seeded, training
-from reproduce.aligning.networks import MIPNET, NETWORKS, PARITY, precision, reference_of
+from reproduce.aligning.networks import MIPNET, NETWORKS, PARITY, filled, precision, reference_of
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "mipnet"
@@ -78,13 +77,8 @@ def variant_rows(model: str, dtype: str) -> list[Row]:
 
 def seeded(architecture: Architecture, record: dict[str, Any], dtype: str) -> TwoPersonNetwork:
     """The network with the record's weights; every one of them has its place."""
-    with precision(dtype):
-        network = build(architecture)
-        arrays = name_seeded.tensors(record["state_dict"], record["gain"])
-        left = name_seeded.fill(network, arrays)
-    if left:
-        raise KeyError(f"{NAME}: no place for {sorted(left)}")
-    return network
+    arrays = name_seeded.tensors(record["state_dict"], record["gain"])
+    return filled(architecture, arrays, dtype)
 
 
 def loss_rows(dtype: str) -> list[Row]:
