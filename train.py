@@ -118,6 +118,7 @@ def main() -> None:
             + kept
             + data.understood,
         )
+        parallel.end()
 
 
 if __name__ == "__main__":

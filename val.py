@@ -9,7 +9,7 @@ from pathlib import Path
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import EXIT_CODES, UserError, one_line_errors
 from paddle_pose.settings import ENGINES, PRECISIONS
-from paddle_pose.system import launching, runtime
+from paddle_pose.system import launching, parallel, runtime
 
 NOT_WITH_EXPORTED = (
     *("config", "image_size", "pretrained_model", "predictions", "device", "engine", "precision"),
@@ -152,6 +152,7 @@ def main() -> None:
             analyse=given.analyse,
             understood=weights.understood + understood,
         )
+        parallel.end()
 
 
 if __name__ == "__main__":

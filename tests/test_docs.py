@@ -223,9 +223,10 @@ def run_page(page: str, folder: Path) -> int:
     )  # fmt: skip
     for command, line in zip(mine, done.stdout.splitlines(), strict=False):
         code, said = json.loads(line)
-        assert code == command.exit_code, f"{command.where}: {command.text}\n{said}"
+        end = "\n".join(said.splitlines()[-25:])
+        assert code == command.exit_code, f"{command.where}: {command.text}: ended {code}\n{end}"
         for part in command.says:
-            assert part in said, f"{command.where}: {command.text}: not said: {part}\n{said}"
+            assert part in said, f"{command.where}: {command.text}: not said: {part}\n{end}"
     return len(mine)
 
 
