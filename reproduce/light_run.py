@@ -57,9 +57,7 @@ def write_shaken_boxes(truth: Path, file: Path) -> None:
         left, top = x + w * moves[0], y + h * moves[1]
         right, bottom = x + w * (1 + moves[2]), y + h * (1 + moves[3])
         box = [round(float(v), 2) for v in (left, top, right - left, bottom - top)]
-        boxes.append(
-            {"image_id": person["image_id"], "category_id": 1, "bbox": box, "score": 1.0}
-        )
+        boxes.append({"image_id": person["image_id"], "category_id": 1, "bbox": box, "score": 1.0})
     write_json(file, boxes)
 
 
@@ -89,12 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     require_apart(options.record_dir, [options.output_dir], "--record_dir")
     runtime.configure(quiet=True)
     data = options.output_dir / "data"
-    synthetic.write_dataset(
-        data, train_people=options.train, val_people=options.val, layout="coco"
-    )
+    synthetic.write_dataset(data, train_people=options.train, val_people=options.val, layout="coco")
     write_shaken_boxes(data / TRUTH, options.output_dir / "shaken_boxes.json")
     small_runs.run_all(plan(options), options.output_dir, options)
-    light_judge.judge(options.output_dir, options.record_dir)
+    light_judge.judge(options.output_dir, options.lspet, options.record_dir)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ has a single thread: two at a time take two cores less time than one of two thre
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
 
 from paddle_pose.commands import quickstart
 from paddle_pose.commands.record import RunFolder
@@ -111,3 +116,14 @@ def run_all(runs: Sequence[SmallRun], output: Path, options: Namespace) -> None:
                 for process in list(RUNNING):
                     process.terminate()  # it saves a state
             raise
+
+
+def mean_and_spread(values: Sequence[float]) -> dict[str, Any]:
+    """Mean over seeds; of several also standard deviation and Student's 95 % interval."""
+    found: dict[str, Any] = {"mean": round(float(np.mean(values)), 5), "seeds": len(values)}
+    if len(values) > 1:
+        sd = float(np.std(values, ddof=1))
+        half = float(student.ppf(0.975, len(values) - 1)) * sd / math.sqrt(len(values))
+        ends = [round(found["mean"] - half, 4), round(found["mean"] + half, 4)]
+        found |= {"sd": round(sd, 5), "interval": ends}
+    return found
