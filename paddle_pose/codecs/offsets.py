@@ -58,9 +58,9 @@ class OffsetCodec(HeatmapCodec):
 
     def heatmaps(self, views: Sequence[View], flip_order: np.ndarray, *, shift: bool) -> np.ndarray:
         """(B, J, h, w) float32, the discs, as HeatmapCodec."""
-        return self._merged(views, flip_order, shift=shift)[:, ::3]
+        return self.merged(views, flip_order, shift=shift)[:, ::3]
 
-    def _merged(self, views: Sequence[View], flip_order: np.ndarray, *, shift: bool) -> np.ndarray:
+    def merged(self, views: Sequence[View], flip_order: np.ndarray, *, shift: bool) -> np.ndarray:
         """(B, 3J, h, w) float32; a mirrored image's offsets to the right are those to the left."""
         signed = []
         for view in views:
@@ -83,7 +83,7 @@ class OffsetCodec(HeatmapCodec):
         """
         if [view.scale for view in views] != [1.0]:
             raise UserError("codec.kind=OffsetCodec: offsets are of one scale; test_scales=[1.0]")
-        maps = self._merged(views, flip_order, shift=benchmark.shift_heatmap)
+        maps = self.merged(views, flip_order, shift=benchmark.shift_heatmap)
         cells, scores = self.cells(maps, benchmark.decoder)
         image_xy = self.to_image(cells, place, (maps.shape[3], maps.shape[2]))
         return Poses.at(place, np.concatenate([image_xy, scores[..., None]], axis=2))

@@ -13,6 +13,7 @@ where 0.x has 17 for sigma 3; UDP's maps are mirrored beyond their border in 0.x
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.offsets import OffsetCodec
@@ -96,8 +97,7 @@ def _encoded(base: Recipe, encoding: str) -> HeatmapCodec:
 
 
 def _heatmaps(recipe: Recipe) -> HeatmapCodec:
-    assert isinstance(recipe.codec, HeatmapCodec)
-    return recipe.codec
+    return cast(HeatmapCodec, recipe.codec)
 
 
 def _coco(
