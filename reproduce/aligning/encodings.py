@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import paddle
 
+from paddle_pose.codecs.codec import matrix_of
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.offsets import OffsetCodec
 from paddle_pose.codecs.views import View
-from paddle_pose.geometry import udp_matrix
+from paddle_pose.geometry import transform_points, udp_matrix
 from paddle_pose.models.blocks import StageOutput
 from paddle_pose.poses.poses import Place
-from paddle_pose.settings import TrainSettings
+from paddle_pose.settings import Benchmark, TrainSettings
 from paddle_pose.training.losses import loss_function, total
 from reproduce.aligning.decoding import EXP_REASON, EXP_ULP
-from reproduce.aligning.networks import MMPOSE, PARITY
+from reproduce.aligning.networks import HRNET, MMPOSE, PARITY
 from reproduce.aligning.rows import Reference, Row
 
 NAME = "encodings"
@@ -73,6 +74,7 @@ def jobs(
     made: list = [(f"losses {d}", 1, lambda tick, d=d: list(loss_rows(d))) for d in dtypes]
     made.append(("crops and targets", 1, lambda tick: list(target_rows())))
     made.append(("decoding", 1, lambda tick: list(decode_rows(shared))))
+    made.append(("effects", 1, lambda tick: list(effect_rows())))
     return made
 
 
@@ -231,3 +233,56 @@ def _set_rows(shared: Path | None) -> Iterator[Row]:
         off = _off(found[seen], arrays["mmpose_udp_image_space"][seen])
         text = f"udp, {seen.sum()} maps, in the image, px ({name})"
         yield Row(NAME, "decode", "float32", text, off, STEP_PX, STEP_REASON, _UDP)
+
+
+PERFECT = {
+    "HRNet's targets, quarter offset": (HeatmapCodec(), "quarter_offset"),
+    "HRNet's targets, DARK's decoding": (HeatmapCodec(), "dark"),
+    "DARK's targets and decoding": (HeatmapCodec(encoding="unbiased"), "dark"),
+    "UDP": (HeatmapCodec(encoding="udp"), "udp"),
+    "UDP's offsets": (OffsetCodec(), "offsets"),
+}
+
+
+def effect_rows() -> Iterator[Row]:
+    """What ways of encoding are worth where a network is perfect, and what editions differ by."""
+    words = "a perfect network's mean error with the flip test, px of 192×256:"
+    for name, (codec, decoder) in PERFECT.items():
+        reference = Reference(*HRNET, "lib/core/function.py validate") if "HR" in name else _UDP
+        off = perfect_error_px(codec, decoder)
+        yield _effect(f"{words} {name}", off, reference)
+    maps = recorded()["maps"]
+    for sigma_px, one, other, words in (
+        (2.0, "udp", "udp_mirrored", "UDP in mmpose 1.x and 0.x, sigma 2"),
+        (3.0, "udp_11", "udp_mirrored", "UDP in mmpose 1.x and 0.x, sigma 3"),
+        (3.0, "dark_11", "dark", "DARK in mmpose 1.x and 0.x, sigma 3"),
+    ):
+        codec = HeatmapCodec(sigma_px, encoding="udp")
+        apart = codec.cells(maps, one)[0] - codec.cells(maps, other)[0]
+        off = float(np.linalg.norm(apart, axis=2).mean())
+        yield _effect(f"{words}: mean distance on 12 noisy maps, cells", off, _UDP_0X)
+
+
+def _effect(text: str, size: float, reference: Reference) -> Row:
+    because = "measured: what it is worth, not an error"
+    return Row(NAME, "decode", "float32", text, size, None, because, reference)
+
+
+def perfect_error_px(codec: HeatmapCodec, decoder: str, people: int = 40) -> float:
+    """Mean distance of joints, of maps that are their targets, those of the mirrored input too."""
+    size_wh, rng = (192, 256), np.random.default_rng(7)
+    center, scale = rng.uniform(200, 400, (people, 2)), np.full((people, 2), [0.96, 1.28])
+    joints = rng.uniform(20, 170, (people, 17, 2))  # of the input, for each crop of its size
+    matrix = matrix_of(codec)(center[0], scale[0], 0.0, size_wh)
+    whole = np.vstack([matrix, [0, 0, 1]])
+    image_xy = transform_points(joints, np.linalg.inv(whole)[:2]) - center[0] + center[:, None]
+    mirrored = joints * [-1, 1] + [size_wh[0] - 1, 0]
+    views = [
+        np.stack([codec.encode(xy, np.ones(17), size_wh)["heatmaps"] for xy in some])
+        for some in (joints, mirrored)
+    ]
+    view = View({"heatmaps": views[0]}, {"heatmaps": views[1]})
+    benchmark = Benchmark(name="x", decoder=decoder, shift_heatmap=codec.encoding != "udp")
+    place = place_at(center, scale)
+    found = codec.decode([view], place, benchmark, np.arange(17)).keypoints[..., :2]
+    return float(np.linalg.norm(found - image_xy, axis=2).mean())  # a pixel is one of the image
