@@ -55,7 +55,7 @@ def crop_matrix(
 def udp_sides_px(scale_wh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     """Width and height (..., 2) of a person in the image, the shorter one grown to that ratio.
 
-    Source: open-mmlab/mmpose mmpose/datasets/transforms/topdown_transforms.py:48 @759b39c
+    Source: open-mmlab/mmpose mmpose/datasets/transforms/topdown_transforms.py:56 @759b39c
     """
     width, height = np.moveaxis(np.asarray(scale_wh, np.float64) * UNIT_PX, -1, 0)
     ratio = size_wh[0] / size_wh[1]
@@ -74,7 +74,7 @@ def udp_matrix(
     ratios of sizes are not those of sizes - 1. The reference turns by a positive angle clockwise,
     this project the other way.
 
-    Source: open-mmlab/mmpose mmpose/structures/bbox/transforms.py:289 @759b39c
+    Source: open-mmlab/mmpose mmpose/structures/bbox/transforms.py:325 @759b39c
     """
     angle = np.deg2rad(-rotation_deg)
     sides = udp_sides_px(scale_wh, size_wh)

@@ -24,7 +24,7 @@ def cells_of(
 ) -> np.ndarray:
     """Joints (J, 2) in pixels of the input -> cells; the quotient of sizes is a float32 there.
 
-    Source: open-mmlab/mmpose mmpose/codecs/msra_heatmap.py:75, udp_heatmap.py:83 @759b39c
+    Source: open-mmlab/mmpose mmpose/codecs/msra_heatmap.py:74, udp_heatmap.py:77 @759b39c
     """
     size, cells = np.array(image_size_wh) - udp, np.array(heatmap_size_wh) - udp
     return np.asarray(joints_xy, np.float64) / (size / cells).astype(np.float32)
@@ -50,7 +50,7 @@ def gaussians(
         cut: nothing beyond that square, whose middle is the nearest cell (UDP); else the Gaussian
             fills the map, and the square's middle is the joint (DARK).
 
-    Source: open-mmlab/mmpose mmpose/codecs/utils/gaussian_heatmap.py:168, :227 @759b39c
+    Source: open-mmlab/mmpose mmpose/codecs/utils/gaussian_heatmap.py:205, :263 @759b39c
     """
     columns, rows = np.arange(size_wh[0]), np.arange(size_wh[1])[:, None]
     maps = np.zeros((len(cells_xy), size_wh[1], size_wh[0]), np.float32)
@@ -91,7 +91,7 @@ def udp_step(
         kernel: of the blur, in cells.
         mirrored: see ``HeatmapCodec.cells``.
 
-    Source: open-mmlab/mmpose mmpose/codecs/utils/refinement.py:111 @759b39c;
+    Source: open-mmlab/mmpose mmpose/codecs/utils/refinement.py:105 @759b39c;
     mmpose/core/evaluation/top_down_eval.py:335 @3b81734
     """
     steps = np.zeros(cells_xy.shape, np.float32)
@@ -143,7 +143,7 @@ def udp_to_image(
 ) -> np.ndarray:
     """Joints (B, J, 2) in cells -> image pixels, for crops (B, 2) without rotation, by UDP.
 
-    Source: open-mmlab/mmpose mmpose/core/post_processing/post_transforms.py:177 @3b81734
+    Source: open-mmlab/mmpose mmpose/core/post_processing/post_transforms.py:150 @3b81734
     """
     cells = np.array(heatmap_size_wh) - 1
     per_cell = udp_sides_px(scale_wh, heatmap_size_wh)[:, None] / cells

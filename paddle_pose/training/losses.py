@@ -118,7 +118,7 @@ def offset_mse(outputs: Sequence[StageOutput], targets: Targets) -> dict[str, pa
 
     Three maps a joint, one after another; summed over the stages.
 
-    Source: open-mmlab/mmpose mmpose/models/losses/heatmap_loss.py:154 @759b39c
+    Source: open-mmlab/mmpose mmpose/models/losses/heatmap_loss.py:122 @759b39c
     """
     people, maps, height, width = targets["heatmaps"].shape
     parts: list[tuple[paddle.Tensor, paddle.Tensor]] = []
