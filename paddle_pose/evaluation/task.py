@@ -110,7 +110,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     is_alphapose = getattr(evaluator.benchmark.metric, "score", "product") != "product"
     codec = recipe.codec
     if isinstance(codec, IntegralCodec | CombinedCodec) or (
-        is_alphapose and isinstance(codec, HeatmapCodec)
+        is_alphapose and type(codec) is HeatmapCodec
     ):
         scores["PCK@0.05 of the input"] = InputPck(codec)
         scores["accuracy as AlphaPose"] = AlphaPoseAccuracy(codec)
