@@ -1,10 +1,10 @@
 """mmpose's rows with DARK and with UDP, made of the plain recipe of their network.
 
 Training: Adam 5e-4 for 8 devices' people together, a warm-up of 500 steps, × 0.1 at epochs 170 and
-200 of 210; scale × clip(1 + 0.5 n, 0.5, 1.5), rotation clip(40 n, ±80) with probability 0.6. Not as
-there: on COCO mmpose moves the crop by up to 0.16 of its size with probability 0.3, and 1.x draws
-scale and rotation from a normal cut off at one deviation. Its loss is twice ours, which Adam does
-not see but for its epsilon.
+200 of 210. On COCO as 1.x draws: t is a normal within ±1, scale × (1 + 0.5 t), rotation 80 t
+degrees with probability 0.6, and with 0.3 the crop is moved by 0.16 t of its size; 0.x clips
+normals (scale 0.5, 40 degrees up to ±80) and moves uniformly. On MPII as 0.x, whose weights 1.x
+lists, without a move. mmpose's loss is twice ours, which Adam does not see but for its epsilon.
 
 Two editions decode otherwise. At 384×288 the configurations of 1.x leave the blur at 11 cells,
 where 0.x has 17 for sigma 3; UDP's maps are mirrored beyond their border in 0.x and 0 in 1.x.
@@ -128,10 +128,13 @@ def _coco(
         ),
     )
     augment = AugmentSettings(
+        distribution="truncated",
         scale_factor=0.5,
-        rotation_deg=40.0,
+        rotation_deg=80.0,
         half_body_probability=0.3,
         half_body_min_joints=8,
+        shift_factor=0.16,
+        shift_probability=0.3,
     )
     return _trained(replace(recipe, benchmarks=benchmarks), augment, people)
 

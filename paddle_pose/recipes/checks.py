@@ -68,6 +68,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
+        "augment.shift_probability "
         "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
         "benchmarks.*.metric.second_score",
     ),
@@ -149,7 +150,7 @@ CHOICES = {
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "data.rules": ("auto", "hrnet", "alphapose"),
     "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
-    "augment.distribution": ("normal", "uniform"),
+    "augment.distribution": ("normal", "uniform", "truncated"),
     "augment.spatial.mode": SPATIAL_MODES,
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
@@ -337,6 +338,8 @@ def _require_data(recipe: Recipe) -> None:
         raise UserError(f"data.join={data.join}: goes with data.dataset=halpe")
     if data.dataset == "mpii" and data.rules == "alphapose":
         raise UserError("data.rules=alphapose: is for COCO's and Halpe's files; MPII has its own")
+    if recipe.augment.shift_probability != 1 and not recipe.augment.shift_factor:
+        raise UserError("augment.shift_probability: changes nothing without augment.shift_factor")
     if data.dataset == "mpii" and recipe.augment.dpg:
         raise UserError("augment.dpg: jitters boxes; MPII has centres and scales")
 

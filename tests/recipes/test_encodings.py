@@ -26,6 +26,7 @@ DARK, PLAIN = "hrnet:w32_coco_384x288_dark", "hrnet:w32_coco_256x192"
         (OFFSETS, ["benchmarks.2.test_scales=[0.9, 1.0]"], r"benchmarks\.2\.test_scales"),
         (OFFSETS, ["codec.encoding=cell"], "codec.encoding=cell: .*encoding=udp"),
         (OFFSETS, ["codec.maps=logits"], "codec.maps=logits"),
+        (UDP, ["augment.shift_factor=0"], "shift_probability: changes nothing without"),
         (OFFSETS, ["codec.radius=0"], "codec.radius: must be above 0"),
         (OFFSETS, ["train.loss=joints_mse"], "offset_mse and OffsetCodec belong together"),
         (
