@@ -48,6 +48,7 @@ TWO_PEOPLE = "crowds"
 
 NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
 DATA_STEPS = ("data", "metric", "decode")
+ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
 
 BEGAN_WITH = {
     "HRNet-W32": "imagenet_hrnet_w32",
@@ -286,9 +287,11 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _alignment_names(row: PublishedRow) -> tuple[str, str]:
+def _alignment_names(row: PublishedRow) -> tuple[str, ...]:
     name = ALIGNED_AS[row.protocol.network]
-    return name, TWO_PEOPLE if name == "mipnet" else row.protocol.dataset
+    names = name, TWO_PEOPLE if name == "mipnet" else row.protocol.dataset
+    codec = configs.load(row.recipe).codec if row.recipe else None
+    return (*names, ENCODINGS) if getattr(codec, "encoding", "cell") != "cell" else names
 
 
 def _alignment_files(name: str, root: Path) -> list[str]:
@@ -307,7 +310,8 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "which detector's boxes it was measured with is not stated"
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
-    for name, steps in zip(_alignment_names(row), (NETWORK_STEPS, DATA_STEPS), strict=True):
+    wanted = (NETWORK_STEPS, DATA_STEPS, ENCODING_STEPS)
+    for name, steps in zip(_alignment_names(row), wanted, strict=False):
         present = set()
         for file in _alignment_files(name, root):
             judged = [entry for entry in read_json(root / file) if entry["ok"] is not None]
