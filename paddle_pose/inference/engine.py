@@ -277,11 +277,7 @@ def _compile_in(
 ) -> Any:
     """A predictor; with ``keep`` what Paddle has optimised is among the files."""
     pixels = paddle.static.InputSpec(list(shape), "uint8", name="images")
-    made = graph.trace(whole, pixels)
-    graph.fold(made)
-    config = cpu_config(*made.write(folder / "network"))
-    for name in FOLDED_BEFORE:
-        config.delete_pass(name)
+    config = folded(graph.trace(whole, pixels), folder)
     if precision == "bfloat16":
         config.enable_mkldnn_bfloat16()
         more: frozenset[str] = getattr(whole.network, "bfloat16_operators", frozenset())
@@ -291,6 +287,15 @@ def _compile_in(
         config.set_optim_cache_dir(str(folder))
     with quiet():
         return paddle_inference.create_predictor(config)
+
+
+def folded(made: graph.Graph, folder: Path) -> paddle_inference.Config:
+    """How a graph is run when what can be folded was; its files are in the folder."""
+    graph.fold(made)
+    config = cpu_config(*made.write(folder / "network"))
+    for name in FOLDED_BEFORE:
+        config.delete_pass(name)
+    return config
 
 
 def ready(model: Path, weights: Path) -> Any:

@@ -8,6 +8,7 @@ operation with every other: three quarters of the seconds that compiling HRNet t
 from __future__ import annotations
 
 import contextlib
+import math
 import struct
 import sys
 from collections import defaultdict
@@ -34,6 +35,10 @@ _DATA_TYPES = {
     "int64": _TYPES.INT64,
     "uint8": _TYPES.UINT8,
 }
+_NUMPYS = {number: name for name, number in _DATA_TYPES.items()}
+_HEAD = struct.Struct("<IQIi")
+"""Of an array: versions of two formats, one inside the other, no levels of detail; a length."""
+
 _FEED = "feed"
 _FETCH = "fetch"
 
@@ -44,6 +49,24 @@ class Graph:
 
     program: Any
     arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls, model: Path, weights: Path) -> Graph:
+        """What ``write`` wrote, or Paddle in this format."""
+        program = framework_pb2.ProgramDesc()
+        program.ParseFromString(model.read_bytes())
+        content, at = memoryview(weights.read_bytes()), 0
+        arrays = {}
+        variables = {one.name: one for one in program.blocks[0].vars if one.persistable}
+        for name in sorted(variables.keys() - {_FEED, _FETCH}):
+            *_, length = _HEAD.unpack_from(content, at)
+            described = framework_pb2.VarType.TensorDesc()
+            described.ParseFromString(content[at + _HEAD.size :][:length].tobytes())
+            at += _HEAD.size + length
+            dtype, shape = _NUMPYS[described.data_type], list(described.dims)
+            arrays[name] = np.frombuffer(content, dtype, math.prod(shape), at).reshape(shape)
+            at += arrays[name].nbytes
+        return cls(program, arrays)
 
     def write(self, stem: Path) -> tuple[Path, Path]:
         """Write ``stem.pdmodel`` and ``stem.pdiparams``, the format of 2.6 and 3.x; their paths."""
@@ -56,8 +79,7 @@ class Graph:
                 described.data_type = _DATA_TYPES[array.dtype.name]
                 described.dims.extend(array.shape)
                 head = described.SerializeToString()
-                # Versions of the two formats, one inside the other, and no levels of detail.
-                file.write(struct.pack("<IQIi", 0, 0, 0, len(head)) + head)
+                file.write(_HEAD.pack(0, 0, 0, len(head)) + head)
                 file.write(array.tobytes())
         return model, weights
 

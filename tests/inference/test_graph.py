@@ -120,7 +120,10 @@ def test_what_others_read_stays_and_shared_filters_fold_apart(tmp_path):
     assert layer(paddle.to_tensor(images))[0].shape == expected[0].shape  # runs as before
     if not engine.onednn_here():
         return
-    config = engine.cpu_config(*made.write(tmp_path / "network"))
+    again = graph.Graph.read(*made.write(tmp_path / "written"))
+    assert again.program == made.program
+    assert all((again.arrays[name] == array).all() for name, array in made.arrays.items())
+    config = engine.cpu_config(*again.write(tmp_path / "network"))
     predictor = engine.paddle_inference.create_predictor(config)
     predictor.get_input_handle("images").copy_from_cpu(images)
     predictor.run()
