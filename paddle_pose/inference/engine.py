@@ -37,8 +37,8 @@ Forward = Callable[[np.ndarray | paddle.Tensor], tuple[Outputs, Outputs | None]]
 AUTO_PEOPLE = 30
 """``auto`` compiles for so many people or more: for fewer, compiling takes longer than it saves.
 
-HRNet-W32 saves 0.021 s of processor time a person (0.31 instead of 0.33). It is ready 0.6 s later
-than eager if it was kept, 1.3 s if not: worth it from 30 or 60 people on. The first is paid once.
+HRNet-W32 saves 0.021 s of processor time a person (0.31 instead of 0.33). It is ready after 1.5 s,
+after 0.3 s where it was kept: made up for by 70 people, or by 15. The first is paid once.
 """
 
 PEOPLE_AT_A_TIME = 4
