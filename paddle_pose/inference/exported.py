@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import sha256
 from paddle_pose.inference import engine
 from paddle_pose.inference.engine import Forward, Outputs
+from paddle_pose.inference.graph import Graph
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.names import require_inside
 from paddle_pose.recipes import recipe as recipes
@@ -289,7 +291,9 @@ INSTALL = "pip install -r requirements-export.txt"
 
 
 def _start_paddle(files: list[Path]) -> Run:
-    predictor = paddle_inference.create_predictor(engine.cpu_config(files[0], files[1]))
+    with tempfile.TemporaryDirectory(prefix="paddle_pose_engine_") as folder:
+        config = engine.folded(Graph.read(files[0], files[1]), Path(folder))
+        predictor = paddle_inference.create_predictor(config)
     given = predictor.get_input_handle(INPUT)
     handles = [predictor.get_output_handle(name) for name in predictor.get_output_names()]
 

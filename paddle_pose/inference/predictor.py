@@ -99,8 +99,8 @@ class PosePredictor:
             network: of the recipe, with its weights.
             recipe: says how a box becomes a crop and maps become joints.
             benchmark: one of the recipe's protocols; its first by default.
-            engine: ``eager``; ``onednn``, which takes seconds to compile and then is faster; by
-                default ``auto``: eager, except for batches of 200 people or more.
+            engine: ``eager``; ``onednn``, which takes a second to compile and then is faster; by
+                default ``auto``: eager, except for batches of 30 people or more.
             precision: ``float32`` or ``bfloat16``.
             batch_size: boxes at a time.
             skeleton: the joints, where the recipe takes them from an annotation file
