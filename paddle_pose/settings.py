@@ -367,8 +367,8 @@ class Benchmark:
         shift_heatmap: move the mirrored heat map by one cell before averaging.
         test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
             paper tests MPII's test set with six.
-        decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
-            or ``argmax``.
+        decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``,
+            ``argmax``; more in ``HeatmapCodec.cells`` and ``OffsetCodec.cells``.
         metric: how poses are scored, by the kind of score.
         whole: how whole pictures are seen by a network that finds everybody in them.
         published: metric name → published value under exactly this protocol.

@@ -20,10 +20,10 @@ list of objects
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
-of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet. ``tolerance`` and ``ok`` are null where
-a row states the size of an effect and judges nothing. ``code`` is a digest of the functions and
-classes that the row judges (``aligning/freshness.py``). ``--check`` looks at the files alone and
-names what other code made.
+of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet, ``encodings`` for DARK and UDP.
+``tolerance`` and ``ok`` are null where a row states the size of an effect and judges nothing.
+``code`` is a digest of the functions and classes that the row judges (``aligning/freshness.py``).
+``--check`` looks at the files alone and names what other code made.
 
 The exit code is 1 when a row is not within its tolerance, when ``--renew`` would change a file and,
 with ``--check``, when a row is missing or other code made one of recorded arrays (live ones need a

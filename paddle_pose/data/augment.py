@@ -8,6 +8,7 @@ aspect ratio); here the ratio is an argument.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -106,8 +107,9 @@ class Augmentation:
         flip_order: np.ndarray,
         *,
         move_unseen: bool = True,
+        matrix_of: Callable[..., np.ndarray] = crop_matrix,
     ) -> Crop:
-        """The crop of that size, its matrix and its joints, in one visit.
+        """The crop of that size, its matrix (by ``matrix_of``) and its joints, in one visit.
 
         Without ``move_unseen`` joints that are not visible stay at their places in the (mirrored)
         image, as AlphaPose's do.
@@ -115,7 +117,7 @@ class Augmentation:
         center, scale = record.center_xy, record.scale_wh
         if self is not STILL:  # which keeps the record's own bits, as the reference's test crop
             center, scale = self.crop_of(center, scale, photo.width_px)
-        matrix = from_photo = crop_matrix(center, scale, self.rotation_deg, size_wh)
+        matrix = from_photo = matrix_of(center, scale, self.rotation_deg, size_wh)
         if photo.reduction > 1:
             from_photo = matrix @ photo.whole_from_reduced(flip=self.flip)
         image = crop_image(photo.pixels_HWC, from_photo, size_wh, flip=self.flip)

@@ -12,7 +12,7 @@ import numpy as np
 from paddle import inference as paddle_inference
 
 from paddle_pose import skeletons
-from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.codec import Codec, maps_of
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import sha256
 from paddle_pose.inference import engine
@@ -278,7 +278,7 @@ def _started(folder: Path, card: Card) -> Run:
         dict(zip(card.outputs, found, strict=True)).get("heatmaps", np.empty((1, 0))).shape[1]
     )
     background = "pafs" in card.outputs  # which is then the last heat map
-    if channels not in (0, len(card.joints) + background):
+    if channels not in (0, maps_of(card.codec, len(card.joints)) + background):
         raise UserError(
             f"{folder}: {channels} heat maps for {len(card.joints)} joints; export again"
         )

@@ -1,6 +1,6 @@
 """Groups of rows that are no network's and no data set's alone: a method with all its parts.
 
-A group is a file with a NAME and MODULES. A module of it has
+A group is a file with a NAME and MODULES, or one module alone. A module of it has
 
 * ``jobs(shared, quick)``: name, weight and maker of rows, as ``align.Job`` has them;
 * ``ROOTS``: by step, the definitions that its rows judge (see ``freshness``);
@@ -12,9 +12,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, fastpose
+from reproduce.aligning import bodyposenet, encodings, fastpose
 
-MODULES: dict[str, tuple[Any, ...]] = {one.NAME: one.MODULES for one in (fastpose, bodyposenet)}
+MODULES: dict[str, tuple[Any, ...]] = {
+    **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
+    encodings.NAME: (encodings,),
+}
 
 
 def jobs(group: str, shared: Path | None, quick: bool) -> list[tuple]:

@@ -65,8 +65,8 @@ NETWORKS = {
     "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet")
-"""Several networks with data, decoding and metrics of their own; see ``aligning/groups.py``."""
+GROUPS = ("fastpose", "bodyposenet", "encodings")
+"""Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""
 
