@@ -33,15 +33,15 @@ class CocoFile:
         self.imgs = {image["id"]: image for image in content["images"]}
         self._anns = content["annotations"]
 
-    def getImgIds(self) -> list[int]:  # noqa: N802
+    def getImgIds(self) -> list[int]:
         """In the file's order."""
         return list(self.imgs)
 
-    def loadImgs(self, image: int) -> list[dict]:  # noqa: N802
+    def loadImgs(self, image: int) -> list[dict]:
         """Of one number."""
         return [self.imgs[image]]
 
-    def getAnnIds(self, imgIds: int, iscrowd: bool | None = None) -> list[int]:  # noqa: N802, N803
+    def getAnnIds(self, imgIds: int, iscrowd: bool | None = None) -> list[int]:
         """Places of an image's people in the file."""
         return [
             place
@@ -49,7 +49,7 @@ class CocoFile:
             if one["image_id"] == imgIds and (iscrowd is None or one["iscrowd"] == iscrowd)
         ]
 
-    def loadAnns(self, places: list[int]) -> list[dict]:  # noqa: N802
+    def loadAnns(self, places: list[int]) -> list[dict]:
         """Of these places."""
         return [self._anns[place] for place in places]
 
@@ -140,25 +140,35 @@ def network_answers(job: dict[str, Any], inputs: dict[str, Any], folder: Path) -
                 answers[f"{dtype}/{key}"] = maps.numpy()
             if dtype == "float32":
                 answers |= flip_answers(network, inputs)
-        network.train()
-        adam = optimizer_of(config, network, job["rate"])
-        given = ("train_images", "targets", "weights")
-        image, target, seen = (paddle.to_tensor(inputs[key].astype(dtype)) for key in given)
-        losses = []
-        for step in range(job["steps"]):
-            network.inputs = {"image": image, "target": target, "target_weight": seen}
-            loss = network.get_loss()["loss"]
-            loss.backward()
-            losses.append(float(loss))
-            if step == 0:
-                for name, parameter in network.named_parameters():
+        answers |= training_answers(job, inputs, network, dtype)
+    return answers
+
+
+def training_answers(
+    job: dict[str, Any], inputs: dict[str, Any], network: Any, dtype: str
+) -> dict[str, Any]:
+    """Losses of some steps; of the first one gradients, and what they made of the tensors."""
+    config, answers = config_of(Path(job["clone"]), job["config"]), {}
+    network.train()
+    adam = optimizer_of(config, network, job["rate"])
+    given = ("train_images", "targets", "weights")
+    image, target, seen = (paddle.to_tensor(inputs[key].astype(dtype)) for key in given)
+    losses = []
+    for step in range(job["steps"]):
+        network.inputs = {"image": image, "target": target, "target_weight": seen}
+        loss = network.get_loss()["loss"]
+        loss.backward()
+        losses.append(float(loss))
+        if step == 0:
+            for name, parameter in network.named_parameters():
+                if parameter.grad is not None:  # branches that its last stage never uses
                     answers[f"{dtype}/gradient/{name}"] = sample(parameter.grad.numpy())
-            adam.step()
-            adam.clear_grad()
-            if step == 0:
-                for name, value in network.state_dict().items():
-                    answers[f"{dtype}/after/{name}"] = sample(value.numpy())
-        answers[f"{dtype}/losses"] = np.array(losses)
+        adam.step()
+        adam.clear_grad()
+        if step == 0:
+            for name, value in network.state_dict().items():
+                answers[f"{dtype}/after/{name}"] = sample(value.numpy())
+    answers[f"{dtype}/losses"] = np.array(losses)
     return answers
 
 
@@ -219,7 +229,7 @@ def people_answers(job: dict[str, Any]) -> dict[str, np.ndarray]:
         stated = {key: value for one in listed for key, value in one.items()}
         chosen = [(key, {**stated[key], **more}) for key, more in steps["taken"]]
         if steps["target"] != "as stated":
-            chosen.append((steps["target"], list(listed[-1].values())[0]))
+            chosen.append((steps["target"], next(iter(listed[-1].values()))))
         else:
             chosen.append(next(iter(listed[-1].items())))
         people = source.KeypointTopDownCocoDataset(
