@@ -131,6 +131,7 @@ class HeatmapCodec:
         """As ``decode`` below, which knows most decoders; and those of ``unbiased.SUBCELL``.
 
         ``dark_11``: DARK after a blur of 11 cells, whatever ``sigma_px`` is (mmpose 1.x).
+        ``dark_3``: after one of 3, and (0, 0) for an empty map (PaddleDetection).
         ``udp``: UDP's step, after a blur that follows ``sigma_px``; ``udp_11``: of 11 cells
         (mmpose 1.x); ``udp_mirrored``: as ``udp``, but beyond its border a map is mirrored where
         it else is 0, and it is not scaled to its maximum again (mmpose 0.x).
@@ -140,6 +141,10 @@ class HeatmapCodec:
         sigma_px = self.sigma_px if decoder in ("udp", "udp_mirrored") else 2.0
         if decoder == "dark_11":
             return decode(maps_BJHW, "dark", sigma_px=sigma_px)
+        if decoder == "dark_3":
+            cells, scores = decode(maps_BJHW, "dark", sigma_px=1.0)
+            cells[scores <= 0] = 0
+            return cells, scores
         cells, scores = decode(maps_BJHW, "argmax", sigma_px=sigma_px)
         cells[scores <= 0] = -1
         mirrored = decoder == "udp_mirrored"

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.configs.encodings import dark, dark_mpii, udp, udp_regress
+from paddle_pose.configs.paddledetection import paddledetection
 from paddle_pose.models.architectures import HRNet
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
@@ -371,3 +372,28 @@ def w48_mpii_256x256_dark() -> Recipe:
     Source: mmpose td-hm_hrnet-w48_dark-8xb64-210e_mpii-256x256.py @759b39c
     """
     return dark_mpii(w48_mpii_256x256(), 90.5, 36.0, 40.1)
+
+
+def w32_coco_256x192_paddledetection() -> Recipe:
+    """Published AP .769; cost: as the plain. Source: hrnet_w32_256x192.yml."""
+    return paddledetection(w32_coco_256x192(), {"AP": 0.769}, 69)
+
+
+def w32_coco_384x288_paddledetection() -> Recipe:
+    """Published AP .778; cost: as the plain. Source: hrnet_w32_384x288.yml."""
+    return paddledetection(w32_coco_384x288(), {"AP": 0.778}, 70)
+
+
+def w32_coco_256x192_dark_paddledetection() -> Recipe:
+    """Published AP .780; cost: as the plain. Source: dark_hrnet_w32_256x192.yml."""
+    return paddledetection(w32_coco_256x192(), {"AP": 0.780}, 71, dark=True)
+
+
+def w32_coco_384x288_dark_paddledetection() -> Recipe:
+    """Published AP .783; cost: as the plain. Source: dark_hrnet_w32_384x288.yml."""
+    return paddledetection(w32_coco_384x288(), {"AP": 0.783}, 72, dark=True, people=128)
+
+
+def w32_mpii_256x256_paddledetection() -> Recipe:
+    """Published Mean 90.6, @0.11 38.5; cost: as the plain. Source: hrnet_w32_256x256_mpii.yml."""
+    return paddledetection(w32_mpii_256x256(), {"Mean": 90.6, "Mean@0.11": 38.5}, 87)

@@ -16,7 +16,7 @@ import yaml
 from paddle_pose.errors import UserError
 from paddle_pose.porting import network_keys, to_official
 from paddle_pose.porting.names import NetworkKeys
-from reproduce.aligning import live_pipeline, live_rows
+from reproduce.aligning import live_pipeline, live_rows, paddledet_answers
 from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PRINCETON, model_record
 from reproduce.aligning.rows import Reference, Row
 
@@ -50,6 +50,7 @@ KINDS = (
     ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, ("pose_resnet50",)),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2",)),
     ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
+    ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
 )
 """Kind, a file that only this repository has (the first that fits counts), name, networks."""
 

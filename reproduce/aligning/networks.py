@@ -65,7 +65,7 @@ NETWORKS = {
     "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet", "encodings")
+GROUPS = ("fastpose", "bodyposenet", "encodings", "paddledetection")
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""

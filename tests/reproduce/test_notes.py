@@ -18,6 +18,7 @@ OWN = {  # what has no official counterpart: choices and findings of ours
     "fastpose": {19, 20, 21, 22, 31},
     "mipnet": set(),
     "mpii": set(),
+    "paddledetection": set(),
 }
 PLACE = r"[\w./-]+\.(?:py|yaml):\d|line \d"
 SIX_BUGS = (  # each by its official place
