@@ -39,6 +39,8 @@ ALIGNED_AS = {
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     "PoseResNet-50": "pose_resnet50",
+    "PoseResNet-101": "pose_resnet101",
+    "PoseResNet-152": "pose_resnet152",
     "MIPNet-W48": "mipnet",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
