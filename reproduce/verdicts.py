@@ -39,6 +39,8 @@ ALIGNED_AS = {
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     "PoseResNet-50": "pose_resnet50",
+    "PoseResNet-101": "pose_resnet101",
+    "PoseResNet-152": "pose_resnet152",
     "MIPNet-W48": "mipnet",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
@@ -308,6 +310,8 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "its weights are not published where porting can fetch them"
     if NOT_STATED in row.protocol.detector_ap:
         return "which detector's boxes it was measured with is not stated"
+    if configs.load(row.recipe).train.amp != "none":
+        return "no alignment record of half precision"
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
     wanted = (NETWORK_STEPS, DATA_STEPS, ENCODING_STEPS)

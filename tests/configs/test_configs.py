@@ -26,6 +26,12 @@ PUBLISHED_ROWS = [
         for n in (50, 101, 152)
         for s in ("mpii_256x256", "mpii_384x384", "coco_256x192", "coco_384x288")
     ),
+    *(
+        f"mmpose:res{n}_{s}_mmpose"
+        for n in (50, 101, 152)
+        for s in ("mpii_256x256", "coco_256x192", "coco_384x288")
+    ),
+    *(f"mmpose:{n}_coco_256x192_mmpose_fp16" for n in ("res50", "w32")),
     "mipnet:w48_coco_384x288",
     "mipnet:w48_ochuman_384x288",
     "mipnet:w48_crowdpose_384x288",

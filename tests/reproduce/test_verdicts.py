@@ -98,7 +98,7 @@ def test_ported_and_aligned(tmp_path: Path):
     wide = verdict(row_of("hrnet_readme:hrnet_w48_coco_256x192", "AP"), tmp_path)
     assert wide.records[:2] == ("alignment/hrnet_w48.json", "alignment/live_hrnet_w48.json")
     for other, why in {
-        "simplebaseline_readme:res101_mpii_256x256": "no alignment record of PoseResNet-101",
+        "simplebaseline_readme:res101_mpii_256x256": "no record of forward",
         "hrnet_paper:w32_scratch_coco_256x192": "weights are not published",
         "paddledetection:w32_mpii_256x256": "DARK",
     }.items():
