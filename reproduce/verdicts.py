@@ -13,7 +13,7 @@ official code step by step, as recorded or as run live from a clone; not trained
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -315,18 +315,20 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
     wanted = (NETWORK_STEPS, DATA_STEPS, ENCODING_STEPS)
-    for name, steps in zip(_alignment_names(row), wanted, strict=False):
-        present = set()
-        for file in _alignment_files(name, root):
-            judged = [entry for entry in read_json(root / file) if entry["ok"] is not None]
-            for entry in judged:
-                if not entry["ok"]:
-                    return f"{file}: {entry['step']} is outside its tolerance"
-            present |= {entry["step"] for entry in judged}
-        absent = [step for step in steps if step not in present]
-        if absent:
-            return f"alignment/{name}.json: no record of {', '.join(absent)}"
-    return ""
+    found = (_lacking(*one, root) for one in zip(_alignment_names(row), wanted, strict=False))
+    return next(filter(None, found), "")
+
+
+def _lacking(name: str, steps: Sequence[str], root: Path) -> str:
+    """Which steps the records of a network or data set lack or miss; empty where none."""
+    present = set()
+    for file in _alignment_files(name, root):
+        for entry in read_json(root / file):
+            if entry["ok"] is False:
+                return f"{file}: {entry['step']} is outside its tolerance"
+            present |= {entry["step"]} if entry["ok"] else set()
+    absent = [step for step in steps if step not in present]
+    return f"alignment/{name}.json: no record of {', '.join(absent)}" if absent else ""
 
 
 # --- what would settle an open row
