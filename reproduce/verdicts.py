@@ -38,9 +38,7 @@ ALIGNED_AS = {
     "Newell hourglass, 2 stacks": "newell_hg2",
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
-    "PoseResNet-50": "pose_resnet50",
-    "PoseResNet-101": "pose_resnet101",
-    "PoseResNet-152": "pose_resnet152",
+    **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
     "MIPNet-W48": "mipnet",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
