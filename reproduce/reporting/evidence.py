@@ -23,8 +23,8 @@ MEANING = {
     "tested": "its published weights, converted, scored here on the whole split under the row's "
     "protocol; whether that gives what was printed is said value by value",
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
-    "around it equal the official code step by step (mmpose's HRNet by HRNet's own code and "
-    "recipe); not trained in full",
+    "around it equal the official code step by step (mmpose's HRNet and PoseResNet by HRNet's own "
+    "code and recipe); not trained in full",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }
