@@ -13,13 +13,11 @@ from seeded_networks import seeded
 
 from paddle_pose.inference import engine, graph
 from paddle_pose.models.architectures import (
-    AlphaSimplePose,
     Architecture,
     BodyPoseNet,
     FastPose,
     FastPoseDuc,
     FastPoseMobile,
-    Hourglass52,
     HRNet,
     MIPNet,
     MIPPoseResNet,
@@ -29,7 +27,6 @@ from paddle_pose.models.architectures import (
 from paddle_pose.settings import DataSettings
 
 SMALL: tuple[Architecture, ...] = (
-    Hourglass52(joints=5, stacks=1),
     NewellHourglass(joints=5, stacks=2, features=32, depth=2, stem=16),
     HRNet(joints=5, width=8),
     PoseResNet(joints=5, layers=18),
@@ -38,7 +35,6 @@ SMALL: tuple[Architecture, ...] = (
     FastPose(joints=5),
     FastPoseDuc(joints=5, convolutions=(1, 1, 1)),
     FastPoseMobile(joints=5, size="small", conv_dim=64),
-    AlphaSimplePose(joints=5),
     BodyPoseNet(joints=5, limbs=4, stages=2, width=8, features=16, attention=True),
 )
 STAY = {"NewellHourglass", "MIPNet", "MIPPoseResNet"}
