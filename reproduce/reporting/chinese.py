@@ -168,7 +168,8 @@ def alignment_section() -> Section:
     lines = []
     for name in alignment.networks():
         within, count = alignment.judged(name)
-        record = f"{alignment.FOLDER}/{name}.json"
+        kept = (f"{alignment.FOLDER}/{name}.json", f"{alignment.FOLDER}/live_{name}.json")
+        record = next(file for file in kept if read_json(file))
         lines.append([name, Cell(f"{within} / {count}", record)])
     if not lines:
         return Section("alignment", "与官方代码逐步对齐", [Text(NOT_YET)])
