@@ -202,12 +202,14 @@ def lines(rows: Sequence[TableRow]) -> tuple[Line, ...]:
     for row in rows:
         publisher, _, name = row.id.partition(":")
         grouped.setdefault(name if publisher in EDITIONS else row.id, []).append(row)
-    publishers = list(PUBLISHERS.values())
 
     def age(row: TableRow) -> int:
-        return publishers.index(row.publisher) if row.publisher in publishers else -1
+        return EDITIONS.index(row.id.partition(":")[0])
 
-    return tuple(Line(tuple(sorted(found, key=age))) for found in grouped.values())
+    return tuple(
+        Line(tuple(sorted(found, key=age) if len(found) > 1 else found))
+        for found in grouped.values()
+    )
 
 
 def printed(row: PublishedRow) -> str:
