@@ -132,8 +132,12 @@ def in_turn(sides: Sequence[Side], options: Options, rounds: int) -> list[dict[s
             except SideError as error:
                 found[side.label] = {"note": str(error).splitlines()[0]}
         for _ in range(rounds):
-            for child in children:
-                child.run()
+            for child in list(children):
+                try:
+                    child.run()
+                except SideError as error:
+                    found[child.side.label] = {"note": str(error).splitlines()[0]}
+                    children.remove(child)
         found |= {child.side.label: child.measured() for child in children}
     return [found[side.label] for side in sides]
 
@@ -214,12 +218,14 @@ def caption(record: dict[str, Any], unit: tuple[str, str]) -> tuple[str, str]:
     notes |= {row["note"] for row in rows if row["note"]}
     said = "".join(f" {one.splitlines()[0].rstrip('.')}." for one in sorted(notes))
     return (
-        f"Times: ms {unit[0]} at {height}×{width} (height × width), {batch} at a time, no flip test; float32 and "
-        "bfloat16 compiled (Paddle Inference with oneDNN), ONNX by ONNX Runtime, INT8 by OpenVINO. "
+        f"Times: ms {unit[0]} at {height}×{width} (height × width), {batch} at a time, no "
+        "flip test; float32 and bfloat16 compiled (Paddle Inference with oneDNN), ONNX by "
+        "ONNX Runtime, INT8 by OpenVINO. "
         "Memory: peak of a process of its own, float32 / INT8. Weights are seeded, not trained. "
         f"{where}. Medians of {rounds} rounds, all networks in turn.{said}",
-        f"时间：{height}×{width}（高 × 宽）下每{unit[1]}的毫秒数，每批 {batch} 个，无翻转测试；float32 与 "
-        "bfloat16 为编译后的网络（Paddle Inference 与 oneDNN），ONNX 由 ONNX Runtime 运行，"
+        f"时间：{height}×{width}（高 × 宽）下每{unit[1]}的毫秒数，每批 {batch} 个，"
+        "无翻转测试；float32 与 bfloat16 为编译后的网络（Paddle Inference 与 oneDNN），"
+        "ONNX 由 ONNX Runtime 运行，"
         "INT8 由 OpenVINO 运行。内存：单独进程的峰值，float32 / INT8。权重为固定种子的随机值，"
         f"未经训练。{where}。{rounds} 轮的中位数，各网络轮流运行。{said}",
     )
@@ -284,7 +290,10 @@ class Page:
             raise UserError("--quick: name a record with --output FILE; the kept one is whole")
         if not given.table:
             options = Options(threads=given.threads, quick=given.quick)
-            record = {**header(options), **measure(given, options)}
+            try:
+                record = {**header(options), **measure(given, options)}
+            except SideError as error:
+                raise UserError(str(error).splitlines()[0]) from error
             write(record, given.output or self.record)
             print("\n\n".join(self.blocks(record)[:1]))
         if given.output is None:
