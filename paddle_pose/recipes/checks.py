@@ -129,6 +129,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
 NOT_EMPTY = ("benchmarks", "benchmarks.*.test_scales", "benchmarks.*.metric.thresholds")
 LONGEST_LIST = 1000
 
+PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
 CHOICES = {
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
@@ -152,6 +153,7 @@ CHOICES = {
     "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
     "augment.distribution": ("normal", "uniform", "truncated"),
     "augment.spatial.mode": SPATIAL_MODES,
+    "augment.pixels": PIXELS,
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),
