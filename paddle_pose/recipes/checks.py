@@ -144,6 +144,8 @@ COORDINATES = {
 }
 """Losses of coordinates and offsets, and the codec that each of them needs."""
 
+PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
+
 CHOICES = {
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
@@ -159,6 +161,7 @@ CHOICES = {
     "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
     "augment.distribution": ("normal", "uniform", "truncated"),
     "augment.spatial.mode": SPATIAL_MODES,
+    "augment.pixels": PIXELS,
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
     "model.layers": (18, 34, 50, 101, 152),

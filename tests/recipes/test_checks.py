@@ -12,6 +12,7 @@ import pytest
 
 from paddle_pose import configs
 from paddle_pose.data.augment import DISTRIBUTIONS
+from paddle_pose.data.pixels import PIXEL_CHANGES
 from paddle_pose.errors import LONGEST_LINE, UserError
 from paddle_pose.models.architectures import parameters_about
 from paddle_pose.models.build import build
@@ -206,6 +207,7 @@ def test_stride_is_whatever_divides_the_image():
 def test_words_are_those_that_the_parts_know():
     assert set(limits.CHOICES["train.schedule"]) == set(SCHEDULES)
     assert limits.CHOICES["augment.distribution"] == DISTRIBUTIONS
+    assert limits.CHOICES["augment.pixels"] == PIXEL_CHANGES
 
 
 @pytest.mark.parametrize(
