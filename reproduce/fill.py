@@ -29,7 +29,7 @@ from paddle_pose.files import read_json, write_json
 from paddle_pose.porting import download
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import runtime
-from reproduce import published, report, verdicts
+from reproduce import published, report, training_costs, verdicts
 from reproduce.published import PublishedRow
 from reproduce.reporting import published_rows
 
@@ -215,7 +215,7 @@ def open_rows() -> list[str]:
         train_it, test_it = verdicts.train_command(row), verdicts.port_command(row)
         if not (train_it or test_it):
             continue
-        hours = verdicts.cost(row).gpu_hours if train_it else None
+        hours = training_costs.cost(row).gpu_hours if train_it else None
         what = [] if not test_it else ["weights to fetch and score"]
         what += ["--train" + (f", {hours[0]:,.0f} GPU hours" if hours else "")] if train_it else []
         key = (not test_it, hours[0] if hours else float("inf"), row.id)

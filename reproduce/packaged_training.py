@@ -23,7 +23,7 @@ from paddle_pose.files import append_line, json_text, write_json
 from paddle_pose.recipes.recipe import Recipe, dump_yaml
 from paddle_pose.skeletons import MPII16
 from reproduce.packaged_torch import ENLARGED, STORED_PX
-from reproduce.twins_torch import official
+from reproduce.twins_torch import cell_cross_entropy, official
 
 ROTATION_REACH = SHIFT_REACH = 2
 """Normal draws end at so many deviations; those of the scale at one, as in HRNet's loader."""
@@ -148,21 +148,6 @@ class Crops:
         return y.unsqueeze(-1) * x.unsqueeze(-2), visible * inside
 
 
-def cell_cross_entropy(
-    outputs: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
-) -> torch.Tensor:
-    """Sum over the stacks of (B, S, J, h, w), mean over the joints that count."""
-    wanted = targets.flatten(2)
-    mass = wanted.sum(-1)
-    weights = weights * (mass > 0)
-    share, count = weights / mass.clamp(min=1e-6), weights.sum().clamp(min=1)
-    losses = [
-        -((wanted * F.log_softmax(one.float().flatten(2), -1)).sum(-1) * share).sum() / count
-        for one in outputs.unbind(1)
-    ]
-    return torch.stack(losses).sum()
-
-
 class Trainer:
     """Network, its average, optimizer, and a step that can be captured."""
 
@@ -195,7 +180,8 @@ class Trainer:
         self._optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False):
             outputs = self.network(images.permute(0, 2, 3, 1))
-        loss = cell_cross_entropy(outputs, targets, weights)
+        stacks = outputs.unbind(1)
+        loss = torch.stack([cell_cross_entropy(one, targets, weights) for one in stacks]).sum()
         loss.backward()
         self._optimizer.step()
         with torch.no_grad():

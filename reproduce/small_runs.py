@@ -12,9 +12,10 @@ import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,24 @@ class SmallRun:
         seed: of the training.
         data: the data set's folder.
         scores: folder of val.py within the run's → what val.py is told besides.
+        told: what train.py is told besides.
+        name: of its folder; by default of recipe and seed.
+        last: scored are the last weights, not the best.
     """
 
     config: str
     seed: int
     data: Path
     scores: Mapping[str, tuple[str | Path, ...]] = field(default_factory=lambda: EAGER)
+    told: tuple[str | Path, ...] = ()
+    name: str = ""
+    last: bool = False
 
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"{self.config.rpartition(':')[2]}_s{self.seed}"
+    def __post_init__(self) -> None:
+        """Name the folder."""
+        if not self.name:
+            name = f"{self.config.rpartition(':')[2]}_s{self.seed}"
+            object.__setattr__(self, "name", name)
 
 
 def add_arguments(command: ArgumentParser, seeds: str) -> None:
@@ -69,13 +77,19 @@ def require_possible(options: Namespace) -> None:
         raise UserError("--seeds, --at_once: must be at least 1")
 
 
-def call(script: str, config: str, words: Sequence[str | Path], log: Path) -> None:
+def run_script(
+    script: str, words: Sequence[object], log: Path, python: str | Path = sys.executable
+) -> None:
     """One command of the project, what it says added to a file; Raises UserError if it fails."""
-    command = [sys.executable, str(ROOT / script), "--config", config, *map(str, words)]
-    command += ["--device", "cpu", "--num_workers", "0"]
+    what = ["-m", script] if script.startswith("reproduce.") else [str(ROOT / script)]
+    command = [str(python), *what, *map(str, words)]
+    log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as said:
         process = subprocess.Popen(  # noqa: S603
-            command, stdout=said, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD
+            command,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT)},
         )
         RUNNING.append(process)
         code = process.wait()
@@ -83,6 +97,11 @@ def call(script: str, config: str, words: Sequence[str | Path], log: Path) -> No
     if code:
         lines = log.read_text(encoding="utf-8").splitlines() or [""]
         raise UserError(f"{script} ended with exit code {code} ({log}): {lines[-1]}")
+
+
+def call(script: str, config: str, words: Sequence[str | Path], log: Path) -> None:
+    """``run_script`` of train.py or val.py."""
+    run_script(script, ["--config", config, *words, "--device", "cpu", "--num_workers", "0"], log)
 
 
 def run(one: SmallRun, output: Path, assignments: Sequence[str]) -> None:
@@ -93,20 +112,27 @@ def run(one: SmallRun, output: Path, assignments: Sequence[str]) -> None:
     changes = ["--set", *assignments] if assignments else []
     began = time.perf_counter()
     if not quickstart.finished(folder):
-        words = [*data, "--output_dir", folder.root, "--seed", str(one.seed), "--resume", *changes]
-        call("train.py", one.config, words, log)
+        words = [*data, "--output_dir", folder.root, "--seed", str(one.seed), "--resume"]
+        call("train.py", one.config, [*words, *one.told, *changes], log)
+    weights = folder.last_weights if one.last else folder.best_weights
     for name, told in one.scores.items():
         scores = folder.root / name
-        if not quickstart.evaluated(scores, folder.best_weights):
-            words = [*data, "--pretrained_model", folder.best_weights, "--output_dir", scores]
+        if not quickstart.evaluated(scores, weights):
+            words = [*data, "--pretrained_model", weights, "--output_dir", scores]
             call("val.py", str(folder.recipe_file), [*words, *told], log)
     print(f"=> {folder.root}: {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)
 
 
 def run_all(runs: Sequence[SmallRun], output: Path, options: Namespace) -> None:
-    """Every run, some at a time; after a mistake no other begins, after Ctrl-C all are stopped."""
-    with ThreadPoolExecutor(options.at_once) as pool:
-        begun = [pool.submit(run, one, output, options.assignments) for one in runs]
+    """Every run of a set; see ``side_by_side``."""
+    work = [partial(run, one, output, options.assignments) for one in runs]
+    side_by_side(work, options.at_once)
+
+
+def side_by_side(work: Sequence[Callable[[], None]], at_once: int) -> None:
+    """All of it, some at a time; after a mistake no other begins, after Ctrl-C all are stopped."""
+    with ThreadPoolExecutor(at_once) as pool:
+        begun = [pool.submit(one) for one in work]
         try:
             for one in begun:
                 one.result()

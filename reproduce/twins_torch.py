@@ -1,4 +1,4 @@
-"""The PyTorch twin of a run: the official network and loss on this project's batches.
+"""The PyTorch twin of a run: the official network, and its loss or ours, on this project's batches.
 
 The only file of the project that imports PyTorch outside benchmarks and live alignment. It does
 not import Paddle, so it runs in an environment of its own (PyTorch, NumPy, OpenCV, SciPy, h5py,
@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
 from tqdm import tqdm
 
@@ -47,7 +48,7 @@ class Official:
         network: the module as the repository builds it.
         forward: (B, 3, H, W) -> (B, J, h, w) of its last stage.
         loss: of last maps, targets (B, J, h, w) and weights (B, J).
-        source: repository folder's name, commit and file.
+        source: repository folder's name, commit and files; without a loss's where it is ours.
     """
 
     network: torch.nn.Module
@@ -69,10 +70,27 @@ def _commit_of(folder: Path) -> str:
 def official(recipe: Recipe, clone: Path) -> Official:
     """The recipe's network from a local clone of its repository; Raises UserError."""
     if isinstance(recipe.model, NewellHourglass):
-        return _newell(recipe.model, clone)
-    if isinstance(recipe.model, HRNet):
-        return _hrnet(recipe.model, clone)
-    raise UserError(f"{recipe.name}: no PyTorch twin for {type(recipe.model).__name__}")
+        twin = _newell(recipe.model, clone)
+    elif isinstance(recipe.model, HRNet):
+        twin = _hrnet(recipe.model, clone)
+    else:
+        raise UserError(f"{recipe.name}: no PyTorch twin for {type(recipe.model).__name__}")
+    if recipe.train.loss != "cell_cross_entropy":
+        return twin
+    source = {part: words for part, words in twin.source.items() if part != "loss"}
+    return replace(twin, loss=cell_cross_entropy, source=source)
+
+
+def cell_cross_entropy(
+    maps: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
+    """``training.losses.cell_cross_entropy`` of one stack: (B, J, h, w), (B, J, h, w), (B, J)."""
+    wanted = targets.flatten(2)
+    mass = wanted.sum(-1)
+    weights = weights * (mass > 0)
+    share, count = weights / mass.clamp(min=1e-6), weights.sum().clamp(min=1)
+    log = F.log_softmax(maps.to(wanted.dtype).flatten(2), -1)
+    return -((wanted * log).sum(-1) * share).sum() / count
 
 
 def _require(clone: Path, file: str, repository: str) -> None:

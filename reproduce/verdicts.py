@@ -12,10 +12,8 @@ official code step by step, as recorded or as run live from a clone; not trained
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +23,12 @@ from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
 from reproduce import published
 from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_of
+from reproduce.training_costs import TRAINING_PEOPLE
 
 ROOT = Path(__file__).parent
 WORDS = ("reproduced", "re-scored", "tested", "ported and aligned", "not run")
 TESTED = Path("runs/tested")
 """Where scores of published weights are kept, a folder for each row."""
-NO_LOG = "no published log"
 NO_TRAINING = "no recipe of its training here"
 
 ALIGNED_AS = {
@@ -48,7 +46,6 @@ TWO_PEOPLE = "crowds"
 
 NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
 DATA_STEPS = ("data", "metric", "decode")
-PIXELS = "pixels"
 ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
 
 BEGAN_WITH = {
@@ -76,12 +73,6 @@ VALIDATION = {
 }
 """Counts of a whole split, as a scores file has them; weights scored on a part are not tested."""
 
-TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813, "halpe": 0}
-"""Of a full training; any other number is another data set or a part of this one.
-
-Halpe's training file was not at hand: no run on it counts as a full one.
-"""
-
 
 @dataclass(frozen=True)
 class Verdict:
@@ -100,21 +91,6 @@ class Verdict:
     within: bool | None = None
     records: tuple[str, ...] = ()
     lacking: str = ""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a training took where somebody logged it.
-
-    Attributes:
-        gpu: kind of GPU.
-        gpu_hours: lowest and highest, of all GPUs together.
-        source: where that stands; NO_LOG where nothing does.
-    """
-
-    gpu: str
-    gpu_hours: tuple[float, float] | None
-    source: str
 
 
 def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
@@ -292,10 +268,11 @@ def _alignment_wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     name = ALIGNED_AS[row.protocol.network]
     yield name, NETWORK_STEPS
     yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
-    if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
+    recipe = configs.load(row.recipe) if row.recipe else None
+    if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
-    if row.recipe and configs.load(row.recipe).augment.pixels != "none":
-        yield PIXELS, ("data",)
+    if recipe and recipe.augment.pixels != "none":
+        yield "pixels", ("data",)
     if row.id.startswith("paddledetection:"):
         yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
 
@@ -370,32 +347,6 @@ def _val(row: PublishedRow, weights: str, data: str) -> str:
         f"python val.py --config {row.recipe} --benchmark {row.benchmark} "
         f"--pretrained_model {weights} {data}{other}"
     )
-
-
-@cache
-def _costs() -> tuple[dict[str, str], ...]:
-    with (ROOT / "training_costs.csv").open(newline="", encoding="utf-8") as content:
-        return tuple(csv.DictReader(content))
-
-
-def cost(row: PublishedRow) -> Cost:
-    """GPU hours of the training behind a row, by its own publisher's log where there is one."""
-    publisher = row.id.partition(":")[0]
-    for entry in _costs():
-        if entry["recipe"] == row.recipe and publisher in entry["publishers"].split():
-            return Cost(entry["gpu"], gpu_hours(entry), entry["source"])
-    return Cost("", None, NO_LOG)
-
-
-def gpu_hours(entry: dict[str, str]) -> tuple[float, float]:
-    """Of a line of training_costs.csv: GPUs × hours, or × steps × seconds per step."""
-    gpus = int(entry["gpus"])
-    if entry["hours_low"]:
-        return gpus * float(entry["hours_low"]), gpus * float(entry["hours_high"])
-    people = TRAINING_PEOPLE[configs.load(entry["recipe"]).data.dataset]
-    steps = int(entry["epochs"]) * people / int(entry["people_per_step"])
-    hours = gpus * steps * float(entry["seconds_per_step"]) / 3600
-    return hours, hours
 
 
 def all_verdicts(root: Path = ROOT) -> list[tuple[PublishedRow, Verdict]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from reproduce import verdicts
+from reproduce import training_costs, verdicts
 from reproduce.reporting import missing
 from reproduce.reporting.content import Cell, Section, Table, Text, badge
 from reproduce.reporting.published_rows import MAIN, Line, TableRow, table_rows, value_cell
@@ -139,7 +139,7 @@ def open_section() -> Section:
         if not (command or port) or of(row.id).word in ("reproduced", BY_A_USER):
             continue
         trained += bool(command)
-        cost = verdicts.cost(row.any)
+        cost = training_costs.cost(row.any)
         logged += bool(command) and cost.gpu_hours is not None
         lines.append(
             [
@@ -170,7 +170,7 @@ def open_section() -> Section:
     return Section("open", "What would settle the open rows", [Text(words), table])
 
 
-def _hours(cost: verdicts.Cost) -> Cell | str:
+def _hours(cost: training_costs.Cost) -> Cell | str:
     if cost.gpu_hours is None:
         return "–"
     low, high = (f"{hours:,.0f}" for hours in cost.gpu_hours)

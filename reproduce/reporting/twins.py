@@ -21,6 +21,7 @@ from reproduce.reporting.records import points, read_json, read_lines, signed
 FOLDER = "reproduce/runs/twins"
 LABELS = {
     "newell_hg1_lspet": "Newell hourglass, 1 stack",
+    "newell_hg1_lspet_cells": "Newell hourglass, 1 stack, cross-entropy",
     "hrnet_w8_lspet": "HRNet, width 8",
 }
 FRAMEWORKS = {"paddle": "Paddle, this project", "torch": "PyTorch, official network code"}
@@ -131,7 +132,10 @@ def references(twins: dict[str, Any]) -> Text:
                 parts = ", ".join(
                     f"[{official[part]}]({sources.code(repository, commit, official[part])})"
                     for part in ("network", "loss")
+                    if part in official
                 )
+                if "loss" not in official:
+                    parts += ", with the loss of this project, written in PyTorch"
                 lines.append(
                     f"* {label(name)}: {repository} @{commit[:7]} ({parts}); [record]({file})"
                 )

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from paddle_pose import configs
-from reproduce import twins, twins_judge
+from paddle_pose.commands.record import RunFolder
+from paddle_pose.errors import UserError
+from paddle_pose.files import write_json
+from reproduce import twins, twins_judge, twins_run
+from reproduce.small_runs import SmallRun
 
 
 def test_seeds_far_apart_hide_a_small_difference():
@@ -94,8 +98,43 @@ def test_every_seed_is_found_in_the_order_of_numbers(tmp_path):
     assert twins_judge.pairs_in(tmp_path / "nowhere") == []
 
 
-@pytest.mark.parametrize("name", ["newell_hg1_lspet", "hrnet_w8_lspet"])
-def test_twins_see_the_first_3200_people_ten_times(name):
+@pytest.mark.parametrize(
+    ("name", "people", "epochs"),
+    [
+        ("newell_hg1_lspet", 3200, 10),
+        ("newell_hg1_lspet_cells", None, 7),
+        ("hrnet_w8_lspet", 3200, 10),
+    ],
+)
+def test_how_many_people_twins_see_and_how_often(name, people, epochs):
     recipe = configs.load(f"twins:{name}", None)
-    assert (recipe.data.limit, recipe.train.epochs) == (3200, 10)
+    assert (recipe.data.limit, recipe.train.epochs) == (people, epochs)
     assert not recipe.benchmarks[0].published
+
+
+def test_a_run_of_all_does_what_is_left(tmp_path, monkeypatch, capsys):
+    told = []
+    monkeypatch.setattr(twins_run, "run_script", lambda *words, **more: told.append(words))
+    monkeypatch.setattr(twins_run.small_runs, "run", lambda one, *rest: told.append(one))
+    monkeypatch.setattr(twins_run.twins_judge, "main", lambda words: told.append("judged"))
+    done = RunFolder(tmp_path / "runs" / "hrnet_w8_lspet_s1" / "torch")
+    done.root.mkdir(parents=True)
+    write_json(done.record_file, {"result": {"finished": "2026-01-01"}})
+    twins_run.main([
+        *("--dataset_root", "data", "--hrnet", "clone", "--seeds", "2", "--at_once", "1"),
+        *("--output_dir", str(tmp_path / "runs"), "--record_dir", str(tmp_path / "record")),
+    ])  # fmt: skip
+    ours = [one for one in told if isinstance(one, SmallRun)]
+    assert [one.name for one in ours] == [f"hrnet_w8_lspet_s{seed}/paddle" for seed in (0, 1)]
+    assert all(one.last for one in ours)
+    scripts = [one[1][0] for one in told if isinstance(one, tuple)]
+    assert sorted(scripts) == ["initial", "initial", "torch"]  # seed 1 of PyTorch is there
+    assert told[-1] == "judged"
+    assert "left out, without a clone: newell_hg1_lspet_cells" in capsys.readouterr().out
+
+
+def test_a_run_without_a_clone_is_refused(tmp_path):
+    words = ["--dataset_root", "data", "--output_dir", str(tmp_path / "x")]
+    with pytest.raises(UserError, match="--newell, --hrnet: neither is given"):
+        twins_run.main(words)
+    assert not (tmp_path / "x").exists()

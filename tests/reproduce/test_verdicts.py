@@ -18,7 +18,7 @@ import train
 import val
 from paddle_pose import configs
 from paddle_pose.recipes import recipe as recipes
-from reproduce import published, training_logs, verdicts
+from reproduce import published, training_costs, training_logs, verdicts
 from reproduce.verdicts import WORDS, verdict
 
 ROWS = published.load()
@@ -322,16 +322,19 @@ def test_official_trainings_begin_with_imagenet_weights_but_for_the_one_that_did
 
 def test_costs_follow_from_their_sources():
     row = row_of("hrnet_readme:hrnet_w32_coco_256x192", "AP")
-    found = verdicts.cost(row)
+    found = training_costs.cost(row)
     # 1.31 s × 210 epochs × 149,813 people / 512 people a step × 8 GPUs / 3600 s
     assert found.gpu_hours == pytest.approx((178.88, 178.88), abs=0.005)
     assert "benchmark.md:30" in found.source
-    assert verdicts.cost(row_of("hrnet_issue_174:w32_coco_256x192", "AP")).gpu_hours == (200, 240)
-    assert verdicts.cost(row_of(W32)) == verdicts.Cost("", None, "no published log")
+    assert training_costs.cost(row_of("hrnet_issue_174:w32_coco_256x192", "AP")).gpu_hours == (
+        200,
+        240,
+    )
+    assert training_costs.cost(row_of(W32)) == training_costs.Cost("", None, "no published log")
     runs = training_logs.read()["runs"]
     for size in ("256x256", "384x384"):
         hours = runs[f"hourglass52_mpii_{size}"]["gpu_hours"]
-        assert verdicts.cost(row_of(f"predecessor:hourglass52_mpii_{size}")).gpu_hours == (
+        assert training_costs.cost(row_of(f"predecessor:hourglass52_mpii_{size}")).gpu_hours == (
             hours,
             hours,
         )
@@ -340,7 +343,7 @@ def test_costs_follow_from_their_sources():
 def test_every_line_of_costs_is_used_and_has_a_place():
     with (ROOT / "training_costs.csv").open(encoding="utf-8") as content:
         lines = list(csv.DictReader(content))
-    used = {verdicts.cost(row).source + row.recipe for row in ROWS}
+    used = {training_costs.cost(row).source + row.recipe for row in ROWS}
     for line in lines:
         assert line["source"] + line["recipe"] in used
         assert re.search(r"benchmark\.md:\d+ @|\.log @|issue \d+", line["source"])
