@@ -287,7 +287,7 @@ def hard_sigmoid(x: Features) -> Features:
 
 def global_average(x: Features) -> paddle.Tensor:
     """(B, C, H, W) -> (B, C, 1, 1), plain: the mean of each map."""
-    return plain(x.mean([2, 3], keepdim=True))
+    return plain(layout.for_paddle(x)[0].mean([2, 3], keepdim=True))
 
 
 def global_pool(x: Features) -> paddle.Tensor:
@@ -303,13 +303,14 @@ def scale(x: Features, by: Features) -> Features:
 
 def concat(*parts: Features) -> Features:
     """Channels of all parts, one after the other."""
-    whole = paddle.concat(layout.alike(*parts), axis=1)
+    whole = paddle.concat(layout.for_paddle(*parts), axis=1)
     return layout.to_blocked(whole) if any(map(layout.is_blocked, parts)) else whole
 
 
 def twice(x: Features) -> Features:
     """(B, C, H, W) -> (2B, C, H, W): the whole batch, and again."""
-    return paddle.concat([x, x])
+    whole = paddle.concat(list(layout.for_paddle(x, x)))
+    return layout.to_blocked(whole) if layout.is_blocked(x) else whole
 
 
 def pixel_shuffle(x: Features, factor: int) -> Features:
@@ -338,6 +339,13 @@ def plain(x: Features) -> paddle.Tensor:
     """A tensor of shape (B, C, H, W), for what is not in this file."""
     return layout.to_plain(x)
 
+
+in_bfloat16 = layout.in_bfloat16
+"""Within it networks on a CPU keep feature maps, and multiply them, in bfloat16; see ``layout``."""
+bfloat16_fault = check.bfloat16_fault
+"""Why that cannot be had here; empty where it can."""
+FLOAT32_ONLY = (Conv2DTranspose, DeformableConv2D)
+"""Layers that have no bfloat16 on a CPU: their input is converted, and their result."""
 
 OPERATIONS = (
     *(Conv2D, Head, Conv2DTranspose, DeformableConv2D, BatchNorm2D, Upsample),
