@@ -12,7 +12,6 @@ the people behind: poses that match somebody in front count neither for nor agai
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.stats import t as student
 
 from paddle_pose import configs, drawing
 from paddle_pose.codecs.pairs import INSTANCES, PairCodec
@@ -40,6 +38,7 @@ from paddle_pose.poses.oks import oks
 from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import CROWDPOSE14
+from reproduce.small_runs import mean_and_spread
 from reproduce.twins_judge import copy_run, pairs_in
 
 RUNS = Path(__file__).parent / "runs" / "crowd"
@@ -220,25 +219,15 @@ def over_seeds(runs: list[dict[str, Any]]) -> dict[str, Any]:
         entry: dict[str, Any] = {}
         for network, of_seeds in by_network.items():
             values = [one[name]["AP"] for one in of_seeds.values() if name in one]
-            entry |= {network: _mean_and_spread(values)} if values else {}
+            entry |= {network: mean_and_spread(values)} if values else {}
         if shared and len(entry) == len(NETWORKS):
             ours, theirs = (
                 np.array([by_network[network][seed][name]["AP"] for seed in shared])
                 for network in reversed(NETWORKS)
             )
-            entry["gain"] = _mean_and_spread((ours - theirs).tolist())
+            entry["gain"] = mean_and_spread((ours - theirs).tolist())
         result[name] = entry
     return result
-
-
-def _mean_and_spread(values: Sequence[float]) -> dict[str, Any]:
-    found: dict[str, Any] = {"mean": round(float(np.mean(values)), 5), "seeds": len(values)}
-    if len(values) > 1:
-        sd = float(np.std(values, ddof=1))
-        half = float(student.ppf(0.975, len(values) - 1)) * sd / math.sqrt(len(values))
-        ends = [round(found["mean"] - half, 4), round(found["mean"] + half, 4)]
-        found |= {"sd": round(sd, 5), "interval": ends}
-    return found
 
 
 def pictures(poses: Poses, pairs: Pairs, output: Path) -> list[dict[str, Any]]:

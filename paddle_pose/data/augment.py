@@ -8,6 +8,7 @@ aspect ratio); here the ratio is an argument.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.data.dpg import draw_jitter, jittered
+from paddle_pose.data.pixels import Colors, Holes
 from paddle_pose.data.records import PersonRecord
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import (
@@ -27,7 +29,7 @@ from paddle_pose.geometry import (
 from paddle_pose.settings import AugmentSettings
 from paddle_pose.skeletons import Skeleton
 
-DISTRIBUTIONS = ("normal", "uniform")
+DISTRIBUTIONS = ("normal", "uniform", "truncated")
 
 
 class Photo(NamedTuple):
@@ -89,6 +91,7 @@ class Augmentation:
             else of the box that DPG jittered.
         shift: moves the crop centre by (x, y) crop widths and heights.
         color: factors of red, green, blue.
+        pixels: what else is done to the crop, at the end.
     """
 
     scale: float = 1.0
@@ -97,6 +100,7 @@ class Augmentation:
     half_body: tuple[np.ndarray, np.ndarray] | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pixels: Holes | Colors | None = None
 
     def view(
         self,
@@ -106,8 +110,9 @@ class Augmentation:
         flip_order: np.ndarray,
         *,
         move_unseen: bool = True,
+        matrix_of: Callable[..., np.ndarray] = crop_matrix,
     ) -> Crop:
-        """The crop of that size, its matrix and its joints, in one visit.
+        """The crop of that size, its matrix (by ``matrix_of``) and its joints, in one visit.
 
         Without ``move_unseen`` joints that are not visible stay at their places in the (mirrored)
         image, as AlphaPose's do.
@@ -115,7 +120,7 @@ class Augmentation:
         center, scale = record.center_xy, record.scale_wh
         if self is not STILL:  # which keeps the record's own bits, as the reference's test crop
             center, scale = self.crop_of(center, scale, photo.width_px)
-        matrix = from_photo = crop_matrix(center, scale, self.rotation_deg, size_wh)
+        matrix = from_photo = matrix_of(center, scale, self.rotation_deg, size_wh)
         if photo.reduction > 1:
             from_photo = matrix @ photo.whole_from_reduced(flip=self.flip)
         image = crop_image(photo.pixels_HWC, from_photo, size_wh, flip=self.flip)
@@ -158,11 +163,11 @@ class Augmentation:
         return joints, visible
 
     def colors_of(self, image_HWC: np.ndarray) -> np.ndarray:
-        """The uint8 RGB image with its channels multiplied, rounded and clipped."""
-        if self.color == (1.0, 1.0, 1.0):
-            return image_HWC
-        changed = image_HWC * np.array(self.color, np.float32)
-        return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+        """The uint8 RGB image with its channels multiplied, rounded and clipped; and ``pixels``."""
+        if self.color != (1.0, 1.0, 1.0):
+            changed = image_HWC * np.array(self.color, np.float32)
+            image_HWC = np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+        return image_HWC if self.pixels is None else self.pixels.of(image_HWC)
 
 
 STILL = Augmentation()
@@ -220,9 +225,13 @@ def draw(
         rotation_deg = _spread(settings.distribution, settings.rotation_deg, 2, rng)
     flip = bool(rng.random() < settings.flip_probability)
     shift, color = (0.0, 0.0), (1.0, 1.0, 1.0)
-    if settings.shift_factor:
-        limit = 2 * settings.shift_factor
-        steps = np.clip(settings.shift_factor * rng.standard_normal(2), -limit, limit)
+    often = settings.shift_probability
+    if settings.shift_factor and (often == 1 or rng.random() < often):
+        if settings.distribution == "truncated":  # of the size before it is scaled
+            steps = settings.shift_factor / scale * np.array([_within_one(rng) for _ in range(2)])
+        else:
+            limit = 2 * settings.shift_factor
+            steps = np.clip(settings.shift_factor * rng.standard_normal(2), -limit, limit)
         shift = (float(steps[0]), float(steps[1]))
     if settings.color_jitter:
         red, green, blue = rng.uniform(1 - settings.color_jitter, 1 + settings.color_jitter, 3)
@@ -231,10 +240,22 @@ def draw(
 
 
 def _spread(distribution: str, width: float, limit: float, rng: np.random.Generator) -> float:
-    """Normal of that deviation clipped at ±limit × width, or uniform in ±width."""
+    """Normal of that deviation clipped at ±limit × width; or uniform, or truncated, in ±width."""
+    if distribution == "truncated":
+        return width * _within_one(rng)
     if distribution == "uniform":
         return float(rng.uniform(-width, width))
     return float(np.clip(rng.standard_normal() * width, -limit * width, limit * width))
+
+
+def _within_one(rng: np.random.Generator) -> float:
+    """A normal within ±1, as the 68 % of draws that are.
+
+    Source: open-mmlab/mmpose mmpose/datasets/transforms/common_transforms.py:487 @759b39c
+    """
+    while abs(found := float(rng.standard_normal())) > 1:
+        pass
+    return found
 
 
 def half_body(

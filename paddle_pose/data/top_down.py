@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.codec import Codec, matrix_of
 from paddle_pose.data.augment import STILL, Augmentation, Crop, Photo, draw
 from paddle_pose.data.image_files import read_bytes
 from paddle_pose.data.images import REDUCTIONS, decode_as_annotated, jpeg_size
+from paddle_pose.data.pixels import draw_pixels
 from paddle_pose.data.records import PersonRecord, PersonTable
 from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import UNIT_PX
@@ -101,6 +102,8 @@ class PersonCrops:
             rng = np.random.default_rng([self.seed, epoch, index])
             aspect_ratio = self.image_size_wh[0] / self.image_size_wh[1]
             change = draw(settings, record, self.skeleton, aspect_ratio, rng, size_wh)
+            pixels = draw_pixels(settings.pixels, self.image_size_wh, rng)
+            change = replace(change, pixels=pixels)
         photo = self._photo(record, change, size_wh)
         whole_scale = record.scale_wh
         if self.view_scale != 1.0:
@@ -111,6 +114,7 @@ class PersonCrops:
             self.image_size_wh,
             self.skeleton.flip_order,
             move_unseen=self.move_unseen,
+            matrix_of=matrix_of(self.codec),
         )
         found = Encoded(np.zeros((0, 2)), np.zeros(0), {})
         if self.with_targets:
