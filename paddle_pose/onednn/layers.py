@@ -28,6 +28,7 @@ from paddle_pose.onednn.layout import (
     planned,
     refuse_second_derivatives,
     to_blocked,
+    together,
 )
 from paddle_pose.onednn.library import (
     BIAS,
@@ -318,4 +319,6 @@ class _HardSwishLayer(PyLayer):
 def hard_swish(x: paddle.Tensor) -> paddle.Tensor:
     """F.hardswish on a CPU, in either layout."""
     plan = _hard_swish(tuple(x.shape), kind(x) if is_blocked(x) else FLOAT32)
-    return F.hardswish(x) if plan is None else _HardSwishLayer.apply(x.contiguous(), plan)
+    if plan is None:
+        return together(F.hardswish, x)
+    return _HardSwishLayer.apply(x.contiguous(), plan)

@@ -133,6 +133,12 @@ def by_paddle(
     return to_blocked(out) if is_blocked(x) else out
 
 
+def together(function: Callable[..., paddle.Tensor], *parts: paddle.Tensor) -> paddle.Tensor:
+    """``function(*for_paddle(*parts))``; blocked, if it can be, where one of them was."""
+    out = function(*for_paddle(*parts))
+    return to_blocked(out) if any(map(is_blocked, parts)) else out
+
+
 def blocked_shape(shape: Shape) -> Shape:
     """(B, C, H, W) -> (B, C/k, H, W, k); as it is where channels do not fill whole blocks."""
     batch, channels, height, width = shape

@@ -24,6 +24,7 @@ from paddle_pose.onednn.layout import (
     kind,
     planned,
     refuse_second_derivatives,
+    together,
 )
 from paddle_pose.onednn.library import DIFF_DST, DIFF_SRC, DST, FORWARD_TRAINING, SRC, Primitive
 
@@ -93,6 +94,10 @@ def add(*given: paddle.Tensor, relu: bool) -> paddle.Tensor:
     x = parts[0]
     plan = _sum(tuple(x.shape), kind(x), relu) if is_blocked(x) else None
     if plan is None:
-        out = reduce(operator.add, parts)
-        return F.relu(out) if relu else out
+        return together(lambda *parts: _added(parts, relu), *parts)
     return _SumLayer.apply(plan, *(part.contiguous() for part in parts))
+
+
+def _added(parts: tuple[paddle.Tensor, ...], relu: bool) -> paddle.Tensor:
+    out = reduce(operator.add, parts)
+    return F.relu(out) if relu else out

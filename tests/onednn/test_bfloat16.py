@@ -69,21 +69,20 @@ def test_convolution(name):
         (lambda x: blocks.concat(x, x), lambda x: paddle.concat([x, x], 1)),
         (blocks.twice, lambda x: paddle.concat([x, x])),
         (blocks.global_average, lambda x: x.mean([2, 3], keepdim=True)),
-        (lambda x: blocks.scale(x, x[:, :, :1, :1]), None),
+        (blocks.sigmoid, F.sigmoid),
+        (blocks.hard_sigmoid, lambda x: F.relu6(x + 3) / 6),
+        (blocks.scale, lambda x, by: x * by),
     ],
     ids=[
-        *("relu", "hard_swish", "max_pool", "upsample", "add"),
-        *("concat", "shuffle", "twice", "average", "scale"),
+        *("relu", "hard_swish", "max_pool", "upsample", "add", "shuffle", "concat", "twice"),
+        *("average", "sigmoid", "hard_sigmoid", "scale"),
     ],
 )
 def test_without_weights(ours, exact):
-    if exact is None:
-        by = rounded(normal(2, 64, 1, 1, seed=9))
-        ours = lambda x: blocks.scale(x, paddle.to_tensor(by.astype("float32")))  # noqa: E731
-        exact = lambda x: x * paddle.to_tensor(by)  # noqa: E731
-    x = normal(2, 64, 8, 8)
-    shape = exact(paddle.to_tensor(x)).shape
-    found, truths = compared(ours, exact, [x], normal(*shape, seed=8))
+    inputs = [normal(2, 64, 8, 8), normal(2, 64, 1, 1, seed=9)]
+    inputs = inputs if ours is blocks.scale else inputs[:1]
+    shape = exact(*map(paddle.to_tensor, inputs)).shape
+    found, truths = compared(ours, exact, inputs, normal(*shape, seed=8))
     # At most four roundings in a row (three parts and their gradients), of values and partial
     # sums of at most four times the largest part.
     for value, truth in zip(found, truths, strict=True):
