@@ -21,6 +21,7 @@ SHARED = {
     "coco": "COCO: data, decoding, metric",
     "crowds": "Two people in a box: data, merging, metric",
     "encodings": "DARK and UDP: crops, targets, offsets, decoding",
+    "bfloat16": "bfloat16 on a CPU, beside PyTorch's autocast",
 }
 DATA_SETS = {
     "mpii": "MPII, PCKh in per cent",
