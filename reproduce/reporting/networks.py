@@ -22,6 +22,7 @@ SHARED = {
     "crowds": "Two people in a box: data, merging, metric",
     "encodings": "DARK and UDP: crops, targets, offsets, decoding",
     "pixels": "Holes and colours of mmpose's rows",
+    "bfloat16": "bfloat16 on a CPU, beside PyTorch's autocast",
 }
 DATA_SETS = {
     "mpii": "MPII, PCKh in per cent",

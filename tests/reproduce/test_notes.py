@@ -13,7 +13,7 @@ OWN = {  # what has no official counterpart: choices and findings of ours
     "bodyposenet": set(),
     "encodings": set(),
     "coco": {18, 19, 20, 21, 25, 26},
-    "hourglass": {22, 23},
+    "hourglass": {22, 23, 24},
     "hrnet": {20, 21},
     "fastpose": {19, 20, 21, 22, 31},
     "mipnet": set(),
