@@ -69,19 +69,25 @@ def our_answers(
                 for key, parameter in network.named_parameters():
                     if parameter.grad is not None:
                         name = name_seeded.official_name(key)
-                        gradient = parameter.grad.numpy().ravel()
+                        gradient = _official(parameter.grad.numpy())
                         answers[f"gradient/{name}"] = sample(gradient)
                         answers[f"norm/{name}"] = np.linalg.norm(gradient.astype(np.float64))
             adam.step()
             adam.clear_grad()
             if step == 0:
                 for key, value in network.state_dict().items():
-                    answers[f"after/{name_seeded.official_name(key)}"] = sample(value.numpy())
+                    after = sample(_official(value.numpy()))
+                    answers[f"after/{name_seeded.official_name(key)}"] = after
         # In training mode: running statistics carry Paddle's float32 momentum, 2.4e-8 a step.
         with paddle.no_grad():
             answers["last"] = network(batch)[-1].heatmaps_BJHW.numpy()
     answers["losses"] = np.array(losses)
     return answers
+
+
+def _official(array: np.ndarray) -> np.ndarray:
+    """A tensor in PyTorch's layout: of those with two axes, all linear weights, the transpose."""
+    return array.T if array.ndim == 2 else array
 
 
 def sample(array: np.ndarray) -> np.ndarray:
