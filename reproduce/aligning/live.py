@@ -218,7 +218,7 @@ def network_rows(
     theirs = ask(python, job, weights=official, inputs=inputs)
     source = CONFIGS.get((clone.kind, name)) or SOURCES[clone.kind]
     if "_dcn_" in name:
-        source += ", its CUDA operator by the formula in torch_side.py"
+        source += ", its CUDA operator by the formula in alphapose_side.py"
     versions = f"{source} (PyTorch {theirs['facts']['torch']}, seed {seed})"
     reference = Reference(clone.repository, clone.commit, versions)
     comparison = live_rows.Comparison(name, recipe, reference, official, theirs)
