@@ -34,6 +34,7 @@ ALPHAPOSE = "fastpose"
 
 NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
 DATA_STEPS = ("data", "metric", "decode")
+PIXELS = "pixels"
 ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
 
 
@@ -47,6 +48,8 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
         yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
     if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
+    if row.recipe and configs.load(row.recipe).augment.pixels != "none":
+        yield PIXELS, ("data",)
     if row.id.startswith("paddledetection:"):
         yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, encodings, fastpose, paddledetection
+from reproduce.aligning import bodyposenet, encodings, fastpose, paddledetection, pixels
 
 MODULES: dict[str, tuple[Any, ...]] = {
     **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
     encodings.NAME: (encodings,),
+    pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
 }
 

@@ -31,6 +31,7 @@ SHARED = {
     "coco": "COCO: data, decoding, metric",
     "crowds": "Two people in a box: data, merging, metric",
     "encodings": "DARK and UDP: crops, targets, offsets, decoding",
+    "pixels": "Holes and colours of mmpose's rows",
 }
 DATA_SETS = {
     "mpii": "MPII, PCKh in per cent",

@@ -2,77 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import random
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from paddle_pose.data.pixels import (
     PIXEL_CHANGES,
-    coarse_dropout,
     colors_mmpose0,
     colors_mmpose1,
     draw_pixels,
-    grid_mask,
 )
 from paddle_pose.errors import UserError
+from reproduce.aligning.pixels import color_rows, hole_rows
 
-PARITY = Path(__file__).parents[1] / "parity" / "pixels"
 SIZE_WH = (192, 256)
 
 
-class Python:
-    """Python's own generator, which albumentations draws with."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-
-    def integers(self, low: int, high: int, *, endpoint: bool) -> int:
-        assert endpoint
-        return self.random.randint(low, high)
-
-
-class OldNumpy:
-    """NumPy's generator of old, which mmpose draws with."""
-
-    def __init__(self, seed: int) -> None:
-        self.state = np.random.RandomState(seed)
-        self.integers = self.state.randint
-        self.uniform = self.state.uniform
-        self.permutation = self.state.permutation
-
-
-@pytest.mark.parametrize(
-    ("name", "drawn"), [("coarse_dropout", coarse_dropout), ("grid_mask", grid_mask)]
-)
-def test_holes_are_those_of_albumentations(name, drawn):
-    recorded = json.loads((PARITY / "pixels.json").read_text())[name]
-    white = np.full((SIZE_WH[1], SIZE_WH[0], 3), 255, np.uint8)
-    for seed, (edges, black) in enumerate(
-        zip(recorded["edges"], recorded["black_px"], strict=True)
-    ):
-        holes = drawn(SIZE_WH, Python(seed))
-        assert [list(hole) for hole in holes.edges_px] == edges
-        assert np.count_nonzero(np.all(holes.of(white) == 0, axis=-1)) == black
-    assert white.min() == 255  # the crop itself is left alone
-
-
-@pytest.mark.parametrize(
-    ("edition", "drawn"), [("mmpose0", colors_mmpose0), ("mmpose1", colors_mmpose1)]
-)
-def test_colours_are_those_of_mmpose(edition, drawn):
-    # OpenCV turns HSV to BGR in floats: its versions may round one step apart, which a contrast of
-    # up to 1.5 afterwards makes 1.5, and cutting 2; the version recorded with agrees to the bit.
-    recorded = np.load(PARITY / "pixels.npz")
-    noise, changed = recorded["noise"], 0
-    for seed, expected in enumerate(recorded[edition]):
-        found = drawn(OldNumpy(seed)).of(noise)
-        assert found.dtype == np.uint8
-        assert np.abs(found.astype(int) - expected).max() <= 2, seed
-        changed += not np.array_equal(found, noise)
-    assert changed > 12
+def test_holes_and_colours_are_those_of_mmpose():
+    rows = [*hole_rows(), *color_rows()]
+    assert len(rows) == 6
+    assert [row.quantity for row in rows if not row.ok] == []
 
 
 def test_the_editions_slips_are_kept():
