@@ -18,11 +18,9 @@ ALIGNED = {
         "fastpose_r50": "FastPose-50",
         "fastpose_dcn_r50": "FastPose-DCN-50",
         "fastpose_duc_r50": "FastPose-DUC-50",
-        "fastpose_duc_r152": "FastPose-DUC-152",
         "simplepose_r50": "SimplePose-50",
         "fastpose_r50_wide": "FastPose-50, 256 channels",
         "fastpose_dcn_r50_wide": "FastPose-DCN-50, 256 channels",
-        "fastpose_r152_wide": "FastPose-152, 256 channels",
     },
     "BodyPoseNet": {"bodyposenet": "BodyPoseNet"},
 }
