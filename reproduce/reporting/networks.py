@@ -13,7 +13,15 @@ ALIGNED = {
     "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
     "MIPNet": {"mipnet": "MIPNet-W32, with W48 and ResNet-50"},
-    "FastPose": {"fastpose": "FastPose, light and full"},
+    "FastPose": {
+        "fastpose": "FastPose, light and full",
+        "fastpose_r50": "FastPose-50",
+        "fastpose_dcn_r50": "FastPose-DCN-50",
+        "fastpose_duc_r50": "FastPose-DUC-50",
+        "simplepose_r50": "SimplePose-50",
+        "fastpose_r50_wide": "FastPose-50, 256 channels",
+        "fastpose_dcn_r50_wide": "FastPose-DCN-50, 256 channels",
+    },
     "BodyPoseNet": {"bodyposenet": "BodyPoseNet"},
 }
 SHARED = {
