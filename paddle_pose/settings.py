@@ -52,8 +52,8 @@ class DataSettings:
         rules: ``hrnet`` or ``alphapose``, for people, boxes and unseen joints (data/halpe.py);
             ``auto``: AlphaPose's for Halpe, HRNet's for the others.
         repeat: how often each person is in an epoch of training.
-        join: ``wholebody``: COCO-WholeBody's people beside Halpe's, as Halpe's joints;
-            ``wholebody_feet_as_published``: with AlphaPose's mistaken order of the feet.
+        join: ``wholebody``: COCO-WholeBody's people beside Halpe's; ``wholebody_feet_as_published``:
+            with the feet as AlphaPose has them; ``aic_merged``, ``aic_combined``: AI Challenger's.
     """
 
     dataset: str = "mpii"

@@ -20,10 +20,12 @@ from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
     BodyPoseNet,
+    CaffePoseResNet,
     FastPose,
     FastPoseDuc,
     Hourglass52,
     HRNet,
+    HRNetMore,
     MIPNet,
     NewellHourglass,
     PoseResNet,
@@ -272,6 +274,10 @@ def network_name(model: Architecture) -> str:
             return f"HRNet-W{width}"
         case PoseResNet(layers=layers) if model == PoseResNet(model.joints, layers):
             return f"PoseResNet-{layers}"
+        case HRNetMore(joints=17, width=width, more=2):
+            return f"HRNet-W{width}"
+        case CaffePoseResNet(layers=layers):
+            return f"PoseResNet-{layers} (Caffe-style)"
         case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
             return f"BodyPoseNet, {stages} stages"
     if name := _alphapose_name(model):

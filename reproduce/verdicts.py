@@ -13,7 +13,7 @@ official code step by step, as recorded or as run live from a clone; not trained
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from paddle_pose import configs
 from paddle_pose.files import read_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
-from reproduce import published
+from reproduce import aligned, published
 from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_of
 
 ROOT = Path(__file__).parent
@@ -33,29 +33,13 @@ TESTED = Path("runs/tested")
 NO_LOG = "no published log"
 NO_TRAINING = "no recipe of its training here"
 
-ALIGNED_AS = {
-    "Hourglass-52, 1 stack": "hourglass52",
-    "Newell hourglass, 2 stacks": "newell_hg2",
-    "HRNet-W32": "hrnet_w32",
-    "HRNet-W48": "hrnet_w48",
-    **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
-    "MIPNet-W48": "mipnet",
-}
-"""Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
-
-TWO_PEOPLE = "crowds"
-"""The records of data, merging and scores of two people in a box, on all of their data sets."""
-
-NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
-DATA_STEPS = ("data", "metric", "decode")
-ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
-
 BEGAN_WITH = {
     "HRNet-W32": "imagenet_hrnet_w32",
     "HRNet-W48": "imagenet_hrnet_w48",
     "PoseResNet-50": "imagenet_resnet50",
     "PoseResNet-101": "imagenet_resnet101",
     "PoseResNet-152": "imagenet_resnet152",
+    **{f"PoseResNet-{n} (Caffe-style)": f"imagenet_resnet{n}_caffe" for n in (50, 101, 152)},
     "MIPNet-W48": "official_hrnet_w48_coco_384x288",
     **{
         f"{kind}{layers}{wide}": f"imagenet_resnet{layers}"
@@ -78,7 +62,7 @@ VALIDATION = {
 TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813, "halpe": 0}
 """Of a full training; any other number is another data set or a part of this one.
 
-Halpe's training file was not at hand: no run on it counts as a full one.
+Halpe's and AI Challenger's training files were not at hand: no run on them counts as a full one.
 """
 
 
@@ -135,7 +119,7 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
         missed = replace(missed, lacking=why)
     if lacking:
         return replace(missed, word="not run", lacking=lacking)
-    files = tuple(f for name, _ in _alignment_wanted(row) for f in _alignment_files(name, root))
+    files = tuple(f for name, _ in aligned.wanted(row) for f in aligned.files(name, root))
     return replace(missed, word="ported and aligned", records=(*files, *missed.records))
 
 
@@ -241,7 +225,8 @@ def shortfalls(run: Path, recipe: Recipe, weights: str) -> tuple[str, ...]:
     if ran is None or replace(ran, eval=recipe.eval, seed=recipe.seed) != recipe:
         found.append("the recipe was changed")
     people = record.get("data", {}).get("train", {}).get("people")
-    if people != TRAINING_PEOPLE[recipe.data.dataset]:
+    wanted = TRAINING_PEOPLE[recipe.data.dataset]
+    if people != wanted or recipe.data.join != "none":
         found.append(f"trained on {people} people")
     if bool(record.get("pretrained_model")) != bool(weights):
         found.append("began with other weights")
@@ -287,22 +272,6 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _alignment_wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
-    name = ALIGNED_AS[row.protocol.network]
-    yield name, NETWORK_STEPS
-    yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
-    if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
-        yield ENCODINGS, ENCODING_STEPS
-    if row.id.startswith("paddledetection:"):
-        yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
-
-
-def _alignment_files(name: str, root: Path) -> list[str]:
-    """Records of a network or data set that exist, from recorded arrays and from a clone."""
-    files = (f"alignment/{name}.json", f"alignment/live_{name}.json")
-    return [file for file in files if (root / file).is_file()]
-
-
 def _not_aligned(row: PublishedRow, root: Path) -> str:
     """Why a row is not ported and aligned; empty where it is."""
     if not row.benchmark:
@@ -313,21 +282,9 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "which detector's boxes it was measured with is not stated"
     if configs.load(row.recipe).train.amp != "none":
         return "no alignment record of half precision"
-    if row.protocol.network not in ALIGNED_AS:
+    if row.protocol.network not in aligned.ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
-    return next(filter(None, (_lacking(*one, root) for one in _alignment_wanted(row))), "")
-
-
-def _lacking(name: str, steps: Sequence[str], root: Path) -> str:
-    """Which steps the records of a network or data set lack or miss; empty where none."""
-    present = set()
-    for file in _alignment_files(name, root):
-        for entry in read_json(root / file):
-            if entry["ok"] is False:
-                return f"{file}: {entry['step']} is outside its tolerance"
-            present |= {entry["step"]} if entry["ok"] else set()
-    absent = [step for step in steps if step not in present]
-    return f"alignment/{name}.json: no record of {', '.join(absent)}" if absent else ""
+    return next(filter(None, (aligned.lacking(*one, root) for one in aligned.wanted(row))), "")
 
 
 # --- what would settle an open row

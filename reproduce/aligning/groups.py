@@ -13,13 +13,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, encodings, fastpose, paddledetection
+from reproduce.aligning import bodyposenet, challenger, encodings, fastpose, paddledetection
 
 MODULES: dict[str, tuple[Any, ...]] = {
     **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
     encodings.NAME: (encodings,),
     "paddledetection": paddledetection.MODULES,
+    challenger.NAME: (challenger,),
 }
+OF_CLONES: dict[str, tuple[Any, ...]] = {"mmpose": (challenger,)}
+"""Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 
 
 def jobs(group: str, shared: Path | None, quick: bool) -> list[tuple]:

@@ -30,6 +30,7 @@ from reproduce.aligning.rows import Reference, Row
 CHILD = Path(__file__).with_name("torch_side.py")
 SIMPLE_BASELINE = "microsoft/human-pose-estimation.pytorch"
 RESNETS = tuple(f"pose_resnet{layers}" for layers in (50, 101, 152))
+CAFFE = tuple(f"{name}_caffe" for name in RESNETS)
 LIVE = {**NETWORKS, **LIVE_ONLY}
 STEPS, QUICK_STEPS = 3, 2
 CHILD_SECONDS = 3600
@@ -56,7 +57,7 @@ class Clone:
 
 KINDS = (
     ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", *RESNETS)),
-    ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, RESNETS),
+    ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, (*RESNETS, *CAFFE)),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2",)),
     ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
@@ -75,6 +76,13 @@ CONFIGS = {
             "simple_baseline",
             name,
         ): f"experiments/mpii/resnet{name[11:]}/256x256_d256x3_adam_lr1e-3.yaml"
+        for name in RESNETS
+    },
+    **{
+        (
+            "simple_baseline",
+            f"{name}_caffe",
+        ): f"experiments/coco/resnet{name[11:]}/256x192_d256x3_adam_lr1e-3_caffe.yaml"
         for name in RESNETS
     },
 }

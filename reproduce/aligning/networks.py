@@ -67,10 +67,16 @@ NETWORKS = {
 LIVE_ONLY = {
     "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
+    **{
+        f"pose_resnet{layers}_caffe": Network(
+            f"simple_baseline:res{layers}_coco_256x192_caffe", "pose_resnet50_mpii_256x256"
+        )
+        for layers in (50, 101, 152)
+    },
 }
 """Networks that only clones are run for; of their ``model`` they take input size and gain."""
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet", "encodings", "paddledetection")
+GROUPS = ("fastpose", "bodyposenet", "encodings", "paddledetection", "challenger")
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""

@@ -306,6 +306,8 @@ def main() -> None:
     without: list[str] = []
     if job["what"] == "pipeline":
         answers = run_pipeline(job, folder)
+    elif job["what"] == "challenger":
+        answers = importlib.import_module("mmpose_side").challenger(job, folder, package)
     else:
         answers, without = run_network(job, folder)
         if "config" in job:

@@ -217,7 +217,7 @@ def test_only_the_weights_of_mmposes_hrnets_are_tested_by_a_recipe_of_others():
     distilled = {"alphapose_zoo:r50_multi_domain_256x192"}  # by a teacher that is not published
     ascend = {r.id for r in ROWS if r.id.startswith("ascend:")}
     assert others == mmpose | crowds | ascend | distilled
-    assert len(mmpose) == 37
+    assert len(mmpose) == 43
     for row in ROWS:
         if row.id in mmpose:
             assert verdicts.train_command(row) == ""
