@@ -12,6 +12,7 @@ from reproduce.published import PublishedRow
 ALIGNED_AS = {
     "Hourglass-52, 1 stack": "hourglass52",
     "Newell hourglass, 2 stacks": "newell_hg2",
+    "Newell hourglass, 8 stacks": "newell_hg8",
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
@@ -37,6 +38,8 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
         yield "challenger", ("data", "decode")
     if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
+    if row.benchmark == "mpii_val_newell":
+        yield "newell", ("data", "decode", "metric")
     if row.id.startswith("paddledetection:"):
         yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
 

@@ -26,7 +26,7 @@ from paddle_pose.models.architectures import (
     whole,
 )
 from paddle_pose.recipes.decoders import require_decoders
-from paddle_pose.recipes.joins import BESIDE_COCO, require_joined
+from paddle_pose.recipes.joins import JOINS, require_joined
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.recipes.unread import SOFT_START, require_read
 from paddle_pose.settings import (
@@ -159,7 +159,7 @@ CHOICES = {
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "data.rules": ("auto", "hrnet", "alphapose"),
-    "data.join": ("none", "wholebody", "wholebody_feet_as_published", *BESIDE_COCO),
+    "data.join": JOINS,
     "augment.distribution": ("normal", "uniform", "truncated"),
     "augment.spatial.mode": SPATIAL_MODES,
     "augment.pixels": PIXELS,
@@ -173,6 +173,7 @@ CHOICES = {
     "benchmarks.*.whole.coordinates": ("exact", "reference"),
     "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
     "benchmarks.*.metric.score": SCORE_RULES,
+    "benchmarks.*.metric.joints": (14, 16),
     "codec.norm": NORMS,
 }
 """Keys that take one of a few words."""

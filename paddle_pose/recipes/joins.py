@@ -6,6 +6,10 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import whole
 from paddle_pose.recipes.recipe import Recipe
 
+JOINS = ("none", "wholebody", "wholebody_feet_as_published", "aic_merged", "aic_combined")
+"""``data.join``: COCO-WholeBody's people beside Halpe's, as Halpe's joints, also with AlphaPose's
+mistaken order of the feet; AI Challenger's beside COCO's, as its 17 joints or with two more."""
+
 BESIDE_COCO = ("aic_merged", "aic_combined")
 """``data.join`` of AI Challenger; the second trains two joints more."""
 

@@ -13,15 +13,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, challenger, encodings, fastpose, paddledetection
+from reproduce.aligning import bodyposenet, challenger, encodings, fastpose, newell, paddledetection
 
 MODULES: dict[str, tuple[Any, ...]] = {
     **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
     encodings.NAME: (encodings,),
     "paddledetection": paddledetection.MODULES,
-    challenger.NAME: (challenger,),
+    **{one.NAME: (one,) for one in (challenger, newell)},
 }
-OF_CLONES: dict[str, tuple[Any, ...]] = {"mmpose": (challenger,)}
+OF_CLONES: dict[str, tuple[Any, ...]] = {"mmpose": (challenger,), "princeton": (newell,)}
 """Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 
 

@@ -58,7 +58,7 @@ class Clone:
 KINDS = (
     ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", *RESNETS)),
     ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, (*RESNETS, *CAFFE)),
-    ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2",)),
+    ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2", "newell_hg8")),
     ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
 )
@@ -170,7 +170,11 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
     joints = LIVE[name].load().model.joints
     # Small, but 8 values or more for every batch norm: with fewer even float64 runs part at once.
     # The deepest maps are 1/32 of the image, in Newell's hourglass 1/64, in Hourglass-52 1/128.
-    people, side = {"hourglass52": (8, 128), "newell_hg2": (4, 128)}.get(name, (4, 64))
+    people, side = {
+        "hourglass52": (8, 128),
+        "newell_hg2": (4, 128),
+        "newell_hg8": (4, 128),
+    }.get(name, (4, 64))
     return {
         "images": rng.standard_normal((1, 3, height, width)),
         "train_images": rng.standard_normal((people, 3, side, side)),
