@@ -22,7 +22,7 @@ in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the s
 network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
 of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet, ``encodings`` for DARK and UDP,
 ``paddledetection`` for its HRNet, ``challenger`` for AI Challenger's data,
-``newell`` for Newell's own test (all live alone).
+``newell`` for Newell's own test, ``half`` for half precision (all live alone).
 ``tolerance`` and ``ok`` are null where a row states the size of an effect and judges nothing.
 ``code`` is a digest of the functions and classes that the row judges (``aligning/freshness.py``).
 ``--check`` looks at the files alone and names what other code made.

