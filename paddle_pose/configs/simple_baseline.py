@@ -307,7 +307,7 @@ def res152_coco_384x288_dark() -> Recipe:
     return dark(res152_coco_384x288(), page, now, before, people=256, blur_11=False)
 
 
-def _caffe(plain: Recipe, *published: float) -> Recipe:
+def _caffe(plain: Recipe, layers: int, *published: float) -> Recipe:
     """The recipe with a ResNet of Caffe's style, by Bowen Cheng (pull requests 51 and 60).
 
     Yaml files differ from the plain ones in the network and in where it begins: ImageNet weights
@@ -321,7 +321,7 @@ def _caffe(plain: Recipe, *published: float) -> Recipe:
     return replace(
         plain,
         name=f"{plain.name}_caffe",
-        model=CaffePoseResNet(plain.model.joints, plain.model.layers),
+        model=CaffePoseResNet(plain.model.joints, layers),
         benchmarks=(replace(detector, published=row), *others),
     )
 
@@ -333,7 +333,7 @@ def res50_coco_256x192_caffe() -> Recipe:
     Source: experiments/coco/resnet50/256x192_d256x3_adam_lr1e-3_caffe.yaml @49f3f44
     """
     row = (0.704, 0.914, 0.782, 0.677, 0.744, 0.735, 0.921, 0.805, 0.704, 0.783)
-    return _caffe(res50_coco_256x192(), *row)
+    return _caffe(res50_coco_256x192(), 50, *row)
 
 
 def res101_coco_256x192_caffe() -> Recipe:
@@ -343,7 +343,7 @@ def res101_coco_256x192_caffe() -> Recipe:
     Source: experiments/coco/resnet101/256x192_d256x3_adam_lr1e-3_caffe.yaml @49f3f44
     """
     row = (0.720, 0.915, 0.803, 0.693, 0.764, 0.753, 0.928, 0.821, 0.720, 0.802)
-    return _caffe(res101_coco_256x192(), *row)
+    return _caffe(res101_coco_256x192(), 101, *row)
 
 
 def res152_coco_256x192_caffe() -> Recipe:
@@ -353,4 +353,4 @@ def res152_coco_256x192_caffe() -> Recipe:
     Source: experiments/coco/resnet152/256x192_d256x3_adam_lr1e-3_caffe.yaml @49f3f44
     """
     row = (0.728, 0.925, 0.804, 0.702, 0.766, 0.760, 0.931, 0.828, 0.729, 0.806)
-    return _caffe(res152_coco_256x192(), *row)
+    return _caffe(res152_coco_256x192(), 152, *row)
