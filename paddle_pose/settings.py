@@ -52,8 +52,7 @@ class DataSettings:
         rules: ``hrnet`` or ``alphapose``, for people, boxes and unseen joints (data/halpe.py);
             ``auto``: AlphaPose's for Halpe, HRNet's for the others.
         repeat: how often each person is in an epoch of training.
-        join: ``wholebody``: COCO-WholeBody's people beside Halpe's, as Halpe's joints;
-            ``wholebody_feet_as_published``: with AlphaPose's mistaken order of the feet.
+        join: other people beside, one of ``joins.JOINS``.
     """
 
     dataset: str = "mpii"
@@ -308,9 +307,11 @@ class PckhProtocol:
 
     Attributes:
         thresholds: in head sizes, each with a mean of its own; groups are always at 0.5.
+        joints: of ``Mean``, 14 or 16 (Newell).
     """
 
     thresholds: tuple[float, ...] = (0.5, 0.1, 0.11)
+    joints: int = 14
 
 
 @dataclass(frozen=True)
@@ -370,8 +371,7 @@ class Benchmark:
         shift_heatmap: move the mirrored heat map by one cell before averaging.
         test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
             paper tests MPII's test set with six.
-        decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``,
-            ``argmax``; more in ``HeatmapCodec.cells`` and ``OffsetCodec.cells``.
+        decoder: ``quarter_offset`` (HRNet); all of ``HeatmapCodec.cells``, ``OffsetCodec.cells``.
         metric: how poses are scored, by the kind of score.
         whole: how whole pictures are seen by a network that finds everybody in them.
         published: metric name → published value under exactly this protocol.
@@ -390,11 +390,11 @@ class Benchmark:
     source: str = ""
 
     def protocol(self) -> dict[str, Any]:
-        """What decides about predictions, as JSON, in one level: thresholds do not."""
+        """What decides about predictions, as JSON, in one level; not how PCKh counts."""
         values = asdict(self)
         del values["published"], values["source"]
         values |= values.pop("metric")
         if self.whole is None:
             del values["whole"]
-        values.pop("thresholds", None)
+        values = {k: v for k, v in values.items() if k not in ("thresholds", "joints")}
         return json.loads(json.dumps(values))

@@ -21,8 +21,9 @@ list of objects
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
 of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet, ``encodings`` for DARK and UDP,
-``pixels`` for holes and colours, ``paddledetection`` for its HRNet (live alone), ``bfloat16`` for
-it beside PyTorch's autocast.
+``pixels`` for holes and colours, ``bfloat16`` for it beside PyTorch's autocast,
+``paddledetection`` for its HRNet, ``challenger`` for AI Challenger's data,
+``newell`` for Newell's own test, ``half`` for half precision (these live alone).
 ``tolerance`` and ``ok`` are null where a row states the size of an effect and judges nothing.
 ``code`` is a digest of the functions and classes that the row judges (``aligning/freshness.py``).
 ``--check`` looks at the files alone and names what other code made.
@@ -161,7 +162,7 @@ def group_jobs(name: str, shared: Path | None, quick: bool) -> list[Job]:
 
 def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]:
     """What a clone is run for: its networks, and for HRNet data, decoding and metrics."""
-    from reproduce.aligning import live
+    from reproduce.aligning import groups, live
 
     seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
     threads = int(os.environ["OMP_NUM_THREADS"])  # set by runtime.configure
@@ -189,6 +190,11 @@ def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]
         jobs["mpii"] = [job]
     if clone.kind == "paddledetection" and options.only in (None, clone.kind):
         jobs[clone.kind] = [paddledetection_job(clone, options, seed)]
+    for group in groups.OF_CLONES.get(clone.kind, ()):
+        if options.only in (None, group.NAME):
+            asking = functools.partial(live.ask, options.torch_python)
+            run = functools.partial(group.rows, clone, asking, seed=seed, threads=threads)
+            jobs[group.NAME] = [Job(f"{group.NAME} live", 2, lambda tick, make=run: make())]
     if not jobs:
         has = ", ".join(clone.networks or (clone.kind,))
         raise UserError(f"--only {options.only}: {clone.repository} has {has}")

@@ -12,6 +12,7 @@ from reproduce.published import PublishedRow
 ALIGNED_AS = {
     "Hourglass-52, 1 stack": "hourglass52",
     "Newell hourglass, 2 stacks": "newell_hg2",
+    "Newell hourglass, 8 stacks": "newell_hg8",
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
@@ -23,6 +24,7 @@ ALIGNED_AS = {
     "FastPose-50, 256 channels": "fastpose_r50_wide",
     "FastPose-152, 256 channels": "fastpose_r152_wide",
     "FastPose-DCN-50, 256 channels": "fastpose_dcn_r50_wide",
+    **{f"PoseResNet-{n} (Caffe-style)": f"pose_resnet{n}_caffe" for n in (50, 101, 152)},
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
@@ -41,15 +43,22 @@ ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
 def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     """Names of records, and the steps that a row needs of each."""
     name = ALIGNED_AS[row.protocol.network]
+    recipe = configs.load(row.recipe) if row.recipe else None
     yield name, NETWORK_STEPS
     if row.id.startswith("alphapose"):
         yield ALPHAPOSE, (*DATA_STEPS, "loss", "backward", "learning rate")
     else:
         yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
-    if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
+    if recipe and recipe.data.join.startswith("aic"):
+        yield "challenger", ("data", "decode")
+    if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
-    if row.recipe and configs.load(row.recipe).augment.pixels != "none":
+    if recipe and recipe.augment.pixels != "none":
         yield PIXELS, ("data",)
+    if recipe and recipe.train.amp != "none":
+        yield "half", ("forward", "optimiser")
+    if row.benchmark == "mpii_val_newell":
+        yield "newell", ("data", "decode", "metric")
     if row.id.startswith("paddledetection:"):
         yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
 

@@ -20,10 +20,12 @@ from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
     BodyPoseNet,
+    CaffePoseResNet,
     FastPose,
     FastPoseDuc,
     Hourglass52,
     HRNet,
+    HRNetMore,
     MIPNet,
     NewellHourglass,
     PoseResNet,
@@ -272,6 +274,10 @@ def network_name(model: Architecture) -> str:
             return f"HRNet-W{width}"
         case PoseResNet(layers=layers) if model == PoseResNet(model.joints, layers):
             return f"PoseResNet-{layers}"
+        case HRNetMore(joints=17, width=width, more=2):
+            return f"HRNet-W{width}"
+        case CaffePoseResNet(layers=layers):
+            return f"PoseResNet-{layers} (Caffe-style)"
         case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
             return f"BodyPoseNet, {stages} stages"
     if name := _alphapose_name(model):
@@ -301,7 +307,7 @@ def protocol_of(
     benchmark: Benchmark,
     metric: str,
     *,
-    joints: int = 14,
+    joints: int | None = None,
     mean: str = "weighted",
     detector_ap: str | None = None,
 ) -> Protocol:
@@ -311,7 +317,7 @@ def protocol_of(
         recipe: as it was run.
         benchmark: as it was run, of the recipe or changed.
         metric: score name, ``Mean@0.1`` or ``AP``.
-        joints: of MPII's mean, 14 or 16; the others have one.
+        joints: of MPII's mean, 14 or 16; None for the benchmark's; the others have one.
         mean: of MPII, ``weighted`` or ``plain``.
         detector_ap: of the detector whose boxes were read; the official one by default.
     """
@@ -336,7 +342,7 @@ def protocol_of(
         test_scales=" ".join(f"{scale:g}" for scale in benchmark.test_scales),
         decoder=_decoder(recipe, benchmark) if whole is None else _fields_read(recipe.codec, whole),
         suppression=_suppression(recipe, benchmark),
-        joints=oks_joints or str(joints),
+        joints=oks_joints or str(joints or getattr(benchmark.metric, "joints", 14)),
         mean="oks" if coco else "plain" if part else mean,
         metric=name,
         threshold="" if coco else f"{float(threshold or 0.5):g}",

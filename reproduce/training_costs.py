@@ -16,7 +16,7 @@ NO_LOG = "no published log"
 TRAINING_PEOPLE = {"mpii": 22_246, "coco": 149_813, "halpe": 0}
 """Of a full training; any other number is another data set or a part of this one.
 
-Halpe's training file was not at hand: no run on it counts as a full one.
+Halpe's and AI Challenger's training files were not at hand: no run on them counts as a full one.
 """
 
 

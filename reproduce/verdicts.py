@@ -37,6 +37,7 @@ BEGAN_WITH = {
     "PoseResNet-50": "imagenet_resnet50",
     "PoseResNet-101": "imagenet_resnet101",
     "PoseResNet-152": "imagenet_resnet152",
+    **{f"PoseResNet-{n} (Caffe-style)": f"imagenet_resnet{n}_caffe" for n in (50, 101, 152)},
     "MIPNet-W48": "official_hrnet_w48_coco_384x288",
     **{
         f"{kind}{layers}{wide}": f"imagenet_resnet{layers}"
@@ -201,7 +202,8 @@ def shortfalls(run: Path, recipe: Recipe, weights: str) -> tuple[str, ...]:
     if ran is None or replace(ran, eval=recipe.eval, seed=recipe.seed) != recipe:
         found.append("the recipe was changed")
     people = record.get("data", {}).get("train", {}).get("people")
-    if people != TRAINING_PEOPLE[recipe.data.dataset]:
+    wanted = TRAINING_PEOPLE[recipe.data.dataset]
+    if people != wanted or recipe.data.join != "none":
         found.append(f"trained on {people} people")
     if bool(record.get("pretrained_model")) != bool(weights):
         found.append("began with other weights")
@@ -256,8 +258,6 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return row.note if stated else "its weights are not published where porting can fetch them"
     if NOT_STATED in row.protocol.detector_ap:
         return "which detector's boxes it was measured with is not stated"
-    if configs.load(row.recipe).train.amp != "none":
-        return "no alignment record of half precision"
     if row.protocol.network not in aligned.ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
     return next(filter(None, (aligned.lacking(*one, root) for one in aligned.wanted(row))), "")

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from paddle_pose.codecs import unbiased
+from paddle_pose.codecs import newell, unbiased
 from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import UNIT_PX
@@ -125,6 +125,8 @@ class HeatmapCodec:
         maps = self.heatmaps(views, flip_order, shift=benchmark.shift_heatmap)
         cells, scores = self.cells(maps, benchmark.decoder)
         image_xy = self.to_image(cells, place, (maps.shape[3], maps.shape[2]))
+        if benchmark.decoder == newell.DECODER:
+            image_xy = newell.whole_pixels(image_xy)
         return Poses.at(place, np.concatenate([image_xy, scores[..., None]], axis=2))
 
     def cells(self, maps_BJHW: np.ndarray, decoder: str) -> tuple[np.ndarray, np.ndarray]:
@@ -135,9 +137,12 @@ class HeatmapCodec:
         ``udp``: UDP's step, after a blur that follows ``sigma_px``; ``udp_11``: of 11 cells
         (mmpose 1.x); ``udp_mirrored``: as ``udp``, but beyond its border a map is mirrored where
         it else is 0, and it is not scaled to its maximum again (mmpose 0.x).
+        ``quarter_offset_always``: Newell's own, whose poses are cut to whole pixels (``newell``).
         """
         if decoder not in unbiased.SUBCELL:
             return decode(maps_BJHW, decoder, sigma_px=self.sigma_px)
+        if decoder == newell.DECODER:
+            return newell.cells(maps_BJHW)
         sigma_px = self.sigma_px if decoder in ("udp", "udp_mirrored") else 2.0
         if decoder == "dark_11":
             return decode(maps_BJHW, "dark", sigma_px=sigma_px)

@@ -11,7 +11,7 @@ import numpy as np
 
 from paddle_pose.geometry import udp_sides_px
 
-SUBCELL = ("dark_3", "dark_11", "udp", "udp_11", "udp_mirrored")
+SUBCELL = ("dark_3", "dark_11", "udp", "udp_11", "udp_mirrored", "quarter_offset_always")
 """Decoders besides ``settings.DECODERS`` (HeatmapCodec.cells)."""
 
 

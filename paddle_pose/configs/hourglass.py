@@ -13,6 +13,7 @@ from paddle_pose.settings import (
     DataSettings,
     EvalSettings,
     OksProtocol,
+    PckhProtocol,
     TrainSettings,
 )
 
@@ -116,6 +117,14 @@ def newell_hg2_mpii_256x256() -> Recipe:
                 shift_heatmap=False,
                 source="princeton-vl/pytorch_stacked_hourglass README.md (over 16 joints)",
             ),
+            Benchmark(
+                name="mpii_val_newell",
+                shift_heatmap=False,
+                decoder="quarter_offset_always",
+                metric=PckhProtocol(thresholds=(0.5,), joints=16),
+                published={"Mean": 88.3},
+                source="princeton-vl/pytorch_stacked_hourglass README.md:52, test.py @ceedc14",
+            ),
         ),
     )
 
@@ -127,13 +136,25 @@ def newell_hg8_mpii_256x256() -> Recipe:
     Source: princeton-vl/pytorch_stacked_hourglass task/pose.py @ceedc14
     """
     base = newell_hg2_mpii_256x256()
-    return replace(base, name="newell_hg8_mpii_256x256", model=NewellHourglass(stacks=8))
+    plain, own = base.benchmarks
+    own = replace(own, published={"Mean": 90.2}, source=own.source.replace(":52", ":50"))
+    return replace(
+        base,
+        name="newell_hg8_mpii_256x256",
+        model=NewellHourglass(stacks=8),
+        benchmarks=(plain, own),
+    )
 
 
 def newell_hg1_mpii_256x256() -> Recipe:
     """Newell's hourglass, 1 stack, MPII, 256×256; no published row of this code."""
     base = newell_hg2_mpii_256x256()
-    return replace(base, name="newell_hg1_mpii_256x256", model=NewellHourglass(stacks=1))
+    return replace(
+        base,
+        name="newell_hg1_mpii_256x256",
+        model=NewellHourglass(stacks=1),
+        benchmarks=base.benchmarks[:1],
+    )
 
 
 def newell_hg1_lspet_128x128() -> Recipe:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.configs.encodings import dark
-from paddle_pose.models.architectures import PoseResNet
+from paddle_pose.models.architectures import CaffePoseResNet, PoseResNet
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
     AugmentSettings,
@@ -305,3 +305,52 @@ def res152_coco_384x288_dark() -> Recipe:
     now, before = (0.755, 0.907, 0.825, 0.805, 0.943), (0.757, 0.909, 0.826, 0.806, 0.943)
     page = "resnet_dark_coco"
     return dark(res152_coco_384x288(), page, now, before, people=256, blur_11=False)
+
+
+def _caffe(plain: Recipe, layers: int, *published: float) -> Recipe:
+    """The recipe with a ResNet of Caffe's style, by Bowen Cheng (pull requests 51 and 60).
+
+    Yaml files differ from the plain ones in the network and in where it begins: ImageNet weights
+    of the same style (resnet50-caffe.pth.tar …), in a Drive folder that no program can fetch from.
+    Colours are normalised as everywhere there (pose_estimation/train.py:129), not by Caffe's means.
+    The trained networks are in no folder: issue 127 asks for them and has no answer. The README
+    says a detector's boxes; AR is .03 above AP, elsewhere .06, as with true boxes.
+    """
+    detector, *others = plain.benchmarks
+    row = dict(zip(_SCORES, published, strict=True))
+    return replace(
+        plain,
+        name=f"{plain.name}_caffe",
+        model=CaffePoseResNet(plain.model.joints, layers),
+        benchmarks=(replace(detector, published=row), *others),
+    )
+
+
+def res50_coco_256x192_caffe() -> Recipe:
+    """PoseResNet-50 (Caffe-style), COCO val2017, 256×192: published AP .704.
+
+    Protocol and cost: as res50_coco_256x192; boxes may be true ones.
+    Source: experiments/coco/resnet50/256x192_d256x3_adam_lr1e-3_caffe.yaml @49f3f44
+    """
+    row = (0.704, 0.914, 0.782, 0.677, 0.744, 0.735, 0.921, 0.805, 0.704, 0.783)
+    return _caffe(res50_coco_256x192(), 50, *row)
+
+
+def res101_coco_256x192_caffe() -> Recipe:
+    """PoseResNet-101 (Caffe-style), COCO val2017, 256×192: published AP .720.
+
+    Protocol and cost: as res50_coco_256x192_caffe, 1.4 times the arithmetic.
+    Source: experiments/coco/resnet101/256x192_d256x3_adam_lr1e-3_caffe.yaml @49f3f44
+    """
+    row = (0.720, 0.915, 0.803, 0.693, 0.764, 0.753, 0.928, 0.821, 0.720, 0.802)
+    return _caffe(res101_coco_256x192(), 101, *row)
+
+
+def res152_coco_256x192_caffe() -> Recipe:
+    """PoseResNet-152 (Caffe-style), COCO val2017, 256×192: published AP .728.
+
+    Protocol and cost: as res50_coco_256x192_caffe, 1.8 times the arithmetic.
+    Source: experiments/coco/resnet152/256x192_d256x3_adam_lr1e-3_caffe.yaml @49f3f44
+    """
+    row = (0.728, 0.925, 0.804, 0.702, 0.766, 0.760, 0.931, 0.828, 0.729, 0.806)
+    return _caffe(res152_coco_256x192(), 152, *row)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from paddle_pose.data import coco
+from paddle_pose.data import challenger, coco
 from paddle_pose.data.records import PersonTable
 from paddle_pose.errors import UserError
 from paddle_pose.settings import DataSettings
+from paddle_pose.skeletons import COCO17
 from paddle_pose.understood import Fact, Understood
 
 IDS_APART = 600_000
-"""Added to Halpe's image ids, so that none is COCO's.
+"""Added to Halpe's image ids, and AI Challenger's, so that none is COCO's.
 
 Source: MVIG-SJTU/AlphaPose alphapose/datasets/halpe_coco_wholebody_136.py:96 @c60106d
 """
@@ -31,6 +32,11 @@ def with_others(table: PersonTable, dataset_root: Path, data: DataSettings) -> P
     repeated = repeat(table, data.repeat)
     if data.join == "none":
         return repeated
+    if data.join in challenger.WAYS:
+        beside = challenger.people(dataset_root, data).head(data.limit)
+        beside = replace(beside, image_ids=beside.image_ids + IDS_APART)
+        whole = challenger.joint_set(data.join)
+        return join((challenger.as_joints(repeated, COCO17, whole), beside), ("coco", "aic"))
     other = coco.load(
         dataset_root,
         data.train_split,

@@ -103,6 +103,21 @@ LAYOUTS = {
             "train2017 into ../coco/images/train2017 (or ../coco/train2017)"
         ),
     ),
+    # open-mmlab/mmpose docs/en/dataset_zoo/2d_body_keypoint.md:208 @759b39c
+    "aic": Layout(
+        ("../aic/annotations/aic_{split}.json",),
+        "person_detection_results/aic_{split}*.json",
+        images={"train": 210_000},
+        folders=(
+            "../aic/ai_challenger_keypoint_train_20170902/keypoint_train_images_20170902",
+            "../aic/images",
+        ),
+        missing=(
+            "AI Challenger's aic_train.json, as mmpose gives it, goes into ../aic/annotations, its "
+            "pictures into ../aic/ai_challenger_keypoint_train_20170902/"
+            "keypoint_train_images_20170902"
+        ),
+    ),
 }
 """Data sets that are read as COCO's files."""
 

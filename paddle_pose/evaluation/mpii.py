@@ -21,7 +21,7 @@ from paddle_pose.evaluation.evaluator import (
     eval_line,
 )
 from paddle_pose.files import sha256
-from paddle_pose.metrics import pckh
+from paddle_pose.metrics import newell, pckh
 from paddle_pose.metrics.bootstrap import percentile_intervals, resampled_rates
 from paddle_pose.poses import predictions
 from paddle_pose.poses.predictions import Predictions
@@ -72,7 +72,7 @@ class MpiiEvaluator(TableEvaluator):
         if benchmark.boxes != "ground_truth":
             raise UserError(f"benchmark '{benchmark.name}': MPII has no '{benchmark.boxes}' boxes")
         refuse_files(files)
-        self.thresholds = benchmark.metric.thresholds
+        self.thresholds, self._of_joints = benchmark.metric.thresholds, benchmark.metric.joints
         self.benchmark, self.skeleton, self.split = benchmark, MPII16, recipe.data.val_split
         self.recipe = recipe
         everyone = mpii.load(files.root, self.split, with_truth=False)
@@ -144,13 +144,16 @@ class MpiiEvaluator(TableEvaluator):
         """PCKh; None for the test split."""
         if self.truth is None:
             return None
-        return score_mpii(
-            found.poses.keypoints,
-            self.truth,
-            resamples=resamples,
-            thresholds=self.thresholds,
-            seed=seed,
+        keypoints, truth = found.poses.keypoints, self.truth
+        scores = score_mpii(
+            keypoints, truth, resamples=resamples, thresholds=self.thresholds, seed=seed
         )
+        if self._of_joints == 16:
+            scores.values["Mean"] = newell.mean_16(truth.errors(keypoints), truth.visible)
+            scores.protocol["means"] = "Mean: over all labelled joints, error < 0.5, as Newell"
+            if scores.intervals:
+                scores.intervals["Mean"] = scores.intervals["Mean16"]
+        return scores
 
     def comparable(self, found: Predictions) -> bool:
         """Whether published values may stand beside these scores."""

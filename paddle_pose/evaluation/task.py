@@ -87,7 +87,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     augment = recipe.augment_by_epoch()
     if any(settings.flip_probability for settings in augment.values()):
         skeleton.require_pairs("augment.flip_probability")
-    maps = maps_of(recipe.codec, len(skeleton))
+    maps = maps_of(recipe.codec, len(skeleton)) - getattr(whole(recipe.model), "more", 0)
     recipe = replace(recipe, model=with_joints(recipe.model, maps))
     evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
     evaluator.require_score(recipe.train.select_metric)

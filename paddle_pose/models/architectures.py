@@ -57,6 +57,20 @@ class HRNet:
 
 
 @dataclass(frozen=True)
+class HRNetMore(HRNet):
+    """HRNet with maps of joints that are trained alone: it puts them out in training only.
+
+    Attributes:
+        more: such maps, behind those of ``joints``.
+
+    Source: open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/coco/
+    td-hm_hrnet-w32_8xb64-210e_coco-aic-256x192-combine.py:128 @759b39c (output_keypoint_indices)
+    """
+
+    more: int = 2
+
+
+@dataclass(frozen=True)
 class PoseResNet:
     """SimpleBaseline (Xiao et al., ECCV 2018): ResNet and three transposed convolutions.
 
@@ -91,6 +105,14 @@ class MIPPoseResNet(PoseResNet):
     """
 
     modulated: tuple[bool, bool, bool, bool] = (False, False, False, True)
+
+
+@dataclass(frozen=True)
+class CaffePoseResNet(PoseResNet):
+    """SimpleBaseline over a ResNet of Caffe's style, whose blocks halve in their first convolution.
+
+    Source: microsoft/human-pose-estimation.pytorch lib/models/pose_resnet.py:102 @49f3f44
+    """
 
 
 @dataclass(frozen=True)
@@ -201,6 +223,8 @@ Whole = (
     | FastPoseMobile
     | AlphaSimplePose
     | BodyPoseNet
+    | CaffePoseResNet
+    | HRNetMore
 )
 """Networks as their authors have them."""
 

@@ -10,11 +10,13 @@ from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
     BodyPoseNet,
+    CaffePoseResNet,
     FastPose,
     FastPoseDuc,
     FastPoseMobile,
     Hourglass52,
     HRNet,
+    HRNetMore,
     MIPNet,
     MIPPoseResNet,
     NewellHourglass,
@@ -23,6 +25,7 @@ from paddle_pose.models.architectures import (
 )
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
+from paddle_pose.models.caffe_resnet import CaffePoseResNetNetwork
 from paddle_pose.models.fastpose import (
     AlphaSimplePoseNetwork,
     FastPoseDucNetwork,
@@ -31,6 +34,7 @@ from paddle_pose.models.fastpose import (
 )
 from paddle_pose.models.hourglass52 import Hourglass52Network
 from paddle_pose.models.hrnet import HRNetNetwork
+from paddle_pose.models.hrnet_more import HRNetMoreNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
 from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
 from paddle_pose.models.pose_resnet import PoseResNetNetwork
@@ -48,6 +52,8 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     FastPoseMobile: FastPoseMobileNetwork,
     AlphaSimplePose: AlphaSimplePoseNetwork,
     BodyPoseNet: BodyPoseNetNetwork,
+    CaffePoseResNet: CaffePoseResNetNetwork,
+    HRNetMore: HRNetMoreNetwork,
 }
 
 

@@ -18,11 +18,13 @@ from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
     BodyPoseNet,
+    CaffePoseResNet,
     FastPose,
     FastPoseDuc,
     FastPoseMobile,
     Hourglass52,
     HRNet,
+    HRNetMore,
     MIPNet,
     MIPPoseResNet,
     NewellHourglass,
@@ -171,6 +173,9 @@ for _two, _one, _gates in (
     (MIPPoseResNet, PoseResNet, r"^layer\d_se\."),
 ):
     TABLES[_two] = replace(TABLES[_one], head=(*TABLES[_one].head, _gates))
+
+TABLES[CaffePoseResNet] = TABLES[PoseResNet]
+TABLES[HRNetMore] = TABLES[HRNet]
 
 
 OURS = Spelling("our", r"", linear_transposed=False, statistics=False)

@@ -26,6 +26,7 @@ from paddle_pose.models.architectures import (
     whole,
 )
 from paddle_pose.recipes.decoders import require_decoders
+from paddle_pose.recipes.joins import JOINS, require_joined
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.recipes.unread import SOFT_START, require_read
 from paddle_pose.settings import (
@@ -111,7 +112,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(-1000, 1000), "benchmarks.*.published.*"),
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
-    (Range(1, 1000), "model.joints model.limbs"),
+    (Range(1, 1000), "model.joints model.limbs model.more"),
     (Range(1, 64), "model.stacks model.stages model.convolutions.*"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
@@ -158,7 +159,7 @@ CHOICES = {
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "data.rules": ("auto", "hrnet", "alphapose"),
-    "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
+    "data.join": JOINS,
     "augment.distribution": ("normal", "uniform", "truncated"),
     "augment.spatial.mode": SPATIAL_MODES,
     "augment.pixels": PIXELS,
@@ -172,6 +173,7 @@ CHOICES = {
     "benchmarks.*.whole.coordinates": ("exact", "reference"),
     "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
     "benchmarks.*.metric.score": SCORE_RULES,
+    "benchmarks.*.metric.joints": (14, 16),
     "codec.norm": NORMS,
 }
 """Keys that take one of a few words."""
@@ -337,8 +339,7 @@ def _require_choices(recipe: Recipe) -> None:
 
 def _require_data(recipe: Recipe) -> None:
     data = recipe.data
-    if data.join != "none" and data.dataset != "halpe":
-        raise UserError(f"data.join={data.join}: goes with data.dataset=halpe")
+    require_joined(recipe)
     if data.dataset == "mpii" and data.rules == "alphapose":
         raise UserError("data.rules=alphapose: is for COCO's and Halpe's files; MPII has its own")
     if recipe.augment.shift_probability != 1 and not recipe.augment.shift_factor:

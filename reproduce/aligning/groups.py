@@ -16,8 +16,11 @@ from typing import Any
 from reproduce.aligning import (
     bfloat16,
     bodyposenet,
+    challenger,
     encodings,
     fastpose,
+    half,
+    newell,
     paddledetection,
     pixels,
 )
@@ -28,7 +31,14 @@ MODULES: dict[str, tuple[Any, ...]] = {
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
     bfloat16.NAME: (bfloat16,),
+    **{one.NAME: (one,) for one in (challenger, newell, half)},
 }
+OF_CLONES: dict[str, tuple[Any, ...]] = {
+    "mmpose": (challenger,),
+    "princeton": (newell,),
+    "hrnet": (half,),
+}
+"""Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 
 
 def jobs(group: str, shared: Path | None, quick: bool) -> list[tuple]:

@@ -67,6 +67,7 @@ NETWORKS = {
 }
 _WIDE = "fastpose_r50_c256_halpe136"
 LIVE_ONLY = {
+    "newell_hg8": Network("hourglass:newell_hg8_mpii_256x256", "newell_hg2_mpii_256"),
     "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "fastpose_r50": Network("fastpose:r50_coco_256x192_2x", "fastpose_r50_coco"),
@@ -77,10 +78,19 @@ LIVE_ONLY = {
     "fastpose_r50_wide": Network("fastpose:r50_heatmap_halpe136_256x192", _WIDE),
     "fastpose_dcn_r50_wide": Network("fastpose:r50_dcn_halpe136_256x192", _WIDE),
     "fastpose_r152_wide": Network("fastpose:r152_halpe136_256x192", _WIDE),
+    **{
+        f"pose_resnet{layers}_caffe": Network(
+            f"simple_baseline:res{layers}_coco_256x192_caffe", "pose_resnet50_mpii_256x256"
+        )
+        for layers in (50, 101, 152)
+    },
 }
 """Networks that only clones are run for; of their ``model`` they take input size and gain."""
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16")
+GROUPS = (
+    *("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16"),
+    *("challenger", "newell", "half"),
+)
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""

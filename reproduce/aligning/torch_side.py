@@ -318,6 +318,12 @@ def main() -> None:
     without: list[str] = []
     if job["what"] == "pipeline":
         answers = run_pipeline(job, folder)
+    elif job["what"] == "challenger":
+        answers = importlib.import_module("mmpose_side").challenger(job, folder, package)
+    elif job["what"] == "half":
+        answers = importlib.import_module("half_side").half(job, folder, build, load, outputs_of)
+    elif job["what"] == "newell":
+        answers = importlib.import_module("princeton_side").newell(job, folder)
     else:
         answers, without = run_network(job, folder)
         if "config" in job and job["kind"] != "alphapose":  # whose rates begin again
