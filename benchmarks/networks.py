@@ -143,9 +143,14 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
     from paddle_pose.data.loader import Batch
     from paddle_pose.models.build import build
     from paddle_pose.models.counting import count
+    from paddle_pose.training import precision
     from paddle_pose.training.loop import Trainer
     from paddle_pose.training.losses import loss_function
 
+    try:
+        precision.require_device(chosen.train, "cpu")
+    except UserError as error:
+        raise SkippedError(str(error)) from error
     width, height = chosen.data.image_size_wh
     joints = chosen.model.joints
     paddle.seed(0)
@@ -292,7 +297,7 @@ def torch_side(network: Network, function: str, batch: int, options: Options) ->
 
 
 def comparisons(options: Options) -> list[Comparison]:
-    """Three training steps; three evaluation forwards, each in float32 and in bfloat16."""
+    """Three training steps and three evaluation forwards, each in float32 and in bfloat16."""
     rows = []
     trained, evaluated = TRAINED, EVALUATED
     overrides: dict[str, list[str]] = {}
@@ -315,6 +320,22 @@ def comparisons(options: Options) -> list[Comparison]:
                     {"recipe": network.recipe, "batch": batch, **overrides},
                 ),
                 theirs=theirs,
+                target=Target("speedup", 1.0),
+                unit="s/image",
+            )
+        )
+        half = [*overrides.get("overrides", []), "train.amp=O1", "train.amp_dtype=bfloat16"]
+        rows.append(
+            Comparison(
+                name=f"train_{network.name}_bfloat16",
+                work=f"training step, {network.title}, batch {batch}, bfloat16; PyTorch's by "
+                "autocast, channels-last",
+                ours=Side(
+                    "benchmarks.networks:training_step",
+                    "Paddle, Trainer.step, bfloat16",
+                    {"recipe": network.recipe, "batch": batch, "overrides": half},
+                ),
+                theirs=replace(theirs, options={**theirs.options, "bfloat16": True}),
                 target=Target("speedup", 1.0),
                 unit="s/image",
             )

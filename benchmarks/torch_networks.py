@@ -78,16 +78,31 @@ def _facts(source: str) -> dict[str, Any]:
 
 
 def training_step(
-    family: str, experiment: str, clone: str, size_wh: list[int], batch: int, joints: int
+    family: str,
+    experiment: str,
+    clone: str,
+    size_wh: list[int],
+    batch: int,
+    joints: int,
+    bfloat16: bool = False,
 ) -> Work:
-    """Forward, loss, backward, Adam, and the loss read, on a batch that is already normalised."""
+    """Forward, loss, backward, Adam, and the loss read, on a batch that is already normalised.
+
+    ``bfloat16``: by autocast, with the network's weights channels-last.
+    """
     network, loss_of, source = official_network(family, experiment, clone, joints)
+    if bfloat16:
+        network = network.to(memory_format=torch.channels_last)
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     images, targets, weights = _batch(family, size_wh, batch, joints)
+    if bfloat16 and family != "newell":  # princeton-vl's network is given (B, H, W, 3)
+        images = images.contiguous(memory_format=torch.channels_last)
 
     def run() -> None:
-        loss = loss_of(network(images), targets, weights)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            output = network(images)
+        loss = loss_of(output.float() if bfloat16 else output, targets, weights)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -129,7 +144,10 @@ def _equal_layer(about: dict[str, Any]) -> torch.nn.Module:
 class _EqualLayers:
     """Every layer on an input of its own size, one after the other."""
 
-    def __init__(self, python: str, recipe: str, size_wh: list[int], batch: int) -> None:
+    def __init__(
+        self, python: str, recipe: str, size_wh: list[int], batch: int, bfloat16: bool = False
+    ) -> None:
+        self.bfloat16 = bfloat16
         size = [str(side) for side in reversed(size_wh)]
         command = [python, "-m", "benchmarks.equal_layers", recipe, *size]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
@@ -139,7 +157,15 @@ class _EqualLayers:
         listed = json.loads(done.stdout.splitlines()[-1])
         self.layers = torch.nn.ModuleList(map(_equal_layer, listed))
         self._shapes = [(batch, about["channels"], *about["size"]) for about in listed]
-        self._values = {shape: torch.randn(shape) for shape in self._shapes}
+        if bfloat16:
+            self.layers = self.layers.to(memory_format=torch.channels_last)
+        self._values = {shape: self._random(shape) for shape in self._shapes}
+
+    def _random(self, shape: tuple[int, ...]) -> torch.Tensor:
+        values = torch.randn(shape)
+        if not self.bfloat16:
+            return values
+        return values.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
 
     def forward(self) -> None:
         """Outputs are dropped at once."""
@@ -149,13 +175,17 @@ class _EqualLayers:
     def forward_and_backward(self) -> None:
         """The images get no gradient; every other input does."""
         for index, (layer, shape) in enumerate(zip(self.layers, self._shapes, strict=True)):
-            out = layer(self._values[shape].detach().requires_grad_(index > 0))
-            out.backward(self._values.setdefault(tuple(out.shape), torch.randn(out.shape)))
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                out = layer(self._values[shape].detach().requires_grad_(index > 0))
+            made = tuple(out.shape)
+            out.backward(self._values.setdefault(made, self._random(made)))
 
 
-def equal_training_step(python: str, recipe: str, size_wh: list[int], batch: int) -> Work:
-    """Forward and backward of each layer, and Adam."""
-    network = _EqualLayers(python, recipe, size_wh, batch)
+def equal_training_step(
+    python: str, recipe: str, size_wh: list[int], batch: int, bfloat16: bool = False
+) -> Work:
+    """Forward and backward of each layer, and Adam; ``bfloat16`` as in ``training_step``."""
+    network = _EqualLayers(python, recipe, size_wh, batch, bfloat16)
     optimizer = torch.optim.Adam(network.layers.parameters(), lr=1e-3)
 
     def run() -> None:

@@ -227,7 +227,7 @@ class TrainSettings:
         sync_batch_norm: batch norm over the people of all devices (in one pass).
         ema_decay: weight of the past in a moving average of the weights, which is then what is
             validated and kept as best; 0 for none.
-        amp: mixed precision by paddle.amp on a GPU: ``none``, ``O1`` or ``O2`` (precision.py).
+        amp: mixed precision: ``none``, ``O1`` or ``O2`` on a GPU; O1 in bfloat16 on a CPU.
         amp_dtype: ``float16`` (with loss scaling) or ``bfloat16``; unused without ``amp``.
         schedule: ``multistep``, ``one_cycle``, ``cosine`` or ``soft_start_annealing``.
         milestones: epochs (from 0) at which the rate is multiplied by ``gamma`` (multistep).

@@ -17,6 +17,7 @@ from paddle_pose.commands.record import RunFolder
 from paddle_pose.data import mpii
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, sha256
+from paddle_pose.models import blocks
 from paddle_pose.poses import predictions
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.skeletons import MPII16
@@ -62,12 +63,22 @@ def processes(root: Path) -> list[str | Path]:
     return [*launch, "--log_dir", root / "processes"]
 
 
-def same_recipe(run: RunFolder) -> bool:
-    """Whether the run there, if any, is of today's recipe."""
+def same_recipe(run: RunFolder, changes: Sequence[str]) -> bool:
+    """Whether the run there, if any, is of today's recipe with these ``KEY=VALUE``."""
     try:
-        return recipes.read_yaml(run.recipe_file) == configs.load(RECIPE)
+        return recipes.read_yaml(run.recipe_file) == configs.chosen(RECIPE, assignments=changes)
     except UserError:
         return False
+
+
+def changed(precision: str, seed: int | None) -> list[str]:
+    """The recipe's changes, as KEY=VALUE; says what ``auto`` found."""
+    fault = blocks.bfloat16_fault() if precision == "auto" else ""
+    half = precision == "bfloat16" or (precision == "auto" and not fault)
+    if precision == "auto":
+        print(f"=> training in {'bfloat16' if half else f'float32: {fault}'}", flush=True)
+    changes = ["train.amp=O1", "train.amp_dtype=bfloat16"] if half else []
+    return changes + ([] if seed is None else [f"seed={seed}"])
 
 
 def finished(run: RunFolder) -> bool:
@@ -97,18 +108,32 @@ def main(words: Sequence[str] | None = None) -> None:
         "--output_dir", metavar="DIR", type=Path, default=Path("output/quickstart"),
         help="folder for all of it (output/quickstart)",
     )  # fmt: skip
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16", "auto"),
+        default="float32",
+        help="what training computes in (float32); auto: bfloat16 where the CPU multiplies it",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=None,
+        help="the run's seed; the recipe's if not given",
+    )
     arguments = parser.parse_args(words)
     runtime.tell()
+    changes = changed(arguments.precision, arguments.seed)
     began = time.perf_counter()
     root = arguments.output_dir
     data, run, scores = root / "data", RunFolder(root / "run"), root / "eval"
     synthetic.write_dataset(data)
-    if same_recipe(run) and finished(run):
+    if same_recipe(run, changes) and finished(run):
         print(f"=> {run.best_weights}: trained already")
     else:
         training: list[str | Path] = [ROOT / "train.py", "--config", RECIPE, "--dataset_root", data]
         training += ["--output_dir", run.root, "--device", "cpu", "--num_workers", "1"]
-        training += ["--resume"] if same_recipe(run) else []
+        training += ["--set", *changes] if changes else []
+        training += ["--resume"] if same_recipe(run, changes) else []
         call(*processes(root), *training)
     scoring: list[str | Path] = [ROOT / "val.py", "--config", RECIPE, "--dataset_root", data]
     if evaluated(scores, run.best_weights):

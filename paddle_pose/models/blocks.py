@@ -13,6 +13,7 @@ Sources: HRNet is leoxiaobin/deep-high-resolution-net.pytorch @6f69e46.
 from __future__ import annotations
 
 import math
+import operator
 from typing import NamedTuple, TypeAlias
 
 import paddle
@@ -270,7 +271,7 @@ def add_relu(*parts: Features) -> Features:
 def sigmoid(x: Features) -> Features:
     """F.sigmoid."""
     if paddle.in_dynamic_mode():
-        return F.sigmoid(x)
+        return layout.together(F.sigmoid, x)
     # Paddle 3.3 lost it, tanh and exp in the graph format that engines and exports are saved in.
     return F.softmax(paddle.stack([x, x - x], -1))[..., 0]
 
@@ -282,12 +283,12 @@ def hard_swish(x: Features) -> Features:
 
 def hard_sigmoid(x: Features) -> Features:
     """min(max(x + 3, 0), 6) / 6; Paddle's own knows a sixth to seven digits only."""
-    return F.relu6(x + 3.0) / 6.0
+    return layout.together(lambda x: F.relu6(x + 3.0) / 6.0, x)
 
 
 def global_average(x: Features) -> paddle.Tensor:
     """(B, C, H, W) -> (B, C, 1, 1), plain: the mean of each map."""
-    return plain(x.mean([2, 3], keepdim=True))
+    return plain(layout.for_paddle(x)[0].mean([2, 3], keepdim=True))
 
 
 def global_pool(x: Features) -> paddle.Tensor:
@@ -297,19 +298,17 @@ def global_pool(x: Features) -> paddle.Tensor:
 
 def scale(x: Features, by: Features) -> Features:
     """(B, C, H, W) × (B, C, 1, 1)."""
-    x, by = layout.alike(x, by)
-    return x * by
+    return layout.together(operator.mul, x, by)
 
 
 def concat(*parts: Features) -> Features:
     """Channels of all parts, one after the other."""
-    whole = paddle.concat(layout.alike(*parts), axis=1)
-    return layout.to_blocked(whole) if any(map(layout.is_blocked, parts)) else whole
+    return layout.together(lambda *parts: paddle.concat(list(parts), axis=1), *parts)
 
 
 def twice(x: Features) -> Features:
     """(B, C, H, W) -> (2B, C, H, W): the whole batch, and again."""
-    return paddle.concat([x, x])
+    return layout.together(lambda x: paddle.concat([x, x]), x)
 
 
 def pixel_shuffle(x: Features, factor: int) -> Features:
@@ -338,6 +337,13 @@ def plain(x: Features) -> paddle.Tensor:
     """A tensor of shape (B, C, H, W), for what is not in this file."""
     return layout.to_plain(x)
 
+
+in_bfloat16 = layout.in_bfloat16
+"""Within it networks on a CPU keep feature maps, and multiply them, in bfloat16; see ``layout``."""
+bfloat16_fault = check.bfloat16_fault
+"""Why that cannot be had here; empty where it can."""
+FLOAT32_ONLY = (Conv2DTranspose, DeformableConv2D)
+"""Layers that have no bfloat16 on a CPU: their input is converted, and their result."""
 
 OPERATIONS = (
     *(Conv2D, Head, Conv2DTranspose, DeformableConv2D, BatchNorm2D, Upsample),

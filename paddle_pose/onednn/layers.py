@@ -22,11 +22,13 @@ from paddle_pose.onednn.layout import (
     by_paddle,
     empty,
     is_blocked,
+    kind,
     layout,
     plain_shape,
     planned,
     refuse_second_derivatives,
     to_blocked,
+    together,
 )
 from paddle_pose.onednn.library import (
     BIAS,
@@ -36,6 +38,7 @@ from paddle_pose.onednn.library import (
     DIFF_SRC,
     DIFF_WEIGHTS,
     DST,
+    FLOAT32,
     FORWARD_TRAINING,
     SRC,
     WEIGHTS,
@@ -51,17 +54,24 @@ _HARD_SWISH = 52
 
 
 def _describe_convolution(
-    layouts: list[Handle | None], stride: tuple[int, int], padding: tuple[int, int]
+    layouts: list[Handle | None],
+    d_weight: Handle,
+    stride: tuple[int, int],
+    padding: tuple[int, int],
 ) -> tuple[Made, Made, Made]:
-    """Forward, gradient of the input, gradient of the weight; layouts of x, weight, bias, out."""
+    """Forward, gradient of the input, gradient of the weight; layouts of x, weight, bias, out.
+
+    The gradient of a weight is float32 in any case.
+    """
     calls = onednn.loaded()
     x, weight, _, out = layouts
     pads = dimensions(padding)
     window = (dimensions(stride), dimensions([0, 0]), pads, pads)
-    kind = CONVOLUTION_DIRECT
-    forward = calls.describe("convolution_forward", FORWARD_TRAINING, kind, *layouts, *window)
-    to_x = calls.describe("convolution_backward_data", kind, x, weight, out, *window, forward)
-    to_weight = calls.describe("convolution_backward_weights", kind, *layouts, *window, forward)
+    how = CONVOLUTION_DIRECT
+    forward = calls.describe("convolution_forward", FORWARD_TRAINING, how, *layouts, *window)
+    to_x = calls.describe("convolution_backward_data", how, x, weight, out, *window, forward)
+    summed = [x, d_weight, *layouts[2:]]
+    to_weight = calls.describe("convolution_backward_weights", how, *summed, *window, forward)
     return forward, to_x, to_weight
 
 
@@ -76,6 +86,7 @@ class _Convolution:
         stride: tuple[int, int],
         padding: tuple[int, int],
         groups: int,
+        kind: int,
     ) -> None:
         calls = onednn.loaded()
         channels, _, *kernel = weight_shape
@@ -88,10 +99,13 @@ class _Convolution:
         self.out_shape = blocked_shape(sizes)
         if groups > 1:
             weight_shape = (groups, channels // groups, *weight_shape[1:])
-        x, weight, out = layout(x_shape), calls.plain(weight_shape), layout(self.out_shape)
+        x, weight = layout(x_shape, kind), calls.plain(weight_shape)
+        out = layout(self.out_shape, kind)
         bias = calls.plain([channels]) if has_bias else None
-        wishes = [calls.any(plain_shape(x_shape)), calls.any(weight_shape), bias, calls.any(sizes)]
-        forward, to_x, to_weight = _describe_convolution(wishes, stride, padding)
+        wishes = [calls.any(s, kind) for s in (plain_shape(x_shape), weight_shape, sizes)]
+        wishes.insert(2, bias)
+        described = _describe_convolution(wishes, calls.any(weight_shape), stride, padding)
+        forward, to_x, to_weight = described
         with_bias = {BIAS: bias} if has_bias else {}
         self.forward = Primitive(forward, {SRC: x, WEIGHTS: weight, DST: out, **with_bias}, {DST})
         self.to_x = Primitive(to_x, {DIFF_DST: out, WEIGHTS: weight, DIFF_SRC: x}, {DIFF_SRC})
@@ -115,9 +129,9 @@ class _ConvolutionLayer(PyLayer):
         bias: paddle.Tensor | None,
         plan: _Convolution,
     ) -> paddle.Tensor:
-        out = empty(plan.out_shape)
+        ctx.plan, ctx.kind = plan, kind(x)
+        out = empty(plan.out_shape, ctx.kind)
         plan.forward({SRC: x, WEIGHTS: weight, BIAS: bias, DST: out})
-        ctx.plan = plan
         ctx.fixed = [t.stop_gradient for t in (x, weight, bias) if t is not None]
         ctx.save_for_backward(x, weight)
         return out
@@ -129,7 +143,7 @@ class _ConvolutionLayer(PyLayer):
         d_out = d_out.contiguous()
         d_x = d_weight = d_bias = None
         if not ctx.fixed[0]:
-            d_x = empty(x.shape)
+            d_x = empty(x.shape, ctx.kind)
             ctx.plan.to_x({DIFF_DST: d_out, WEIGHTS: weight, DIFF_SRC: d_x})
         if not all(ctx.fixed[1:]):
             d_weight = empty(weight.shape)
@@ -150,7 +164,7 @@ def convolution(
 ) -> paddle.Tensor:
     """F.conv2d; the result is blocked if its channels fill whole blocks."""
     key = (tuple(x.shape), tuple(weight.shape), bias is not None, stride, padding, groups)
-    plan = _convolution(*key)
+    plan = _convolution(*key, kind(x))
     if plan is None:
         return to_blocked(by_paddle(F.conv2d, x, weight, bias, stride, padding, groups=groups))
     return _ConvolutionLayer.apply(x.contiguous(), weight, bias, plan)
@@ -159,16 +173,16 @@ def convolution(
 class _MaxPool:
     """Primitives of max pooling at one size; keeps which pixels were the largest."""
 
-    def __init__(self, shape: Shape, kernel: int, stride: int, padding: int) -> None:
+    def __init__(self, shape: Shape, kind: int, kernel: int, stride: int, padding: int) -> None:
         calls = onednn.loaded()
         batch, channels, *sides = plain_shape(shape)
         sides = [(side + 2 * padding - kernel) // stride + 1 for side in sides]
         self.out_shape = blocked_shape((batch, channels, *sides))
-        x, out = layout(shape), layout(self.out_shape)
+        x, out = layout(shape, kind), layout(self.out_shape, kind)
         window = [dimensions([size] * 2) for size in (stride, kernel, 0, padding, padding)]
-        kind = _POOLING_MAX
-        forward = calls.describe("pooling_forward", FORWARD_TRAINING, kind, x, out, *window)
-        back = calls.describe("pooling_backward", kind, x, out, *window, forward)
+        how = _POOLING_MAX
+        forward = calls.describe("pooling_forward", FORWARD_TRAINING, how, x, out, *window)
+        back = calls.describe("pooling_backward", how, x, out, *window, forward)
         self.kept_bytes = calls.bytes_of(calls.wanted(forward, WORKSPACE))
         self.forward = Primitive(forward, {SRC: x, DST: out, WORKSPACE: None}, {DST, WORKSPACE})
         self.backward = Primitive(back, {DIFF_DST: out, DIFF_SRC: x, WORKSPACE: None}, {DIFF_SRC})
@@ -179,11 +193,11 @@ class _Upsample:
 
     kept_bytes = 0
 
-    def __init__(self, shape: Shape, factor: int) -> None:
+    def __init__(self, shape: Shape, kind: int, factor: int) -> None:
         calls = onednn.loaded()
         batch, channels, height, width = plain_shape(shape)
         self.out_shape = blocked_shape((batch, channels, height * factor, width * factor))
-        x, out = layout(shape), layout(self.out_shape)
+        x, out = layout(shape, kind), layout(self.out_shape, kind)
         forward = calls.describe("resampling_forward", FORWARD_TRAINING, _NEAREST, None, x, out)
         back = calls.describe("resampling_backward", _NEAREST, None, x, out, forward)
         self.forward = Primitive(forward, {SRC: x, DST: out}, {DST})
@@ -195,13 +209,13 @@ class _Relu:
 
     kept_bytes = None
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, kind: int) -> None:
         calls = onednn.loaded()
         self.out_shape = shape
-        x, zero = calls.plain([math.prod(shape)]), ctypes.c_float(0)
-        kind = _RELU_BY_RESULT
-        forward = calls.describe("eltwise_forward", FORWARD_TRAINING, kind, x, x, zero, zero)
-        back = calls.describe("eltwise_backward", kind, x, x, x, zero, zero, forward)
+        x, zero = calls.plain([math.prod(shape)], kind), ctypes.c_float(0)
+        how = _RELU_BY_RESULT
+        forward = calls.describe("eltwise_forward", FORWARD_TRAINING, how, x, x, zero, zero)
+        back = calls.describe("eltwise_backward", how, x, x, x, zero, zero, forward)
         self.forward = Primitive(forward, {SRC: x, DST: x}, {DST})
         self.backward = Primitive(back, {DST: x, DIFF_DST: x, DIFF_SRC: x}, {DIFF_SRC})
 
@@ -214,7 +228,7 @@ class _Pixelwise(PyLayer):
 
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, plan: _MaxPool | _Upsample | _Relu) -> paddle.Tensor:
-        out = empty(plan.out_shape)
+        out = empty(plan.out_shape, kind(x))
         # Not the result itself: it knows the node that holds ctx, and the circle would stay in
         # memory wherever nobody runs backward.
         kept = (
@@ -223,7 +237,7 @@ class _Pixelwise(PyLayer):
             else paddle.empty([plan.kept_bytes], dtype="uint8")
         )
         plan.forward({SRC: x, DST: out, WORKSPACE: kept})
-        ctx.plan, ctx.shape = plan, x.shape
+        ctx.plan, ctx.shape, ctx.kind = plan, x.shape, kind(x)
         ctx.save_for_backward(kept)
         return out
 
@@ -231,7 +245,7 @@ class _Pixelwise(PyLayer):
     def backward(ctx: Any, d_out: paddle.Tensor) -> paddle.Tensor:
         refuse_second_derivatives()
         (kept,) = ctx.saved_tensor()
-        d_x = empty(ctx.shape)
+        d_x = empty(ctx.shape, ctx.kind)
         d_out = d_out.contiguous()
         ctx.plan.backward({DST: kept, WORKSPACE: kept, DIFF_DST: d_out, DIFF_SRC: d_x})
         return d_x
@@ -241,7 +255,7 @@ def _pixelwise(
     plans: Callable[..., Any], paddles: Callable[..., paddle.Tensor], x: paddle.Tensor, *key: int
 ) -> paddle.Tensor:
     """By oneDNN where ``x`` is blocked and oneDNN takes it, else by Paddle's kernel."""
-    plan = plans(tuple(x.shape), *key) if is_blocked(x) else None
+    plan = plans(tuple(x.shape), kind(x), *key) if is_blocked(x) else None
     if plan is None:
         return by_paddle(paddles, x, *key)
     return _Pixelwise.apply(x.contiguous(), plan)
@@ -271,9 +285,9 @@ def relu(x: paddle.Tensor) -> paddle.Tensor:
 class _HardSwish:
     """Primitives of a hard-swish at one size; backward needs what came in."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, kind: int) -> None:
         calls = onednn.loaded()
-        x = calls.plain([math.prod(shape)])
+        x = calls.plain([math.prod(shape)], kind)
         how = (ctypes.c_float(1 / 6), ctypes.c_float(0.5))
         forward = calls.describe("eltwise_forward", FORWARD_TRAINING, _HARD_SWISH, x, x, *how)
         back = calls.describe("eltwise_backward", _HARD_SWISH, x, x, x, *how, forward)
@@ -287,7 +301,7 @@ _hard_swish = planned(_HardSwish)
 class _HardSwishLayer(PyLayer):
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, plan: _HardSwish) -> paddle.Tensor:
-        out = empty(x.shape)
+        out = empty(x.shape, kind(x))
         plan.forward({SRC: x, DST: out})
         ctx.plan = plan
         ctx.save_for_backward(x)
@@ -297,12 +311,14 @@ class _HardSwishLayer(PyLayer):
     def backward(ctx: Any, d_out: paddle.Tensor) -> paddle.Tensor:
         refuse_second_derivatives()
         (x,) = ctx.saved_tensor()
-        d_x = empty(x.shape)
+        d_x = empty(x.shape, kind(x))
         ctx.plan.backward({SRC: x, DIFF_DST: d_out.contiguous(), DIFF_SRC: d_x})
         return d_x
 
 
 def hard_swish(x: paddle.Tensor) -> paddle.Tensor:
-    """F.hardswish of float32 values on a CPU, in either layout."""
-    plan = _hard_swish(tuple(x.shape))
-    return F.hardswish(x) if plan is None else _HardSwishLayer.apply(x.contiguous(), plan)
+    """F.hardswish on a CPU, in either layout."""
+    plan = _hard_swish(tuple(x.shape), kind(x) if is_blocked(x) else FLOAT32)
+    if plan is None:
+        return together(F.hardswish, x)
+    return _HardSwishLayer.apply(x.contiguous(), plan)

@@ -1,8 +1,9 @@
-"""Blocked layout: the memory order in which oneDNN's kernels work on float32 on a CPU.
+"""Blocked layout: the memory order in which oneDNN's kernels work on a CPU.
 
 A (B, C, H, W) tensor whose channels fill whole blocks of k = 16 (8 on CPUs without AVX-512) is held
 as (B, C/k, H, W, k), shape letters BcHWk. The others stay plain. ``to_blocked`` and ``to_plain``
-convert; both leave alone what is so already.
+convert; both leave alone what is so already. Plain tensors hold float32 values, and so do blocked
+ones, but bfloat16 those made inside ``in_bfloat16`` and their gradients.
 
 For a fixed number of threads equal arguments give equal bits, here and in ``layers``. There are no
 second derivatives, paddle.grad takes all inputs or none, and a graph goes backward once (Paddle
@@ -12,8 +13,10 @@ refuses a shape, Paddle's kernel takes over.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import paddle
@@ -22,8 +25,10 @@ from paddle.autograd import PyLayer
 
 from paddle_pose.onednn import library as onednn
 from paddle_pose.onednn.library import (
+    BFLOAT16,
     CONVOLUTION_DIRECT,
     DST,
+    FLOAT32,
     FORWARD_TRAINING,
     SRC,
     Handle,
@@ -71,6 +76,25 @@ def block() -> int:
         return 0
 
 
+_half = contextvars.ContextVar("_half", default=False)
+
+
+@contextlib.contextmanager
+def in_bfloat16() -> Iterator[None]:
+    """Within it blocked tensors are made of bfloat16; outside, of float32."""
+    before = _half.set(True)
+    try:
+        yield
+    finally:
+        _half.reset(before)
+
+
+def kind(x: paddle.Tensor) -> int:
+    """Of the values of a layer's blocked result, ``FLOAT32`` or ``BFLOAT16``, by its input."""
+    half = x.dtype == paddle.bfloat16 if is_blocked(x) else _half.get()
+    return BFLOAT16 if half else FLOAT32
+
+
 def is_blocked(x: paddle.Tensor) -> bool:
     """Whether it is a (B, C/k, H, W, k)."""
     return x.ndim == 5
@@ -95,12 +119,24 @@ def alike(*tensors: paddle.Tensor) -> Sequence[paddle.Tensor]:
     return tried if all(map(is_blocked, tried)) else [to_plain(x) for x in tensors]
 
 
+def for_paddle(*tensors: paddle.Tensor) -> Sequence[paddle.Tensor]:
+    """``alike``, but plain instead of bfloat16, which few of Paddle's CPU kernels take."""
+    half = any(x.dtype == paddle.bfloat16 for x in tensors)
+    return [to_plain(x) for x in tensors] if half else alike(*tensors)
+
+
 def by_paddle(
     function: Callable[..., paddle.Tensor], x: paddle.Tensor, *arguments: object, **named: object
 ) -> paddle.Tensor:
     """``function(to_plain(x), …)``; blocked, if it can be, where ``x`` was."""
     out = function(to_plain(x), *arguments, **named)
     return to_blocked(out) if is_blocked(x) else out
+
+
+def together(function: Callable[..., paddle.Tensor], *parts: paddle.Tensor) -> paddle.Tensor:
+    """``function(*for_paddle(*parts))``; blocked, if it can be, where one of them was."""
+    out = function(*for_paddle(*parts))
+    return to_blocked(out) if any(map(is_blocked, parts)) else out
 
 
 def blocked_shape(shape: Shape) -> Shape:
@@ -119,20 +155,21 @@ def plain_shape(shape: Shape) -> Shape:
     return (batch, blocks * inside, height, width)
 
 
-def layout(shape: Shape) -> Handle:
-    """Description for oneDNN of a tensor of that shape, blocked or plain."""
+def layout(shape: Shape, kind: int = FLOAT32) -> Handle:
+    """Description for oneDNN of a tensor of that shape, of float32 where it is plain."""
     calls = onednn.loaded()
     if len(shape) == 5:
-        return calls.blocked(plain_shape(shape), shape[-1])
+        return calls.blocked(plain_shape(shape), shape[-1], kind)
     return calls.plain(shape)
 
 
-def empty(shape: Shape) -> paddle.Tensor:
-    """Memory for a float32 tensor: paddle.empty without its look at the arguments.
+def empty(shape: Shape, kind: int = FLOAT32) -> paddle.Tensor:
+    """Memory for a tensor of ``layout``: paddle.empty without its look at the arguments.
 
     That look takes longer than the rest, and a step of HRNet asks 3,000 times.
     """
-    return _C_ops.empty(list(shape), paddle.float32, _CPU)
+    half = kind == BFLOAT16 and len(shape) == 5
+    return _C_ops.empty(list(shape), paddle.bfloat16 if half else paddle.float32, _CPU)
 
 
 def refuse_second_derivatives() -> None:
@@ -142,16 +179,18 @@ def refuse_second_derivatives() -> None:
 
 
 @planned
-def _copying(source: Shape, target: Shape) -> Primitive:
-    return onednn.copying(layout(source), layout(target))
+def _copying(source: Shape, target: Shape, kind: int) -> Primitive:
+    return onednn.copying(layout(source, kind), layout(target, kind))
 
 
-def _copied(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
-    """The same values in the layout of ``shape``."""
-    plan = _copying(tuple(x.shape), shape)
+def _copied(x: paddle.Tensor, shape: Shape, kind: int) -> paddle.Tensor:
+    """The values in the layout of ``shape``; ``kind`` is that of the blocked one of the two."""
+    plan = _copying(tuple(x.shape), shape, kind)
     if plan is None:
-        return _copied_by_paddle(x, shape)
-    out = empty(shape)
+        return _copied_by_paddle(x.astype("float32"), shape).astype(
+            "bfloat16" if kind == BFLOAT16 and len(shape) == 5 else "float32"
+        )
+    out = empty(shape, kind)
     plan({SRC: x.contiguous(), DST: out})
     return out
 
@@ -166,10 +205,10 @@ def _copied_by_paddle(x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
 class _Copy(PyLayer):
     @staticmethod
     def forward(ctx: Any, x: paddle.Tensor, shape: Shape) -> paddle.Tensor:
-        ctx.shape = tuple(x.shape)
-        return _copied(x, shape)
+        ctx.shape, ctx.kind = tuple(x.shape), kind(x)
+        return _copied(x, shape, ctx.kind)
 
     @staticmethod
     def backward(ctx: Any, d_out: paddle.Tensor) -> paddle.Tensor:
         refuse_second_derivatives()
-        return _copied(d_out, ctx.shape)
+        return _copied(d_out, ctx.shape, ctx.kind)

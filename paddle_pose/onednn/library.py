@@ -39,7 +39,9 @@ _LAYOUT_QUERY = {
 }
 """Argument of a primitive -> the query for the layout it wants (dnnl_query_t)."""
 FORWARD_TRAINING, CONVOLUTION_DIRECT = 64, 1
-_FLOAT32, _CPU, _DEFAULT_STREAM, _ANY_LAYOUT = 3, 1, 1, 1
+FLOAT32, BFLOAT16 = 3, 2
+"""dnnl_data_type_t."""
+_CPU, _DEFAULT_STREAM, _ANY_LAYOUT = 1, 1, 1
 _BLOCKED = {16: 78, 8: 102}
 """Channels of a block -> dnnl_aBcd16b, dnnl_aBcd8b."""
 
@@ -73,7 +75,7 @@ class _Version(ctypes.Structure):
 
 
 class Library:
-    """The loaded library with one engine and one stream; layouts are of float32 values."""
+    """The loaded library with one engine and one stream; layouts are of float32 if not said."""
 
     def __init__(self, path: Path) -> None:
         self._calls = ctypes.CDLL(str(path))
@@ -108,7 +110,7 @@ class Library:
         """Description of a primitive."""
         return self.make(f"{name}_primitive_desc_create", self.engine, *arguments, attributes)
 
-    def plain(self, sizes: Sequence[int]) -> Handle:
+    def plain(self, sizes: Sequence[int], kind: int = FLOAT32) -> Handle:
         """Layout of a contiguous tensor."""
         strides = [1]
         for size in reversed(sizes[1:]):
@@ -117,22 +119,20 @@ class Library:
             "memory_desc_create_with_strides",
             len(sizes),
             dimensions(sizes),
-            _FLOAT32,
+            kind,
             dimensions(strides),
         )
 
-    def blocked(self, sizes: Sequence[int], block: int) -> Handle:
+    def blocked(self, sizes: Sequence[int], block: int, kind: int = FLOAT32) -> Handle:
         """Layout of a (B, C/block, H, W, block) tensor for the (B, C, H, W) that it holds."""
-        return self._tagged(sizes, _BLOCKED[block])
+        return self._tagged(sizes, _BLOCKED[block], kind)
 
-    def any(self, sizes: Sequence[int]) -> Handle:
+    def any(self, sizes: Sequence[int], kind: int = FLOAT32) -> Handle:
         """The layout that the primitive likes best: it chooses."""
-        return self._tagged(sizes, _ANY_LAYOUT)
+        return self._tagged(sizes, _ANY_LAYOUT, kind)
 
-    def _tagged(self, sizes: Sequence[int], tag: int) -> Handle:
-        return self.make(
-            "memory_desc_create_with_tag", len(sizes), dimensions(sizes), _FLOAT32, tag
-        )
+    def _tagged(self, sizes: Sequence[int], tag: int, kind: int) -> Handle:
+        return self.make("memory_desc_create_with_tag", len(sizes), dimensions(sizes), kind, tag)
 
     def wanted(self, description: Handle, argument: int) -> Handle:
         """Layout that a primitive wants for an argument; owned by its description."""
@@ -188,11 +188,15 @@ def loaded() -> Library:
 
 
 def usable(*tensors: paddle.Tensor) -> bool:
-    """Whether oneDNN takes these: float32 values on a CPU in an eager network."""
+    """Whether oneDNN takes these: float32 or blocked bfloat16 on a CPU in an eager network."""
     return (
         paddle.in_dynamic_mode()
         and library() is not None
-        and all(t.dtype == paddle.float32 and t.place.is_cpu_place() for t in tensors)
+        and all(
+            (t.dtype == paddle.float32 or (t.ndim == 5 and t.dtype == paddle.bfloat16))
+            and t.place.is_cpu_place()
+            for t in tensors
+        )
     )
 
 

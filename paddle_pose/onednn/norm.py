@@ -6,6 +6,7 @@ It takes both layouts (see ``layout``) and keeps them.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from paddle_pose.onednn.layout import (
     by_paddle,
     empty,
     is_blocked,
+    kind,
     layout,
     plain_shape,
     planned,
@@ -55,7 +57,7 @@ class _Moments:
     which the memory order allows, and their moments are combined in float64.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, kind: int) -> None:
         calls = onednn.loaded()
         batch, channels, height, width = plain_shape(shape)
         fitting = (n for n in range(height, 1, -1) if height % n == 0 and n * width <= _ADDED)
@@ -63,7 +65,7 @@ class _Moments:
         self._parts = (batch, channels // shape[-1], height // rows, shape[-1])
         parts = batch * channels * height // rows
         view, row = (1, parts // shape[-1], rows, width, shape[-1]), calls.plain([parts])
-        x, how = layout(view), (ctypes.c_float(1), ctypes.c_uint(0))
+        x, how = layout(view, kind), (ctypes.c_float(1), ctypes.c_uint(0))
         forward = calls.describe("batch_normalization_forward", FORWARD_TRAINING, x, x, *how)
         given = {SRC: x, DST: x, MEAN: row, VARIANCE: row}
         self._primitive = Primitive(forward, given, {DST, MEAN, VARIANCE})
@@ -102,9 +104,9 @@ class _BatchNorm:
     others better).
     """
 
-    def __init__(self, shape: Shape, epsilon: float, relu: bool, own: bool) -> None:
+    def __init__(self, shape: Shape, kind: int, epsilon: float, relu: bool, own: bool) -> None:
         calls = onednn.loaded()
-        x, row = layout(shape), calls.plain([plain_shape(shape)[1]])
+        x, row = layout(shape, kind), calls.plain([plain_shape(shape)[1]])
         flags = _USE_SCALE | _USE_SHIFT | (_FUSE_RELU if relu else 0)
 
         def describe(flags: int) -> tuple[Made, Made]:
@@ -141,7 +143,7 @@ class _BatchNormLayer(PyLayer):
         moments: list[paddle.Tensor],
     ) -> paddle.Tensor:
         """``measure`` fills ``moments`` with those of x."""
-        out = empty(x.shape)
+        out = empty(x.shape, kind(x))
         if measure is not None:
             moments += measure(x, out)
         mean, variance = moments
@@ -160,7 +162,7 @@ class _BatchNormLayer(PyLayer):
     def backward(ctx: Any, d_out: paddle.Tensor) -> tuple[paddle.Tensor | None, ...]:
         refuse_second_derivatives()
         x, weight, mean, variance, mask = ctx.saved_tensor()
-        gradients = empty(x.shape), empty(weight.shape), empty(weight.shape)
+        gradients = empty(x.shape, kind(x)), empty(weight.shape), empty(weight.shape)
         ctx.plan.backward(
             {
                 **{SRC: x, SCALE: weight, MEAN: mean, VARIANCE: variance, WORKSPACE: mask},
@@ -178,16 +180,15 @@ def batch_norm(
     """Normalised by its own moments, through a ReLU if ``relu``; mean and biased variance (C,)."""
     if is_blocked(x):
         moments: list[paddle.Tensor] = []
-        shape = tuple(x.shape)
-        plan, measure = _batch_norm(shape, epsilon, relu, True), _moments(shape)
+        key = tuple(x.shape), kind(x)
+        plan, measure = _batch_norm(*key, epsilon, relu, True), _moments(*key)
         if plan is not None and measure is not None:
             out = _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, measure, moments)
             return out, *moments
     moments = [paddle.zeros_like(weight).detach(), paddle.zeros_like(bias).detach()]
     # Without momentum the running statistics become those of x.
     named = {"training": True, "momentum": 0.0, "epsilon": epsilon}
-    out = by_paddle(F.batch_norm, x, *moments, weight, bias, **named)
-    return F.relu(out) if relu else out, *moments
+    return by_paddle(_with_relu(relu), x, *moments, weight, bias, **named), *moments
 
 
 def batch_norm_by(
@@ -200,9 +201,15 @@ def batch_norm_by(
     relu: bool,
 ) -> paddle.Tensor:
     """Normalised by a given mean and variance (C,), through a ReLU if ``relu``."""
-    plan = _batch_norm(tuple(x.shape), epsilon, relu, False) if is_blocked(x) else None
+    plan = None
+    if is_blocked(x):
+        plan = _batch_norm(tuple(x.shape), kind(x), epsilon, relu, False)
     if plan is not None:
         return _BatchNormLayer.apply(x.contiguous(), weight, bias, plan, None, list(moments))
     named = {"use_global_stats": True, "epsilon": epsilon}
-    out = by_paddle(F.batch_norm, x, *moments, weight, bias, **named)
-    return F.relu(out) if relu else out
+    return by_paddle(_with_relu(relu), x, *moments, weight, bias, **named)
+
+
+def _with_relu(relu: bool) -> Callable[..., paddle.Tensor]:
+    """F.batch_norm, through a ReLU if ``relu``."""
+    return (lambda *given, **named: F.relu(F.batch_norm(*given, **named))) if relu else F.batch_norm

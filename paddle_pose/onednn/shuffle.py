@@ -17,6 +17,7 @@ from paddle_pose.onednn.layout import (
     by_paddle,
     empty,
     is_blocked,
+    kind,
     planned,
     refuse_second_derivatives,
 )
@@ -30,7 +31,7 @@ class _Shuffle:
     (k channels in a block) both are the axes B, o, q, H, W, r, i, j in some order.
     """
 
-    def __init__(self, deep: Shape, factor: int) -> None:
+    def __init__(self, deep: Shape, factor: int, kind: int) -> None:
         batch, blocks, height, width, inside = deep
         square = factor**2
         if inside % square or blocks % square:
@@ -40,15 +41,15 @@ class _Shuffle:
         sizes = (batch, outer, square, height, width, rest, factor, factor)
         image, row = inside * width * height, inside * width
         map_, line = square * image, factor * row
-        one = self._described(sizes, (outer * map_, map_, image, row, inside, square, factor, 1))
-        other = self._described(
-            sizes, (outer * map_, map_, rest, factor * line, factor * inside, 1, line, inside)
-        )
+        strides = (outer * map_, map_, image, row, inside, square, factor, 1)
+        one = self._described(sizes, strides, kind)
+        strides = (outer * map_, map_, rest, factor * line, factor * inside, 1, line, inside)
+        other = self._described(sizes, strides, kind)
         self.up, self.down = onednn.copying(one, other), onednn.copying(other, one)
 
     @staticmethod
-    def _described(sizes: Shape, strides: Shape) -> Handle:
-        given = len(sizes), dimensions(sizes), onednn._FLOAT32, dimensions(strides)
+    def _described(sizes: Shape, strides: Shape, kind: int) -> Handle:
+        given = len(sizes), dimensions(sizes), kind, dimensions(strides)
         return onednn.loaded().make("memory_desc_create_with_strides", *given)
 
 
@@ -68,14 +69,14 @@ class _ShuffleLayer(PyLayer):
 
     @staticmethod
     def _copied(x: paddle.Tensor, plan: _Shuffle, up: bool) -> paddle.Tensor:
-        out = empty(plan.wide if up else plan.deep)
+        out = empty(plan.wide if up else plan.deep, kind(x))
         (plan.up if up else plan.down)({SRC: x, DST: out})
         return out
 
 
 def pixel_shuffle(x: paddle.Tensor, factor: int) -> paddle.Tensor:
     """F.pixel_shuffle."""
-    plan = _shuffle(tuple(x.shape), factor) if is_blocked(x) else None
+    plan = _shuffle(tuple(x.shape), factor, kind(x)) if is_blocked(x) else None
     if plan is None:
         return by_paddle(F.pixel_shuffle, x, factor)
     return _ShuffleLayer.apply(x.contiguous(), plan, True)
@@ -87,7 +88,7 @@ def pixel_unshuffle(x: paddle.Tensor, factor: int) -> paddle.Tensor:
     if is_blocked(x) and not (x.shape[2] % factor or x.shape[3] % factor):
         batch, blocks, height, width, inside = x.shape
         deep = (batch, blocks * factor**2, height // factor, width // factor, inside)
-        plan = _shuffle(deep, factor)
+        plan = _shuffle(deep, factor, kind(x))
     if plan is None:
         return by_paddle(F.pixel_unshuffle, x, factor)
     return _ShuffleLayer.apply(x.contiguous(), plan, False)

@@ -21,8 +21,10 @@ from paddle_pose.onednn.layout import (
     alike,
     empty,
     is_blocked,
+    kind,
     planned,
     refuse_second_derivatives,
+    together,
 )
 from paddle_pose.onednn.library import DIFF_DST, DIFF_SRC, DST, FORWARD_TRAINING, SRC, Primitive
 
@@ -32,9 +34,9 @@ _SRC_1, _ADD, _RELU, _RELU_BY_RESULT = 2, 131056, 32, 256
 class _Sum:
     """Primitives of a sum of tensors of one size, whatever their layout."""
 
-    def __init__(self, shape: Shape, relu: bool) -> None:
+    def __init__(self, shape: Shape, kind: int, relu: bool) -> None:
         calls = onednn.loaded()
-        x, zero = calls.plain([math.prod(shape)]), ctypes.c_float(0)
+        x, zero = calls.plain([math.prod(shape)], kind), ctypes.c_float(0)
         both = {SRC: x, _SRC_1: x, DST: x}
         two = calls.describe("binary", _ADD, x, x, x)
         self.add = self.add_last = Primitive(two, both, {DST})
@@ -46,9 +48,9 @@ class _Sum:
             calls.call("primitive_attr_set_post_ops", attributes, behind)
             last = calls.describe("binary", _ADD, x, x, x, attributes=attributes)
             self.add_last = Primitive(last, both, {DST})
-            kind = _RELU_BY_RESULT
-            forward = calls.describe("eltwise_forward", FORWARD_TRAINING, kind, x, x, zero, zero)
-            back = calls.describe("eltwise_backward", kind, x, x, x, zero, zero, forward)
+            how = _RELU_BY_RESULT
+            forward = calls.describe("eltwise_forward", FORWARD_TRAINING, how, x, x, zero, zero)
+            back = calls.describe("eltwise_backward", how, x, x, x, zero, zero, forward)
             self.relu_backward = Primitive(back, {DST: x, DIFF_DST: x, DIFF_SRC: x}, {DIFF_SRC})
         self.copy = onednn.copying(x, x)
 
@@ -59,7 +61,7 @@ _sum = planned(_Sum)
 class _SumLayer(PyLayer):
     @staticmethod
     def forward(ctx: Any, plan: _Sum, *parts: paddle.Tensor) -> paddle.Tensor:
-        out, first = empty(parts[0].shape), parts[0]
+        out, first = empty(parts[0].shape, kind(parts[0])), parts[0]
         for part in parts[1:-1]:
             plan.add({SRC: first, _SRC_1: part, DST: out})
             first = out
@@ -76,7 +78,7 @@ class _SumLayer(PyLayer):
         """Every part's gradient has memory of its own: Paddle adds to gradients where they lie."""
         refuse_second_derivatives()
         d_out, relu_backward = d_out.contiguous(), ctx.plan.relu_backward
-        gradients = [None if fixed else empty(d_out.shape) for fixed in ctx.fixed]
+        gradients = [None if fixed else empty(d_out.shape, kind(d_out)) for fixed in ctx.fixed]
         for gradient in (g for g in gradients if g is not None):
             if relu_backward is None:
                 ctx.plan.copy({SRC: d_out, DST: gradient})
@@ -89,8 +91,13 @@ class _SumLayer(PyLayer):
 def add(*given: paddle.Tensor, relu: bool) -> paddle.Tensor:
     """Sum of two or more tensors of one size from left to right, then a ReLU if ``relu``."""
     parts = alike(*given)
-    plan = _sum(tuple(parts[0].shape), relu) if is_blocked(parts[0]) else None
+    x = parts[0]
+    plan = _sum(tuple(x.shape), kind(x), relu) if is_blocked(x) else None
     if plan is None:
-        out = reduce(operator.add, parts)
-        return F.relu(out) if relu else out
+        return together(lambda *parts: _added(parts, relu), *parts)
     return _SumLayer.apply(plan, *(part.contiguous() for part in parts))
+
+
+def _added(parts: tuple[paddle.Tensor, ...], relu: bool) -> paddle.Tensor:
+    out = reduce(operator.add, parts)
+    return F.relu(out) if relu else out

@@ -1,4 +1,10 @@
-"""Mixed precision as a recipe asks for it, by ``paddle.amp``; float32 where it does not."""
+"""Mixed precision as a recipe asks for it; float32 where it does not.
+
+On a GPU by ``paddle.amp``. On a CPU, where Paddle ignores that, level O1 in bfloat16 by our own
+layers: feature maps, their gradients and the factors of convolutions are bfloat16; weights and
+their gradients, sums, batch norm's statistics, what the network puts out, losses and the optimiser
+are float32.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +15,23 @@ import paddle
 from paddle import nn
 
 from paddle_pose.errors import UserError
+from paddle_pose.models import blocks
 from paddle_pose.settings import TrainSettings
 
 
 def require_device(settings: TrainSettings, device: str) -> None:
-    """Raises UserError where Paddle would ignore mixed precision, as it does on a CPU."""
-    if settings.amp != "none" and device == "cpu":
+    """Raises UserError where mixed precision would be ignored: on a CPU all but bfloat16 O1."""
+    if settings.amp == "none" or device != "cpu":
+        return
+    if (settings.amp, settings.amp_dtype) != ("O1", "bfloat16"):
         raise UserError(
             f"train.amp={settings.amp}: Paddle {paddle.__version__} has mixed precision on GPUs "
-            "and would train in float32 here; take train.amp=none on a CPU"
+            f"and would train in float32 here, in {settings.amp_dtype} at least; take "
+            "train.amp=none on a CPU, or train.amp=O1 with train.amp_dtype=bfloat16"
+        )
+    if fault := blocks.bfloat16_fault():
+        raise UserError(
+            f"train.amp=O1 train.amp_dtype=bfloat16: {fault}; take train.amp=none on this CPU"
         )
 
 
@@ -32,17 +46,29 @@ class Precision:
     def __init__(self, settings: TrainSettings) -> None:
         self._level, self._dtype = settings.amp, settings.amp_dtype
         self.on = settings.amp != "none"
+        wanted = (self._level, self._dtype, paddle.get_device())
+        self._on_cpu = wanted == ("O1", "bfloat16", "cpu") and not blocks.bfloat16_fault()
         self._scaler = paddle.amp.GradScaler(enable=self.on and self._dtype == "float16")
 
     def prepare(self, network: nn.Layer, optimizer: paddle.optimizer.Optimizer) -> None:
         """O2: turn the weights into half precision, in place; before ``paddle.DataParallel``."""
         if self._level == "O2":
             paddle.amp.decorate(network, optimizer, level="O2", dtype=self._dtype)
+        if self._on_cpu:
+            kinds = [type(layer) for layer in network.sublayers()]
+            left = [f"{kinds.count(k)} {k.__name__}" for k in blocks.FLOAT32_ONLY if k in kinds]
+            print(
+                "=> feature maps and convolutions in bfloat16; weights, statistics, losses and "
+                f"{'optimiser' if not left else 'optimiser, ' + ', '.join(left)} in float32",
+                flush=True,
+            )
 
     def computing(self) -> contextlib.AbstractContextManager:
         """Where the forward pass runs."""
         if not self.on:
             return contextlib.nullcontext()
+        if self._on_cpu:
+            return blocks.in_bfloat16()
         return paddle.amp.auto_cast(level=self._level, dtype=self._dtype)
 
     def for_loss(self, outputs: list[Any]) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import paddle
 import pytest
 
@@ -77,3 +79,25 @@ def test_a_wrong_constant_is_found(monkeypatch):
         assert not check._difference() <= check.TOLERANCE
     finally:
         norm._batch_norm.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("flags", "factor", "line"),
+    [
+        (set(), 1.0, "this CPU has neither avx512_bf16 nor amx_bf16"),
+        ({"amx_bf16"}, 1.1, r"oneDNN's bfloat16 is off by 1\.\de-01 of the largest value"),
+        ({"amx_bf16"}, float("nan"), "oneDNN's bfloat16 is off by nan of the largest value"),
+    ],
+)
+def test_where_there_is_no_bfloat16_the_fault_says_why(flags, factor, line, monkeypatch):
+    assert check.usable()  # before the numbers are wrong
+    monkeypatch.setattr(check.runtime, "cpu_facts", lambda: ("", frozenset(flags), 1))
+    monkeypatch.setattr(check, "block", lambda: 16)
+    batch_norm = norm.batch_norm
+
+    def other(*arguments: object, **named: object) -> tuple[paddle.Tensor, ...]:
+        out, *moments = batch_norm(*arguments, **named)
+        return out.scale(factor), *moments
+
+    monkeypatch.setattr(norm, "batch_norm", other)
+    assert re.fullmatch(line, check.bfloat16_fault.__wrapped__())

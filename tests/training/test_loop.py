@@ -12,6 +12,7 @@ import pytest
 from paddle_pose import configs
 from paddle_pose.data.loader import Batch
 from paddle_pose.errors import UserError
+from paddle_pose.models import blocks
 from paddle_pose.models.architectures import NewellHourglass
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
@@ -132,11 +133,10 @@ def test_mixed_precision_is_refused_where_paddle_ignores_it():
 
 
 @pytest.mark.filterwarnings("ignore:.*makes no effect")
-@pytest.mark.parametrize("level", ["O1", "O2"])
-def test_path_of_mixed_precision_is_whole(level):
+def test_path_of_mixed_precision_is_whole():
     """On a CPU Paddle ignores it, so the steps must be those of float32."""
     plain = make_trainer(TrainSettings(batch_size=2))
-    mixed = make_trainer(TrainSettings(batch_size=2, amp=level, amp_dtype="bfloat16"))
+    mixed = make_trainer(TrainSettings(batch_size=2, amp="O2", amp_dtype="bfloat16"))
     run(plain, range(2))
     run(mixed, range(2))
     for name, array in state(plain.network).items():
@@ -282,3 +282,49 @@ def test_launcher_starts_one_process_per_gpu(monkeypatch):
 def test_launcher_options_that_do_not_go_together(given, line):
     with pytest.raises(UserError, match=line):
         words(**given)
+
+
+HALF = TrainSettings(batch_size=2, amp="O1", amp_dtype="bfloat16", ema_decay=0.75)
+needs_bfloat16 = pytest.mark.skipif(
+    bool(blocks.bfloat16_fault()), reason=f"no bfloat16: {blocks.bfloat16_fault()}"
+)
+
+
+@needs_bfloat16
+def test_equal_bits_again_and_resumed(tmp_path, capsys):
+    first, again, other = (make_trainer(HALF) for _ in range(3))
+    assert "=> feature maps and convolutions in bfloat16" in capsys.readouterr().out
+    file = tmp_path / "checkpoint.safetensors"
+    run(first, range(2))
+    checkpoint.save_state(file, first.network, first.optimizer, {"step": 2}, first.averaged)
+    run(first, range(2, 4))
+    run(again, range(4))
+    run(other, range(5, 6))  # what is in it must not matter
+    position = checkpoint.load_state(file, other.network, other.optimizer, other.averaged)
+    run(other, range(position["step"], 4))
+    for one in (again, other):
+        for name, array in state(first.network).items():
+            assert array.dtype == np.float32
+            np.testing.assert_array_equal(state(one.network)[name], array, err_msg=name)
+            np.testing.assert_array_equal(
+                state(one.averaged)[name], state(first.averaged)[name], err_msg=name
+            )
+    exact = make_trainer(TrainSettings(batch_size=2))
+    run(exact, range(4))
+    moved = [(state(exact.network)[k] != v).any() for k, v in state(first.network).items()]
+    assert any(moved)
+
+
+@pytest.mark.parametrize(("level", "dtype"), [("O1", "float16"), ("O2", "bfloat16")])
+def test_others_are_refused_on_a_cpu(level, dtype):
+    with pytest.raises(UserError, match=r"or train\.amp=O1 with train\.amp_dtype=bfloat16"):
+        precision.require_device(TrainSettings(amp=level, amp_dtype=dtype), "cpu")
+
+
+def test_a_cpu_without_it_refuses(monkeypatch):
+    monkeypatch.setattr(blocks, "bfloat16_fault", lambda: "this CPU has neither")
+    with pytest.raises(UserError, match=r"amp_dtype=bfloat16: this CPU has neither; take train"):
+        precision.require_device(HALF, "cpu")
+    precision.require_device(HALF, "gpu:0")
+    monkeypatch.setattr(blocks, "bfloat16_fault", lambda: "")
+    precision.require_device(HALF, "cpu")
