@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 QUICKSTART := output/quickstart
+# What the quickstart trains in: float32, bfloat16, or auto for bfloat16 where the CPU has it.
+PRECISION := float32
 
 # Two tests at a time; those of one file in one process, which share what they made.
 PYTEST := -m pytest -n 2 --dist loadfile
@@ -38,7 +40,7 @@ $(VENV)/.dev: requirements-dev.txt requirements-export.txt requirements-demo.txt
 	@touch $@
 
 quickstart: $(VENV)/.runtime
-	@$(BIN)/python -m paddle_pose quickstart --output_dir $(QUICKSTART)
+	@$(BIN)/python -m paddle_pose quickstart --output_dir $(QUICKSTART) --precision $(PRECISION)
 
 test: $(VENV)/.dev
 	$(BIN)/python $(PYTEST)

@@ -21,7 +21,8 @@ list of objects
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
 of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet, ``encodings`` for DARK and UDP,
-``pixels`` for holes and colours, ``paddledetection`` for its HRNet (live alone).
+``pixels`` for holes and colours, ``paddledetection`` for its HRNet (live alone), ``bfloat16`` for
+it beside PyTorch's autocast.
 ``tolerance`` and ``ok`` are null where a row states the size of an effect and judges nothing.
 ``code`` is a digest of the functions and classes that the row judges (``aligning/freshness.py``).
 ``--check`` looks at the files alone and names what other code made.

@@ -12,7 +12,7 @@ official code step by step, as recorded or as run live from a clone; not trained
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from paddle_pose import configs
 from paddle_pose.files import read_json
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark
-from reproduce import published
+from reproduce import aligned, published
 from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_of
 from reproduce.training_costs import TRAINING_PEOPLE
 
@@ -30,23 +30,6 @@ WORDS = ("reproduced", "re-scored", "tested", "ported and aligned", "not run")
 TESTED = Path("runs/tested")
 """Where scores of published weights are kept, a folder for each row."""
 NO_TRAINING = "no recipe of its training here"
-
-ALIGNED_AS = {
-    "Hourglass-52, 1 stack": "hourglass52",
-    "Newell hourglass, 2 stacks": "newell_hg2",
-    "HRNet-W32": "hrnet_w32",
-    "HRNet-W48": "hrnet_w48",
-    **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
-    "MIPNet-W48": "mipnet",
-}
-"""Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
-
-TWO_PEOPLE = "crowds"
-"""The records of data, merging and scores of two people in a box, on all of their data sets."""
-
-NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
-DATA_STEPS = ("data", "metric", "decode")
-ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
 
 BEGAN_WITH = {
     "HRNet-W32": "imagenet_hrnet_w32",
@@ -112,7 +95,7 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
         missed = replace(missed, lacking=why)
     if lacking:
         return replace(missed, word="not run", lacking=lacking)
-    files = tuple(f for name, _ in _alignment_wanted(row) for f in _alignment_files(name, root))
+    files = tuple(file for name, _ in aligned.wanted(row) for file in aligned.files(name, root))
     return replace(missed, word="ported and aligned", records=(*files, *missed.records))
 
 
@@ -264,50 +247,20 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _alignment_wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
-    name = ALIGNED_AS[row.protocol.network]
-    yield name, NETWORK_STEPS
-    yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
-    recipe = configs.load(row.recipe) if row.recipe else None
-    if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":
-        yield ENCODINGS, ENCODING_STEPS
-    if recipe and recipe.augment.pixels != "none":
-        yield "pixels", ("data",)
-    if row.id.startswith("paddledetection:"):
-        yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
-
-
-def _alignment_files(name: str, root: Path) -> list[str]:
-    """Records of a network or data set that exist, from recorded arrays and from a clone."""
-    files = (f"alignment/{name}.json", f"alignment/live_{name}.json")
-    return [file for file in files if (root / file).is_file()]
-
-
 def _not_aligned(row: PublishedRow, root: Path) -> str:
     """Why a row is not ported and aligned; empty where it is."""
     if not row.benchmark:
         return row.note
     if not row.weights:
-        return "its weights are not published where porting can fetch them"
+        stated = row.note.startswith("no weights: ")
+        return row.note if stated else "its weights are not published where porting can fetch them"
     if NOT_STATED in row.protocol.detector_ap:
         return "which detector's boxes it was measured with is not stated"
     if configs.load(row.recipe).train.amp != "none":
         return "no alignment record of half precision"
-    if row.protocol.network not in ALIGNED_AS:
+    if row.protocol.network not in aligned.ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
-    return next(filter(None, (_lacking(*one, root) for one in _alignment_wanted(row))), "")
-
-
-def _lacking(name: str, steps: Sequence[str], root: Path) -> str:
-    """Which steps the records of a network or data set lack or miss; empty where none."""
-    present = set()
-    for file in _alignment_files(name, root):
-        for entry in read_json(root / file):
-            if entry["ok"] is False:
-                return f"{file}: {entry['step']} is outside its tolerance"
-            present |= {entry["step"]} if entry["ok"] else set()
-    absent = [step for step in steps if step not in present]
-    return f"alignment/{name}.json: no record of {', '.join(absent)}" if absent else ""
+    return next(filter(None, (aligned.lacking(*one, root) for one in aligned.wanted(row))), "")
 
 
 # --- what would settle an open row

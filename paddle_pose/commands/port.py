@@ -141,6 +141,8 @@ def _download(options: argparse.Namespace) -> None:
 
 
 def _list() -> None:
-    for weights in download.published_weights():
-        home = "" if weights.home == "direct" else "  [by hand, from a drive]"
-        print(f"{weights.name:42}{weights.recipe:44}{weights.published}{home}")
+    found = download.published_weights()
+    name, recipe = (max(len(getattr(one, key)) for one in found) for key in ("name", "recipe"))
+    for one in found:
+        home = "" if one.home == "direct" else "  [by hand, from a drive]"
+        print(f"{one.name:{name}}  {one.recipe:{recipe}}  {one.published}{home}")

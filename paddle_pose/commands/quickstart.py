@@ -17,7 +17,6 @@ from paddle_pose.commands.record import RunFolder
 from paddle_pose.data import mpii
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json, sha256
-from paddle_pose.models import blocks
 from paddle_pose.poses import predictions
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.skeletons import MPII16
@@ -73,11 +72,13 @@ def same_recipe(run: RunFolder, changes: Sequence[str]) -> bool:
 
 def changed(precision: str, seed: int | None) -> list[str]:
     """The recipe's changes, as KEY=VALUE; says what ``auto`` found."""
-    fault = blocks.bfloat16_fault() if precision == "auto" else ""
-    half = precision == "bfloat16" or (precision == "auto" and not fault)
     if precision == "auto":
-        print(f"=> training in {'bfloat16' if half else f'float32: {fault}'}", flush=True)
-    changes = ["train.amp=O1", "train.amp_dtype=bfloat16"] if half else []
+        from paddle_pose.models import blocks  # Paddle, which this process needs for nothing else
+
+        fault = blocks.bfloat16_fault()
+        precision = "float32" if fault else "bfloat16"
+        print(f"=> training in {precision}{fault and ': '}{fault}", flush=True)
+    changes = ["train.amp=O1", "train.amp_dtype=bfloat16"] if precision == "bfloat16" else []
     return changes + ([] if seed is None else [f"seed={seed}"])
 
 

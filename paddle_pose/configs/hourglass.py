@@ -174,8 +174,8 @@ def hourglass52_coco_256x256() -> Recipe:
     """Hourglass-52 (one stack), COCO val2017, 256×256: published AP .726 (mmpose), detector boxes.
 
     Protocol: detector of human AP 56.4, flip test with shift, quarter offset on each axis, box ×
-    keypoint score above 0.2, OKS-NMS at 0.9. No random shift of crops here: the checkpoint's date,
-    July 2020, suggests that mmpose had none yet (not confirmed; today's configuration has one).
+    keypoint score above 0.2, OKS-NMS at 0.9. Not that training: mmpose moved 30 % of the crop
+    centres, once for all epochs (topdown_coco_dataset.py:199 @7672061, July 2020), here none.
     Cost: 210 epochs of 149,813 people, 123,060 steps of 256 (32 on each of 8 GPUs).
     Source: mmpose td-hm_hourglass52_8xb32-210e_coco-256x256.py, hourglass_coco.md @759b39c
     """

@@ -6,9 +6,10 @@ people of 8 devices together; red first; scale 0.5, rotation 40 degrees, flip 0.
 bodies with 0.3 of people with more than 8 joints. mmpose's loss is twice ours, which Adam does not
 see but for its epsilon.
 
-No random shift of crops on COCO here: as for Hourglass-52, the weights' date suggests that mmpose
-had none yet (not confirmed). 1.x trained its COCO rows anew and draws otherwise: recipes here test
-its weights, they are not that training. On MPII one training stands in all editions.
+mmpose moved 30 % of COCO's crop centres, uniformly by up to 0.2 of the box and once for all epochs,
+from its first public commit on (topdown_coco_dataset.py:199 @7672061): no field says that here, so
+the COCO recipes test its weights and are not that training. Nor are they that of 1.x, which trained
+its COCO rows anew. On MPII, where nothing is moved, one training stands in all editions.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Features, sigmoid
+from paddle_pose.models.blocks import BatchNorm2D, Conv2D, Features, plain, sigmoid
 
 EPSILON, MOMENTUM = 1e-3, 0.99
 """Of Keras's batch normalisation; its momentum of 0.99 is 0.01 in PyTorch."""
@@ -26,6 +26,8 @@ class SameConv2D(Conv2D):
         """(B, in, H, W) -> (B, out, ceil(H / stride), ceil(W / stride))."""
         if not paddle.in_dynamic_mode():  # sizes may be open; there nothing is blocked
             return F.conv2d(x, self.weight, self.bias, self._stride, "SAME")
+        if x.dtype == paddle.bfloat16:  # which Paddle joins on no CPU
+            x = plain(x)
         for axis in (0, 1):
             x = _padded(x, 2 + axis, self._kernel_size[axis], self._stride[axis])
         return Conv2D.forward(self, x)

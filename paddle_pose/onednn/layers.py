@@ -102,7 +102,8 @@ class _Convolution:
         x, weight = layout(x_shape, kind), calls.plain(weight_shape)
         out = layout(self.out_shape, kind)
         bias = calls.plain([channels]) if has_bias else None
-        wishes = [calls.any(s, kind) for s in (plain_shape(x_shape), weight_shape, sizes)]
+        shapes = (plain_shape(x_shape), weight_shape, sizes)
+        wishes: list[Handle | None] = [calls.any(shape, kind) for shape in shapes]
         wishes.insert(2, bias)
         described = _describe_convolution(wishes, calls.any(weight_shape), stride, padding)
         forward, to_x, to_weight = described

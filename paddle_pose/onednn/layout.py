@@ -80,9 +80,9 @@ _half = contextvars.ContextVar("_half", default=False)
 
 
 @contextlib.contextmanager
-def in_bfloat16() -> Iterator[None]:
-    """Within it blocked tensors are made of bfloat16; outside, of float32."""
-    before = _half.set(True)
+def in_bfloat16(*, on: bool = True) -> Iterator[None]:
+    """Within it blocked tensors are made of bfloat16; outside, or not ``on``, of float32."""
+    before = _half.set(on)
     try:
         yield
     finally:

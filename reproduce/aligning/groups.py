@@ -13,13 +13,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, encodings, fastpose, paddledetection, pixels
+from reproduce.aligning import (
+    bfloat16,
+    bodyposenet,
+    encodings,
+    fastpose,
+    paddledetection,
+    pixels,
+)
 
 MODULES: dict[str, tuple[Any, ...]] = {
     **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
     encodings.NAME: (encodings,),
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
+    bfloat16.NAME: (bfloat16,),
 }
 
 

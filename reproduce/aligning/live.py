@@ -18,6 +18,7 @@ from paddle_pose.porting import network_keys, to_official
 from paddle_pose.porting.names import NetworkKeys
 from reproduce.aligning import live_pipeline, live_rows, paddledet_answers
 from reproduce.aligning.networks import (
+    ALPHAPOSE,
     HRNET,
     LIVE_ONLY,
     MMPOSE,
@@ -32,6 +33,17 @@ SIMPLE_BASELINE = "microsoft/human-pose-estimation.pytorch"
 RESNETS = tuple(f"pose_resnet{layers}" for layers in (50, 101, 152))
 LIVE = {**NETWORKS, **LIVE_ONLY}
 STEPS, QUICK_STEPS = 3, 2
+ALPHAPOSE_FILES = {
+    "fastpose_r50": "coco/resnet/256x192_res50_lr1e-3_2x.yaml",
+    "fastpose_dcn_r50": "coco/resnet/256x192_res50_lr1e-3_2x-dcn.yaml",
+    "fastpose_duc_r50": "coco/resnet/256x192_res50_lr1e-3_1x-duc.yaml",
+    "fastpose_duc_r152": "coco/resnet/256x192_res152_lr1e-3_1x-duc.yaml",
+    "simplepose_r50": "coco/resnet/256x192_res50_lr1e-3_1x-simple.yaml",
+    "fastpose_r50_wide": "halpe_136/resnet/256x192_res50_lr1e-3_2x.yaml",
+    "fastpose_dcn_r50_wide": "halpe_136/resnet/256x192_res50_lr1e-3_2x-dcn-regression.yaml",
+    "fastpose_r152_wide": "halpe_136/resnet/256x192_res152_lr1e-3_1x-duc.yaml",
+}
+"""Its configuration of each network."""
 CHILD_SECONDS = 3600
 
 
@@ -41,7 +53,7 @@ class Clone:
 
     Attributes:
         folder: where it is.
-        kind: ``hrnet``, ``simple_baseline``, ``princeton`` or ``mmpose``.
+        kind: of KINDS.
         repository: its name on GitHub.
         commit: what is checked out; ``+changes`` if Python files differ from it.
         networks: which of ours it has.
@@ -59,6 +71,7 @@ KINDS = (
     ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, RESNETS),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2",)),
     ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
+    ("alphapose", "alphapose/models/fastpose.py", ALPHAPOSE[0], tuple(ALPHAPOSE_FILES)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
 )
 """Kind, a file that only this repository has (the first that fits counts), name, networks."""
@@ -77,6 +90,7 @@ CONFIGS = {
         ): f"experiments/mpii/resnet{name[11:]}/256x256_d256x3_adam_lr1e-3.yaml"
         for name in RESNETS
     },
+    **{("alphapose", name): f"configs/{file}" for name, file in ALPHAPOSE_FILES.items()},
 }
 SOURCES = {
     "princeton": "models/posenet.py, task/loss.py",
@@ -203,6 +217,8 @@ def network_rows(
     job = network_job(clone, name, seed, QUICK_STEPS if quick else STEPS, threads)
     theirs = ask(python, job, weights=official, inputs=inputs)
     source = CONFIGS.get((clone.kind, name)) or SOURCES[clone.kind]
+    if "_dcn_" in name:
+        source += ", its CUDA operator by the formula in alphapose_side.py"
     versions = f"{source} (PyTorch {theirs['facts']['torch']}, seed {seed})"
     reference = Reference(clone.repository, clone.commit, versions)
     comparison = live_rows.Comparison(name, recipe, reference, official, theirs)

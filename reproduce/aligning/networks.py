@@ -27,6 +27,7 @@ PARITY = ROOT / "tests" / "parity"
 HRNET = ("leoxiaobin/deep-high-resolution-net.pytorch", "6f69e4676ad8d43d0d61b64b1b9726f0c369e7b1")
 MMPOSE = ("open-mmlab/mmpose", "759b39c13fea6ba094afc1fa932f51dc1b11cbf9")
 PRINCETON = ("princeton-vl/pytorch_stacked_hourglass", "ceedc14b9b8814ba641f4a00baa5d0af153588a9")
+ALPHAPOSE = ("MVIG-SJTU/AlphaPose", "c60106d19afb443e964df6f06ed1842962f5f1f7")
 MIPNET = ("rawalkhirodkar/MIPNet", "245651d0ea5abbbfefdc44640f89cc9136d72f20")
 PYTORCH = ("pytorch/pytorch", "2.13.0")
 
@@ -64,13 +65,22 @@ NETWORKS = {
     "pose_resnet50": Network("simple_baseline:res50_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
+_WIDE = "fastpose_r50_c256_halpe136"
 LIVE_ONLY = {
     "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
+    "fastpose_r50": Network("fastpose:r50_coco_256x192_2x", "fastpose_r50_coco"),
+    "fastpose_dcn_r50": Network("fastpose:r50_dcn_coco_256x192", "fastpose_r50_coco"),
+    "fastpose_duc_r50": Network("fastpose:r50_duc_coco_256x192", "fastpose_duc_r50_coco"),
+    "fastpose_duc_r152": Network("fastpose:r152_duc_coco_256x192", "fastpose_duc_r50_coco"),
+    "simplepose_r50": Network("fastpose:simple_r50_coco_256x192", "simplepose_r50_coco"),
+    "fastpose_r50_wide": Network("fastpose:r50_heatmap_halpe136_256x192", _WIDE),
+    "fastpose_dcn_r50_wide": Network("fastpose:r50_dcn_halpe136_256x192", _WIDE),
+    "fastpose_r152_wide": Network("fastpose:r152_halpe136_256x192", _WIDE),
 }
 """Networks that only clones are run for; of their ``model`` they take input size and gain."""
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection")
+GROUPS = ("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16")
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""

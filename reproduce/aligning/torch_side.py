@@ -92,6 +92,9 @@ def build(job: dict[str, Any]) -> nn.Module:
         sys.path.insert(0, str(clone))
         posenet = importlib.import_module("models.posenet")
         return posenet.PoseNet(job["stacks"], 256, job["joints"], bn=False, increase=0)
+    if kind == "alphapose":
+        side = importlib.import_module("alphapose_side")
+        return side.build(clone, config_of(job["config"]), package)
     package("mmpose", clone / "mmpose")
     package("mmpose.models", clone / "mmpose/models")
     package("mmpose.models.backbones", clone / "mmpose/models/backbones")
@@ -128,6 +131,13 @@ def loss_of(job: dict[str, Any]) -> Any:
         return lambda outputs, targets, weights: sum(
             0.5 * criterion(out, targets, weights) for out in outputs
         )
+    if job["kind"] == "alphapose":  # scripts/train.py:53
+
+        def masked(outputs: list, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+            seen = weights[:, :, None, None]
+            return 0.5 * nn.MSELoss()(outputs[-1] * seen, targets * seen)
+
+        return masked
     sys.path.insert(0, str(Path(job["clone"]) / "lib"))
     core = Path(job["clone"]) / "lib/core"
     package("core", core)
@@ -168,11 +178,13 @@ def train(
     answers, losses = {}, []
     network.train()
     for step in range(1 if dtype == torch.float32 else job["steps"]):
-        loss = criterion(outputs_of(stages, batch[0]), *batch[1:])
+        outputs = outputs_of(stages, batch[0])
+        loss = criterion(outputs, *batch[1:])
         adam.zero_grad()
         loss.backward()
         losses.append(float(loss.detach()))
         if step == 0:
+            answers["maps"] = outputs[-1].detach().numpy()
             for name, parameter in network.named_parameters():
                 if parameter.grad is not None:
                     answers[f"gradient/{name}"] = sample(parameter.grad.numpy())
@@ -308,7 +320,7 @@ def main() -> None:
         answers = run_pipeline(job, folder)
     else:
         answers, without = run_network(job, folder)
-        if "config" in job:
+        if "config" in job and job["kind"] != "alphapose":  # whose rates begin again
             answers["schedule"] = schedule(job)
     np.savez(folder / "answers.npz", **answers)
     facts = {"torch": torch.__version__, "numpy": np.__version__, "without_weights": without}

@@ -231,6 +231,7 @@ def _for_page(svg: str, chart: Chart) -> str:
     """Matplotlib's file → an element that inherits type and colours from the page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' (?:d|x|y|transform)="[^"]*"', _to_hundredths, svg)
     svg = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', _opening(chart), svg, count=1)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--type)", svg)
@@ -239,6 +240,11 @@ def _for_page(svg: str, chart: Chart) -> str:
     svg = svg.replace("xlink:href", "href").replace(_EVERYWHERE, "")  # page.css says it
     svg = re.sub(r"\n\s*", " ", svg)
     return re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL).strip()
+
+
+def _to_hundredths(found: re.Match[str]) -> str:
+    """Places of a drawing, to a hundredth of a pixel: Matplotlib writes millionths."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", found[0])
 
 
 def _opening(chart: Chart) -> str:

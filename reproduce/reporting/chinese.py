@@ -44,7 +44,7 @@ WORDS = {
     "ported and aligned": (
         "已移植并对齐",
         "公开权重无需 PyTorch 即可转换；网络及其前后各步骤与官方代码逐步一致"
-        "（mmpose 的 HRNet 取 HRNet 官方代码与训练配方）；"
+        "（mmpose 的 HRNet 取 HRNet 官方代码与训练配方，AlphaPose 的可变形卷积取其公式）；"
         "尚未完整训练",
     ),
     "not run": ("未运行", "以上皆无；缩短的训练不算"),

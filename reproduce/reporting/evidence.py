@@ -25,7 +25,7 @@ MEANING = {
     "protocol; whether that gives what was printed is said value by value",
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
     "around it equal the official code step by step (mmpose's HRNet and PoseResNet by HRNet's own "
-    "code and recipe); not trained in full",
+    "code and recipe, AlphaPose's deformable operator by its formula); not trained in full",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }

@@ -13,7 +13,7 @@ TECHNIQUES = {
 }
 KINDS = {
     r"server holds the truth|truth of .* is not public": "the truth of its test set is not public",
-    r"its weights are not published": "no weights of it that porting can fetch",
+    r"its weights are not published|^no weights": "no weights of it that porting can fetch",
     r"no alignment record|no record of|outside its tolerance": "not compared with official code",
     r"another network|network code|stride stands|training is not published": "network not built",
     r"no recipe": "no recipe here of its training",

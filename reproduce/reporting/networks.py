@@ -13,7 +13,15 @@ ALIGNED = {
     "HRNet": {"hrnet_w32": "HRNet-W32 (MPII)", "hrnet_w48": "HRNet-W48 (COCO)"},
     "SimpleBaseline": {"pose_resnet50": "PoseResNet-50"},
     "MIPNet": {"mipnet": "MIPNet-W32, with W48 and ResNet-50"},
-    "FastPose": {"fastpose": "FastPose, light and full"},
+    "FastPose": {
+        "fastpose": "FastPose, light and full",
+        "fastpose_r50": "FastPose-50",
+        "fastpose_dcn_r50": "FastPose-DCN-50",
+        "fastpose_duc_r50": "FastPose-DUC-50",
+        "simplepose_r50": "SimplePose-50",
+        "fastpose_r50_wide": "FastPose-50, 256 channels",
+        "fastpose_dcn_r50_wide": "FastPose-DCN-50, 256 channels",
+    },
     "BodyPoseNet": {"bodyposenet": "BodyPoseNet"},
 }
 SHARED = {
@@ -22,6 +30,7 @@ SHARED = {
     "crowds": "Two people in a box: data, merging, metric",
     "encodings": "DARK and UDP: crops, targets, offsets, decoding",
     "pixels": "Holes and colours of mmpose's rows",
+    "bfloat16": "bfloat16 on a CPU, beside PyTorch's autocast",
 }
 DATA_SETS = {
     "mpii": "MPII, PCKh in per cent",

@@ -176,8 +176,8 @@ def table_rows() -> tuple[TableRow, ...]:
     return tuple(sorted(rows, key=key))
 
 
-EDITIONS = ("mmpose0_2020", "mmpose0", "mmpose1")
-"""Three editions of one publisher's tables, oldest first."""
+EDITIONS = (("mmpose0_2020", "mmpose0", "mmpose1"), ("hrnet_paper", "hrnet_readme"))
+"""Editions of one publisher's tables, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -198,13 +198,15 @@ class Line:
 
 def lines(rows: Sequence[TableRow]) -> tuple[Line, ...]:
     """Table rows with their editions together, where the first of them stood."""
-    grouped: dict[str, list[TableRow]] = {}
+    places = {one: (t, age) for t, table in enumerate(EDITIONS) for age, one in enumerate(table)}
+    grouped: dict[tuple, list[TableRow]] = {}
     for row in rows:
         publisher, _, name = row.id.partition(":")
-        grouped.setdefault(name if publisher in EDITIONS else row.id, []).append(row)
+        table, _ = places.get(publisher, (publisher, 0))
+        grouped.setdefault((table, name), []).append(row)
 
     def age(row: TableRow) -> int:
-        return EDITIONS.index(row.id.partition(":")[0])
+        return places[row.id.partition(":")[0]][1]
 
     return tuple(
         Line(tuple(sorted(found, key=age) if len(found) > 1 else found))

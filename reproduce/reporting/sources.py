@@ -41,9 +41,14 @@ def linked(markdown: str) -> str:
 
 
 def code(repository: str, commit: str, file: str) -> str:
-    """A file of a repository at a commit; ``file`` may name a function or lines behind it."""
+    """A file of a repository at a commit; ``file`` may name a function or lines behind it.
+
+    Nothing where several repositories are named together.
+    """
+    if not re.fullmatch(r"[\w-]+/[\w.-]+", repository):
+        return ""
     path = re.match(r"[\w./-]+", file)
-    tag = f"v{commit}" if re.fullmatch(r"\d+\.\d+\.\d+", commit) else commit
+    tag = f"v{commit}" if re.fullmatch(r"\d+\.\d+\.\d+", commit) else commit[:12]
     line = re.search(r":(\d+)", file)
     end = f"#L{line[1]}" if line else ""
     return f"{GITHUB}/{repository}/blob/{tag}/{path[0]}{end}" if path else f"{GITHUB}/{repository}"

@@ -100,8 +100,9 @@ def test_wrong_use(arguments, message):
 
 def test_list_shows_every_name(capsys):
     main(["--list"])
-    printed = capsys.readouterr().out
-    assert all(row.name in printed for row in download.published_weights())
+    printed = capsys.readouterr().out.splitlines()
+    for line, row in zip(printed, download.published_weights(), strict=True):
+        assert line.split()[:2] == [row.name, row.recipe]
 
 
 def test_download_takes_the_cache_and_converts(files, tmp_path, monkeypatch, capsys):

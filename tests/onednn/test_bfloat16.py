@@ -18,6 +18,7 @@ from test_layers import (
 )
 
 from paddle_pose.models import blocks
+from paddle_pose.models.keras_layers import SameConv2D
 from paddle_pose.onednn import check, layout, norm, shuffle
 
 pytestmark = pytest.mark.skipif(
@@ -103,3 +104,14 @@ def test_batch_norm():
     # the gradient of x are rounded to bfloat16 once.
     for value, truth, terms in zip(found, exact, (8, 8, 1024, 1024), strict=True):
         assert (abs(value - truth) <= HALF * abs(truth) + 8 * 1032 * EPS * terms).all()
+
+
+def test_zeros_of_kerass_convolution():
+    """Paddle joins no bfloat16 on a CPU: zeros are added in float32."""
+    layer, x = SameConv2D(64, 32, 3, 2), paddle.to_tensor(normal(2, 64, 8, 8).astype("float32"))
+    x.stop_gradient = False
+    with layout.in_bfloat16():
+        out = layer(layout.to_blocked(x))
+    layout.to_plain(out).sum().backward()
+    assert out.dtype == paddle.bfloat16
+    assert np.isfinite(x.grad.numpy()).all()

@@ -30,7 +30,7 @@ def is_blocked_by_a_convolution() -> bool:
 def test_this_library_passes_far_inside_the_tolerance(capsys):
     # Rounding errors of sums are a random walk: sqrt(n) steps of them, not n.
     assert check._difference() < 0.1 * check.TOLERANCE
-    with paddle.no_grad():
+    with paddle.no_grad(), layout.in_bfloat16():  # float32 is checked all the same
         assert is_blocked_by_a_convolution()
     assert capsys.readouterr().out == ""
 

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from paddle_pose import configs
 from paddle_pose.errors import UserError
 from paddle_pose.porting import download
 from paddle_pose.porting.download import PublishedWeights, fetch
@@ -238,12 +239,13 @@ def test_drives_say_what_to_fetch_by_hand(tmp_path, monkeypatch):
 
 
 def test_the_table():
-    rows = download.published_weights()
+    rows, recipes = download.published_weights(), set(configs.all_names())
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         assert row.kind in ("pose", "backbone")
         assert row.home in ("direct", "drive")
         assert row.licence
+        assert row.recipe in recipes, row.name
         assert re.search(r" @[0-9a-f]{7}$", row.source), row.name
         in_name = re.search(r"-([0-9a-f]{8})[_.]", row.file)
         assert row.sha256_prefix == (in_name[1] if in_name else ""), row.name

@@ -12,10 +12,10 @@ NOTES = sorted((ROOT / "reproduce" / "notes").glob("*.md"))
 OWN = {  # what has no official counterpart: choices and findings of ours
     "bodyposenet": set(),
     "encodings": set(),
-    "coco": {18, 19, 20, 21, 25, 26},
-    "hourglass": {22, 23},
+    "coco": {18, 19, 20, 21, 25},
+    "hourglass": {22, 23, 24},
     "hrnet": {20, 21},
-    "fastpose": {19, 20, 21, 22, 31},
+    "fastpose": {19, 20, 21, 22, 31, 32, 33},
     "mipnet": set(),
     "mpii": set(),
     "paddledetection": set(),

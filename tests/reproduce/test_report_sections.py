@@ -245,6 +245,9 @@ def test_editions_are_one_row_everywhere():
     three = next(x for x in lines if x.newest.id == "mmpose1:resnet_50_mpii_256x256")
     publishers = [row.publisher for row in three.editions]
     assert publishers == ["mmpose, 2020", "mmpose 0.x", "mmpose 1.x"]
+    two = next(x for x in lines if x.newest.id == "hrnet_readme:hrnet_w48_coco_256x192")
+    assert [row.publisher for row in two.editions] == ["HRNet paper", "HRNet README"]
+    assert evidence.line_badge(two).below == "HRNet README"  # where the weights are
     counts = summary.Counts.of(rows)
     users = sum(evidence.best(line)[1].word == evidence.BY_A_USER for line in lines)
     assert counts.rows == sum(counts.by_word.values()) == len(lines) - users

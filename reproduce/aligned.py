@@ -1,0 +1,72 @@
+"""Which records of alignment stand behind a published row, and what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from paddle_pose import configs
+from paddle_pose.files import read_json
+from reproduce.published import PublishedRow
+
+ALIGNED_AS = {
+    "Hourglass-52, 1 stack": "hourglass52",
+    "Newell hourglass, 2 stacks": "newell_hg2",
+    "HRNet-W32": "hrnet_w32",
+    "HRNet-W48": "hrnet_w48",
+    **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
+    "MIPNet-W48": "mipnet",
+    "FastPose-50": "fastpose_r50",
+    "FastPose-DCN-50": "fastpose_dcn_r50",
+    **{f"FastPose-DUC-{layers}": f"fastpose_duc_r{layers}" for layers in (50, 152)},
+    "SimplePose-50": "simplepose_r50",
+    "FastPose-50, 256 channels": "fastpose_r50_wide",
+    "FastPose-152, 256 channels": "fastpose_r152_wide",
+    "FastPose-DCN-50, 256 channels": "fastpose_dcn_r50_wide",
+}
+"""Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
+
+TWO_PEOPLE = "crowds"
+"""The records of data, merging and scores of two people in a box, on all of their data sets."""
+
+ALPHAPOSE = "fastpose"
+"""The records of AlphaPose's crops, codecs, losses and scores, which all of its networks share."""
+
+NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
+DATA_STEPS = ("data", "metric", "decode")
+PIXELS = "pixels"
+ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
+
+
+def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
+    """Names of records, and the steps that a row needs of each."""
+    name = ALIGNED_AS[row.protocol.network]
+    yield name, NETWORK_STEPS
+    if row.id.startswith("alphapose"):
+        yield ALPHAPOSE, (*DATA_STEPS, "loss", "backward", "learning rate")
+    else:
+        yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
+    if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
+        yield ENCODINGS, ENCODING_STEPS
+    if row.recipe and configs.load(row.recipe).augment.pixels != "none":
+        yield PIXELS, ("data",)
+    if row.id.startswith("paddledetection:"):
+        yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
+
+
+def files(name: str, root: Path) -> list[str]:
+    """Records of a network or data set that exist, from recorded arrays and from a clone."""
+    paths = (f"alignment/{name}.json", f"alignment/live_{name}.json")
+    return [file for file in paths if (root / file).is_file()]
+
+
+def lacking(name: str, steps: Sequence[str], root: Path) -> str:
+    """Which steps the records of a network or data set lack or miss; empty where none."""
+    present = set()
+    for file in files(name, root):
+        for entry in read_json(root / file):
+            if entry["ok"] is False:
+                return f"{file}: {entry['step']} is outside its tolerance"
+            present |= {entry["step"]} if entry["ok"] else set()
+    absent = [step for step in steps if step not in present]
+    return f"alignment/{name}.json: no record of {', '.join(absent)}" if absent else ""
