@@ -11,7 +11,7 @@ PYTEST := -m pytest -n 2 --dist loadfile
 # What touches Paddle's API; the rest is NumPy, OpenCV and text.
 PADDLE26_SUBSET := $(addprefix tests/,commands inference models onednn system training weights)
 
-.PHONY: help quickstart test test-paddle26 test-paddle26-subset check report bench growth soak clean
+.PHONY: help quickstart test test-paddle26 test-paddle26-subset check report bench rivals growth soak clean
 help:
 	@echo "make quickstart   render people, train a small Hourglass, score it, draw it (minutes, CPU)"
 	@echo "make test         the whole test suite on the CPU"
@@ -19,7 +19,8 @@ help:
 	@echo "make test-paddle26-subset  of these the folders that touch Paddle's API"
 	@echo "make check        format, lint, types and the tests of the house"
 	@echo "make report       the reproduction report from the committed records"
-	@echo "make bench        speed and memory beside PyTorch (benchmarks/README.md), a quarter of an hour"
+	@echo "make bench        speed and memory beside PyTorch, ONNX Runtime, OpenVINO (benchmarks/README.md), about an hour"
+	@echo "make rivals       the environment of these three, which make bench takes where it is there"
 	@echo "make soak         broken files, kills, full disks, a long run; three quarters of an hour"
 	@echo "make growth       how time and memory grow with size, batch, people and ranks"
 
@@ -55,9 +56,22 @@ test-paddle26: .venv-paddle26/.installed
 test-paddle26-subset: .venv-paddle26/.installed
 	.venv-paddle26/bin/python $(PYTEST) $(PADDLE26_SUBSET)
 
+$(VENV)/.export: requirements-export.txt $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-export.txt
+	@touch $@
+
+.venv-rivals/.installed: requirements-rivals.txt requirements-torch.txt
+	$(PYTHON) -m venv .venv-rivals
+	.venv-rivals/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --extra-index-url https://download.pytorch.org/whl/cpu -r requirements-rivals.txt
+	@touch $@
+
+rivals: .venv-rivals/.installed
+
 # BENCH="--hrnet DIR …" names the clones of the official repositories.
-bench: $(VENV)/.runtime
-	$(BIN)/python -m benchmarks $(if $(wildcard .venv-torch/bin/python),--torch_python .venv-torch/bin/python) $(BENCH)
+RIVALS := $(firstword $(wildcard .venv-rivals/bin/python .venv-torch/bin/python))
+bench: $(VENV)/.export
+	$(BIN)/python -m benchmarks $(if $(RIVALS),--torch_python $(RIVALS)) $(BENCH)
 	$(BIN)/python -m benchmarks.readme
 
 growth: $(VENV)/.runtime

@@ -1,6 +1,6 @@
-"""Speed and memory side by side with PyTorch: ``make bench`` or ``python -m benchmarks``.
+"""Speed and memory side by side with the rivals: ``make bench`` or ``python -m benchmarks``.
 
-Without ``--torch_python`` and the clones, the other sides are left out and the table says so.
+What ``--torch_python`` lacks is left out and the table says so; so are clones that are not named.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks import decoding, loading, networks, pipeline, scoring, two_people
-from benchmarks.harness import Child, Comparison, Options, Row, SideError, compare
+from benchmarks import decoding, loading, networks, pipeline, rivals, scoring, two_people
+from benchmarks.harness import Child, Comparison, Options, SideError
 from benchmarks.results import FOLDER, file_name, header, newest_file, printed, write
+from benchmarks.turns import Row, compare
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError, nearest, one_line_errors
 from paddle_pose.files import read_json
 from paddle_pose.names import require_not_read
 from paddle_pose.system.runtime import cpu_facts
 
-ROOMS = (scoring, decoding, loading, networks, two_people, pipeline)
+ROOMS = (scoring, decoding, loading, networks, rivals, two_people, pipeline)
 """Short rows first: the record is written after each, and an interrupted run keeps them."""
 
 
@@ -37,7 +38,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         type=Path,
         default=Path(sys.executable),
         metavar="PYTHON",
-        help="interpreter of the environment with requirements-torch.txt (default: this one)",
+        help="interpreter of the environment with requirements-rivals.txt (default: this one)",
     )
     add("--hrnet", type=Path, metavar="DIR", help="leoxiaobin/deep-high-resolution-net.pytorch")
     add("--newell", type=Path, metavar="DIR", help="princeton-vl/pytorch_stacked_hourglass")
@@ -120,7 +121,7 @@ def measure(
     """Every row, with the time left; ``keep`` gets what there is after each."""
 
     def seconds(row: Comparison) -> float:
-        return row.expected_s * sum(row.runs(options)) * (1 + (row.theirs is not None))
+        return row.expected_s * sum(row.runs(options)) * len(row.sides)
 
     measured = []
     shape = "{desc} {bar} {percentage:3.0f}% {elapsed}<{remaining}"
@@ -179,7 +180,12 @@ def again(rows: Sequence[Comparison], options: Options) -> int:
 
 def _worse(row: Row, old: dict[str, Any]) -> bool:
     """Whether it failed, or lacks a side that the old one has."""
-    return row.failed or any(old[side] and not getattr(row, side) for side in ("ours", "theirs"))
+    had, has = (
+        {one["label"] for one in rivals if "median" in one}
+        for rivals in (old.get("rivals", ()), row.rivals)
+    )
+    lost = any(old[side] and not getattr(row, side) for side in ("ours", "theirs"))
+    return row.failed or lost or not had <= has
 
 
 def _renewed(

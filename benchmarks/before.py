@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import loading, networks
+from benchmarks import loading, rivals
 from benchmarks.__main__ import measure
 from benchmarks.harness import ROOT, Comparison, Options, Side, Target
 from benchmarks.pipeline import rendered, temporary_folder
@@ -60,7 +60,7 @@ def quickstart(tree: str, root: str) -> Work:
 
 def comparisons(before: Path, options: Options, only: Sequence[str] | None) -> list[Comparison]:
     """Rows of the benchmarks whose other side is the earlier code; Raises UserError for none."""
-    rows = {row.name: row for room in (networks, loading) for row in room.comparisons(options)}
+    rows = {row.name: row for room in (rivals, loading) for row in room.comparisons(options)}
     target, label = Target("speedup", FLOOR), "the earlier commit"
     found = [
         replace(
@@ -69,6 +69,7 @@ def comparisons(before: Path, options: Options, only: Sequence[str] | None) -> l
             theirs=replace(rows[name].ours, label=label, tree=str(before)),
             target=target,
             missing="",
+            rivals=(),
         )
         for name in ROWS
     ]

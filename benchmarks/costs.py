@@ -43,7 +43,12 @@ class Network:
     threshold: float = 0.0
 
 
-def made(network: dict[str, Any], changes: Sequence[str], folder: str) -> Work:
+def made(
+    network: dict[str, Any],
+    changes: Sequence[str],
+    folder: str,
+    formats: Sequence[str] = ("onnx", "int8"),
+) -> Work:
     """Sets up nothing but the network's files; the facts are what it costs."""
     one = Network(**network)
     recipe = load_recipe(one.recipe, (*one.changes, *changes))
@@ -79,7 +84,7 @@ def made(network: dict[str, Any], changes: Sequence[str], folder: str) -> Work:
     crops = np.random.default_rng(0).integers(0, 256, (8, height, width, 3), np.uint8)
     skeleton, note = skeleton_named(recipe.data.skeleton), ""
     try:
-        export(built, recipe, skeleton, place / "served", ("onnx", "int8"), calibration=crops)
+        export(built, recipe, skeleton, place / "served", formats, calibration=crops)
     except UserError as error:  # what passed is kept
         note = str(error)
     files = {"weights": place / "model.pdparams", "int8": place / "served" / "int8" / "model.bin"}

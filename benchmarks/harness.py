@@ -1,4 +1,4 @@
-"""Comparisons as data, and how they are measured: two processes, A B A B, medians.
+"""Comparisons as data, and a side's process; ``turns.py`` measures them.
 
 A file that has comparisons (``networks.py``, ``scoring.py``, …) offers
 ``comparisons(options: Options) -> list[Comparison]``; what a side does is a function in any file,
@@ -16,8 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ class Options:
         threads: of each side.
         pairs: measured runs of each side; None for each row's own number.
         quick: smallest sensible sizes: does it run at all?
-        torch_python: interpreter of the environment that has PyTorch.
+        torch_python: interpreter of the environment that has PyTorch and the other rivals.
         hrnet, newell, mmpose: local clones of the official code.
         weights, weights_recipe, weights_data: a trained network and a data set, for what bfloat16
             does to scores; by default what ``make quickstart`` left.
@@ -115,7 +114,8 @@ class Comparison:
         name: short, for ``--only``.
         work: what is done, in words, with sizes and batch.
         ours: this project's side.
-        theirs: the other; None where there is none or it is missing here (see ``missing``).
+        theirs: the other; None where there is none or it is missing here (see ``missing``), or
+            where there are rivals.
         target: None for rows that only inform.
         unit: of a sample, such as ``s/image``.
         missing: why ``theirs`` is None although the row has another side.
@@ -124,6 +124,8 @@ class Comparison:
         pairs: measured runs, unless ``Options.pairs`` says.
         expected_s: of one run on two cores, for the time left.
         anew: every pair in processes of its own, where a side's speed is decided as it starts.
+        rivals: several others, each in each of its settings, all in turn; the one with the
+            smallest median becomes the row's other side.
     """
 
     name: str
@@ -138,6 +140,12 @@ class Comparison:
     pairs: int = PAIRS
     expected_s: float = 2.0
     anew: bool = False
+    rivals: tuple[Side, ...] = ()
+
+    @property
+    def sides(self) -> list[Side]:
+        """All that run, ours first."""
+        return [side for side in (self.ours, self.theirs, *self.rivals) if side]
 
     def runs(self, options: Options) -> tuple[int, int]:
         """Warm-up and measured runs of each side, of all its starts together."""
@@ -252,134 +260,3 @@ class Child:
             "peak_mib": self.peak_mib,
             "facts": self.facts,
         }
-
-
-@dataclass(frozen=True)
-class Row:
-    """A measured comparison, as the record keeps it."""
-
-    name: str
-    work: str
-    unit: str
-    target: Target | None
-    ours: dict[str, Any] | None
-    theirs: dict[str, Any] | None
-    reached: float | None
-    met: bool | None
-    note: str = ""
-    failed: bool = False
-    figures: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON takes it."""
-        return asdict(self)
-
-
-def compare(
-    comparison: Comparison, options: Options, progress: Callable[[int], None] = lambda runs: None
-) -> Row:
-    """Measure one row; ``progress`` is called with the number of runs just done.
-
-    A side that cannot run here leaves the other one's times in the row, and a note.
-    """
-    if not comparison.anew:
-        return _compare(comparison, options, progress)
-    one = replace(comparison, anew=False, pairs=1)
-    pairs = comparison.runs(options)[1]
-    made = [_compare(one, replace(options, pairs=None), progress) for _ in range(pairs)]
-    whole = [row for row in made if row.ours and (row.theirs or not comparison.theirs)]
-    failed = next((row for row in made if row.failed or row not in whole), None)
-    return failed or _joined(comparison.target, made)
-
-
-def _joined(target: Target | None, rows: list[Row]) -> Row:
-    """One row of several with a pair each."""
-
-    def side(name: str) -> dict[str, Any] | None:
-        made = [getattr(row, name) for row in rows]
-        if made[0] is None:
-            return None
-        samples = [sample for one in made for sample in one["samples"]]
-        return {
-            **made[0],
-            "median": statistics.median(samples),
-            "samples": samples,
-            "busy_cores": statistics.median(one["busy_cores"] for one in made),
-            "peak_mib": max(one["peak_mib"] or 0.0 for one in made) or None,
-        }
-
-    ours, theirs = side("ours"), side("theirs")
-    reached = target and target.reached(ours["samples"], theirs["samples"] if theirs else None)
-    met = None if reached is None else target.met(reached)
-    return replace(rows[0], ours=ours, theirs=theirs, reached=reached, met=met)
-
-
-def _compare(comparison: Comparison, options: Options, progress: Callable[[int], None]) -> Row:
-    """The row with the same two processes for all pairs."""
-    notes = [comparison.missing] if comparison.missing else []
-    failed, children = False, []
-    warm_up, pairs = comparison.runs(options)
-    try:
-        for side in filter(None, (comparison.ours, comparison.theirs)):
-            child = Child(side, options)
-            children.append(child)
-            try:
-                child.wait_ready()
-                for _ in range(warm_up):
-                    child.run(keep=False)
-                    progress(1)
-            except SideError as error:
-                notes.append(str(error))
-                failed = failed or not error.skipped
-                children.remove(child)
-                child.__exit__()
-        figures = {}
-        try:
-            for _ in range(pairs):
-                for child in children:
-                    child.run()
-                    progress(1)
-            for child in children:
-                figures["ours" if child.side is comparison.ours else "theirs"] = child.figures()
-        except SideError as error:
-            notes.append(str(error))
-            failed = True
-        return _row(comparison, children, "; ".join(notes), failed, figures)
-    finally:
-        for child in children:
-            child.__exit__()
-
-
-def _row(
-    comparison: Comparison,
-    children: list[Child],
-    note: str,
-    failed: bool,
-    figures: dict[str, dict[str, float]],
-) -> Row:
-    measured = [child for child in children if child.samples]
-    ours = next((child for child in measured if child.side is comparison.ours), None)
-    theirs = next((child for child in measured if child.side is comparison.theirs), None)
-    reached = met = None
-    if comparison.target and ours:
-        reached = comparison.target.reached(ours.samples, theirs.samples if theirs else None)
-    if reached is not None:
-        met = comparison.target.met(reached)
-    if len(figures) == 2:
-        first, second = figures.values()
-        apart = [n for n in first if not abs(first[n] - second[n]) <= comparison.tolerance]
-        if apart or first.keys() != second.keys():
-            note, met, failed = f"{note}; figures differ: {apart}".strip("; "), False, True
-    return Row(
-        name=comparison.name,
-        work=comparison.work,
-        unit=comparison.unit,
-        target=comparison.target,
-        ours=ours.measured() if ours else None,
-        theirs=theirs.measured() if theirs else None,
-        reached=reached,
-        met=met,
-        note=note,
-        failed=failed,
-        figures=figures,
-    )

@@ -1,4 +1,4 @@
-"""Networks against PyTorch: training steps, and evaluation forwards with the flip test."""
+"""Networks of the table: our training steps, evaluation forwards with the flip test, start-up."""
 
 from __future__ import annotations
 
@@ -174,7 +174,8 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
         losses, _ = trainer.step(made, 1e-3)
         float(next(iter(losses.values())))
 
-    return Work(run, units=batch, facts=paddle_facts(TRAINING_PASSES * multiply_adds))
+    kind = {"precision": "float32" if chosen.train.amp == "none" else chosen.train.amp_dtype}
+    return Work(run, units=batch, facts=paddle_facts(TRAINING_PASSES * multiply_adds) | kind)
 
 
 def forward_with_flip(
@@ -296,76 +297,20 @@ def torch_side(network: Network, function: str, batch: int, options: Options) ->
     )
 
 
+SMALL = "data.image_size_wh=[128,128]"
+
+
+def sized(group: Sequence[Network], options: Options) -> list[Network]:
+    """As they are, or small ones to go with SMALL."""
+    small = {"size_wh": (128, 128), "batch": 2, "eval_batch": 1} if options.quick else {}
+    return [replace(network, **small) for network in group]
+
+
 def comparisons(options: Options) -> list[Comparison]:
-    """Three training steps and three evaluation forwards, each in float32 and in bfloat16."""
+    """How soon a compiled engine is ready; ``rivals.py`` has steps and forwards."""
     rows = []
-    trained, evaluated = TRAINED, EVALUATED
-    overrides: dict[str, list[str]] = {}
-    if options.quick:
-        small = {"size_wh": (128, 128), "batch": 2, "eval_batch": 1}
-        trained, evaluated = (
-            [replace(n, **small) for n in group] for group in (trained, evaluated)
-        )
-        overrides = {"overrides": ["data.image_size_wh=[128,128]"]}
-    for network in trained:
-        batch = network.batch
-        theirs = torch_side(network, "training_step", batch, options)
-        rows.append(
-            Comparison(
-                name=f"train_{network.name}",
-                work=f"training step, {network.title}, batch {batch}",
-                ours=Side(
-                    "benchmarks.networks:training_step",
-                    "Paddle, Trainer.step",
-                    {"recipe": network.recipe, "batch": batch, **overrides},
-                ),
-                theirs=theirs,
-                target=Target("speedup", 1.0),
-                unit="s/image",
-            )
-        )
-        half = [*overrides.get("overrides", []), "train.amp=O1", "train.amp_dtype=bfloat16"]
-        rows.append(
-            Comparison(
-                name=f"train_{network.name}_bfloat16",
-                work=f"training step, {network.title}, batch {batch}, bfloat16; PyTorch's by "
-                "autocast, channels-last",
-                ours=Side(
-                    "benchmarks.networks:training_step",
-                    "Paddle, Trainer.step, bfloat16",
-                    {"recipe": network.recipe, "batch": batch, "overrides": half},
-                ),
-                theirs=replace(theirs, options={**theirs.options, "bfloat16": True}),
-                target=Target("speedup", 1.0),
-                unit="s/image",
-            )
-        )
-    for network in evaluated:
-        for precision, value in (("float32", 1.6), ("bfloat16", 3.0)):
-            batch = network.eval_batch
-            theirs = torch_side(network, "forward_with_flip", batch, options)
-            rows.append(
-                Comparison(
-                    name=f"forward_{network.name}_{precision}",
-                    work=f"evaluation forward with flip, {network.title}, batch {batch}, "
-                    f"{precision}",
-                    ours=Side(
-                        "benchmarks.networks:forward_with_flip",
-                        f"Paddle Inference with oneDNN, {precision}",
-                        {
-                            "recipe": network.recipe,
-                            "batch": batch,
-                            "engine": "onednn",
-                            "precision": precision,
-                            **overrides,
-                        },
-                    ),
-                    theirs=theirs,
-                    target=Target("speedup", value),
-                    unit="s/person",
-                )
-            )
-    first = evaluated[0]
+    overrides = {"overrides": [SMALL]} if options.quick else {}
+    first = sized(EVALUATED, options)[0]
     for precision in ("float32", "bfloat16"):
         for kept, most in ((False, 4.0), (True, 1.0)):
             how = {"recipe": first.recipe, "engine": "onednn", "precision": precision, "kept": kept}

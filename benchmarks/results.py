@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from paddle_pose.files import read_json, write_json
 
 FOLDER = ROOT / "benchmarks" / "results"
 GROWTH = "growth-"
+RIVALS = ("work", "ours", "rivals, fastest first: time, ratio, memory")
 COLUMNS = ("work", "against", "ours", "theirs", "ratio", "target", "met", "memory", "share of peak")
 
 
@@ -82,6 +84,49 @@ def target_text(target: dict[str, Any] | None, unit: str) -> str:
     return f"{sign} {target['value']:g}" + (f" {unit}" if target["kind"] == "limit" else "")
 
 
+def absent(row: dict[str, Any]) -> str:
+    """Which rivals are not in the row and why: ``PyTorch eager: No module named 'torch'``."""
+    why: dict[str, list[str]] = {}
+    for one in row.get("rivals", ()):
+        if "note" in one:
+            who = why.setdefault(one["note"], [])
+            if (name := one["label"].partition(",")[0]) not in who:
+                who.append(name)
+    return "; ".join(f"{', '.join(names)}: {note}" for note, names in why.items())
+
+
+def against(row: dict[str, Any]) -> str:
+    """The other side, or why there is none; after it what rivals could not be measured."""
+    note = row["note"].splitlines()[0] if row["note"] else ""
+    missing = absent(row)
+    if not row["theirs"]:
+        return missing or note or "–"
+    return row["theirs"]["label"] + (f" (not measured: {missing})" if missing else "")
+
+
+def rival_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One line of RIVALS per row that has some; records of earlier days have none."""
+    lines = []
+    for row in record["rows"]:
+        ours, unit = row["ours"], row["unit"]
+        found = [one for one in row.get("rivals", ()) if "median" in one]
+        cells = []
+        for one in sorted(found, key=lambda one: one["median"]):
+            pairs = zip(one["samples"], ours["samples"], strict=False) if ours else ()
+            ratios = [theirs / own for theirs, own in pairs]
+            ratio = f", {statistics.median(ratios):.2f}" if ratios else ""
+            memory = f", {one['peak_mib']:.0f} MiB" if one["peak_mib"] else ""
+            cells.append(f"{one['label']}: {amount(one['median'], unit)}{ratio}{memory}")
+        if missing := absent(row):
+            cells.append(f"not measured: {missing}")
+        if cells:
+            own = (
+                f"{amount(ours['median'], unit)}, {ours['peak_mib'] or 0:.0f} MiB" if ours else "–"
+            )
+            lines.append((row["work"], own, "<br>".join(cells)))
+    return lines
+
+
 def table_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
     """One line of COLUMNS per row."""
     lines, rates = [], record["matrix_product"]
@@ -90,11 +135,10 @@ def table_rows(record: dict[str, Any]) -> list[tuple[str, ...]]:
         pairs = [(side, row[side]) for side in ("ours", "theirs") if row[side]]
         memory = " / ".join(f"{s['peak_mib']:.0f}" for _, s in pairs if s["peak_mib"])
         met = {True: "yes", False: "**no**", None: "not measured"}[row["met"]]
-        note = row["note"].splitlines()[0] if row["note"] else ""
         lines.append(
             (
                 row["work"],
-                theirs["label"] if theirs else note or "–",
+                against(row),
                 amount(ours["median"], row["unit"]) if ours else "–",
                 amount(theirs["median"], row["unit"]) if theirs else "–",
                 f"{row['reached']:.2f}" if row["reached"] and limit != "limit" else "",
@@ -126,12 +170,18 @@ def printed(record: dict[str, Any]) -> str:
 def machine(record: dict[str, Any]) -> str:
     """Processor, threads, versions, commit and day."""
     facts = [
-        side["facts"] for row in record["rows"] for side in (row["ours"], row["theirs"]) if side
+        side["facts"]
+        for row in record["rows"]
+        for side in (row["ours"], row["theirs"], *row.get("rivals", ()))
+        if side and "facts" in side
     ]
-    versions = {k: f[k] for k in ("paddle", "torch") for f in facts if k in f}
+    names = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+    versions = {k: f[k] for k in ("paddle", "torch", *names) for f in facts if k in f}
+    engines = [f"{name} {versions[k]}, " for k, name in names.items() if k in versions]
     return (
         f"{record['machine']['cpu']}, {record['options']['threads']} threads, "
         f"Paddle {versions.get('paddle', '–')}, PyTorch {versions.get('torch', '–')}, "
+        f"{''.join(engines)}"
         f"commit {(record['code']['commit'] or '–')[:7]}, {record['date'][:10]}"
     )
 
@@ -152,7 +202,9 @@ def caption(record: dict[str, Any]) -> str:
     )
     return (
         f"{machine(record)}. Medians over {pairs} pairs or more{runs}, A B A B, "
-        "each side in its own process; ratio: median over the pairs. Memory: peak of the process, "
+        "each side in its own process; ratio: median over the pairs"
+        + (", to the fastest rival" if rival_rows(record) else "")
+        + ". Memory: peak of the process, "
         f"ours / theirs. Share of peak: of the fastest matrix product here ({rates})."
         + (f" Measured again later: {again}." if again else "")
     )

@@ -73,8 +73,9 @@ def _batch(family: str, size_wh: list[int], batch: int, joints: int) -> tuple[to
     return images, targets, torch.ones(batch, joints, 1)
 
 
-def _facts(source: str) -> dict[str, Any]:
-    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "official": source}
+def _facts(source: str, bfloat16: bool = False) -> dict[str, Any]:
+    made = {"torch": torch.__version__, "threads": torch.get_num_threads(), "official": source}
+    return {**made, "precision": "bfloat16" if bfloat16 else "float32"}
 
 
 def training_step(
@@ -85,19 +86,17 @@ def training_step(
     batch: int,
     joints: int,
     bfloat16: bool = False,
+    channels_last: bool = False,
 ) -> Work:
     """Forward, loss, backward, Adam, and the loss read, on a batch that is already normalised.
 
-    ``bfloat16``: by autocast, with the network's weights channels-last.
+    ``bfloat16``: by autocast. ``channels_last``: weights and images.
     """
     network, loss_of, source = official_network(family, experiment, clone, joints)
-    if bfloat16:
-        network = network.to(memory_format=torch.channels_last)
     network.train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     images, targets, weights = _batch(family, size_wh, batch, joints)
-    if bfloat16 and family != "newell":  # princeton-vl's network is given (B, H, W, 3)
-        images = images.contiguous(memory_format=torch.channels_last)
+    network, images = _laid_out(network, images, family, channels_last)
 
     def run() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -108,24 +107,44 @@ def training_step(
         optimizer.step()
         loss.item()
 
-    return Work(run, units=batch, facts=_facts(source))
+    return Work(run, units=batch, facts=_facts(source, bfloat16))
+
+
+def _laid_out(
+    network: torch.nn.Module, images: torch.Tensor, family: str, channels_last: bool
+) -> tuple[torch.nn.Module, torch.Tensor]:
+    """Both channels-last where that is asked; princeton-vl's network is given (B, H, W, 3)."""
+    if not channels_last:
+        return network, images
+    if family != "newell":
+        images = images.contiguous(memory_format=torch.channels_last)
+    return network.to(memory_format=torch.channels_last), images
 
 
 def forward_with_flip(
-    family: str, experiment: str, clone: str, size_wh: list[int], batch: int, joints: int
+    family: str,
+    experiment: str,
+    clone: str,
+    size_wh: list[int],
+    batch: int,
+    joints: int,
+    bfloat16: bool = False,
+    channels_last: bool = False,
 ) -> Work:
     """The plain and the mirrored batch one after the other, as the official code does."""
     network, _, source = official_network(family, experiment, clone, joints)
     network.eval()
     images, _, _ = _batch(family, size_wh, batch, joints)
+    network, images = _laid_out(network, images, family, channels_last)
     width_axis = 2 if family == "newell" else 3
 
     @torch.no_grad()
     def run() -> None:
-        network(images).numpy()
-        network(images.flip(width_axis)).numpy()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            network(images).float().numpy()
+            network(images.flip(width_axis)).float().numpy()
 
-    return Work(run, units=batch, facts=_facts(source))
+    return Work(run, units=batch, facts=_facts(source, bfloat16))
 
 
 def _equal_layer(about: dict[str, Any]) -> torch.nn.Module:
@@ -145,9 +164,15 @@ class _EqualLayers:
     """Every layer on an input of its own size, one after the other."""
 
     def __init__(
-        self, python: str, recipe: str, size_wh: list[int], batch: int, bfloat16: bool = False
+        self,
+        python: str,
+        recipe: str,
+        size_wh: list[int],
+        batch: int,
+        bfloat16: bool = False,
+        channels_last: bool = False,
     ) -> None:
-        self.bfloat16 = bfloat16
+        self.bfloat16, self.channels_last = bfloat16, channels_last
         size = [str(side) for side in reversed(size_wh)]
         command = [python, "-m", "benchmarks.equal_layers", recipe, *size]
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
@@ -157,20 +182,20 @@ class _EqualLayers:
         listed = json.loads(done.stdout.splitlines()[-1])
         self.layers = torch.nn.ModuleList(map(_equal_layer, listed))
         self._shapes = [(batch, about["channels"], *about["size"]) for about in listed]
-        if bfloat16:
+        if channels_last:
             self.layers = self.layers.to(memory_format=torch.channels_last)
         self._values = {shape: self._random(shape) for shape in self._shapes}
 
     def _random(self, shape: tuple[int, ...]) -> torch.Tensor:
-        values = torch.randn(shape)
-        if not self.bfloat16:
-            return values
-        return values.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        values = torch.randn(shape).to(torch.bfloat16 if self.bfloat16 else torch.float32)
+        kept = torch.channels_last if self.channels_last else torch.contiguous_format
+        return values.contiguous(memory_format=kept)
 
     def forward(self) -> None:
         """Outputs are dropped at once."""
-        for layer, shape in zip(self.layers, self._shapes, strict=True):
-            layer(self._values[shape])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            for layer, shape in zip(self.layers, self._shapes, strict=True):
+                layer(self._values[shape])
 
     def forward_and_backward(self) -> None:
         """The images get no gradient; every other input does."""
@@ -182,10 +207,15 @@ class _EqualLayers:
 
 
 def equal_training_step(
-    python: str, recipe: str, size_wh: list[int], batch: int, bfloat16: bool = False
+    python: str,
+    recipe: str,
+    size_wh: list[int],
+    batch: int,
+    bfloat16: bool = False,
+    channels_last: bool = False,
 ) -> Work:
-    """Forward and backward of each layer, and Adam; ``bfloat16`` as in ``training_step``."""
-    network = _EqualLayers(python, recipe, size_wh, batch, bfloat16)
+    """Forward and backward of each layer, and Adam; settings as of ``training_step``."""
+    network = _EqualLayers(python, recipe, size_wh, batch, bfloat16, channels_last)
     optimizer = torch.optim.Adam(network.layers.parameters(), lr=1e-3)
 
     def run() -> None:
@@ -193,12 +223,19 @@ def equal_training_step(
         network.forward_and_backward()
         optimizer.step()
 
-    return Work(run, units=batch, facts=_facts("layers of equal shapes"))
+    return Work(run, units=batch, facts=_facts("layers of equal shapes", bfloat16))
 
 
-def equal_forward_with_flip(python: str, recipe: str, size_wh: list[int], batch: int) -> Work:
+def equal_forward_with_flip(
+    python: str,
+    recipe: str,
+    size_wh: list[int],
+    batch: int,
+    bfloat16: bool = False,
+    channels_last: bool = False,
+) -> Work:
     """Two batches one after the other, as the plain and the mirrored one."""
-    network = _EqualLayers(python, recipe, size_wh, batch)
+    network = _EqualLayers(python, recipe, size_wh, batch, bfloat16, channels_last)
     network.layers.eval()
 
     @torch.no_grad()
@@ -206,7 +243,7 @@ def equal_forward_with_flip(python: str, recipe: str, size_wh: list[int], batch:
         network.forward()
         network.forward()
 
-    return Work(run, units=batch, facts=_facts("layers of equal shapes"))
+    return Work(run, units=batch, facts=_facts("layers of equal shapes", bfloat16))
 
 
 def matrix_product(size: int, dtype: str) -> Work:

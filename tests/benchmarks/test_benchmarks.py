@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import statistics
 import sys
 from dataclasses import replace
@@ -20,55 +19,24 @@ from benchmarks.harness import (
     Child,
     Comparison,
     Options,
-    Row,
     Side,
     SideError,
     Target,
     child_environment,
-    compare,
 )
 from benchmarks.random_people import coco_set, mpii_people
-from benchmarks.worker import SkippedError, Work
+from benchmarks.turns import Row, compare
+from benchmarks.worker import Work
 from paddle_pose import configs
 from paddle_pose.errors import UserError
 from paddle_pose.models.build import build
 from paddle_pose.models.counting import count
 
 
-def order(file: str, name: str, value: float) -> Work:
-    """Notes each of its runs in a file that both sides share; its sample is ``value``."""
-
-    def run() -> float:
-        with open(file, "a", encoding="utf-8") as lines:
-            lines.write(name)
-        return value
-
-    return Work(run, units=2, figures=lambda: {"found": value})
-
-
-def with_folder(file: str) -> Work:
-    """Leaves the place of its temporary folder in ``file``."""
-    from benchmarks.pipeline import temporary_folder
-
-    folder = temporary_folder()
-    Path(file).write_text(str(folder), encoding="utf-8")
-    return Work(lambda: None)
-
-
-def unavailable() -> Work:
-    raise SkippedError("needs a clone")
-
-
-def broken() -> Work:
-    print("this must not end up among the replies")
-    raise ValueError("bad luck")
-
-
 def side(function: str, **options: object) -> Side:
-    """A side made in this file, found by the child through PYTHONPATH."""
-    tests = ROOT / "tests"
-    paths = f"{ROOT}:{tests / 'benchmarks'}:{tests / 'support'}"
-    return Side(f"test_benchmarks:{function}", function, options, environment={"PYTHONPATH": paths})
+    """A side of ``bench_sides.py``, found by the child through PYTHONPATH."""
+    paths = f"{ROOT}:{ROOT / 'tests' / 'support'}"
+    return Side(f"bench_sides:{function}", function, options, environment={"PYTHONPATH": paths})
 
 
 OPTIONS = Options(threads=1, pairs=3)
@@ -200,10 +168,6 @@ def test_a_side_that_cannot_run_leaves_the_other(tmp_path, function, failed, wor
     assert row.theirs is None
     assert row.ours["median"] == 0.5
     assert (row.reached, row.met) == (None, None)
-
-
-def dies_later() -> Work:
-    return Work(lambda: os._exit(3))
 
 
 def test_a_side_that_ends_between_runs_fails_its_row():
@@ -352,7 +316,7 @@ def test_every_row_is_named_once_and_its_sides_exist():
     assert statistics.fmean(row.target is not None for row in rows) == 1.0
     for row in rows:
         assert not row.missing
-        for one in filter(None, (row.ours, row.theirs)):
+        for one in row.sides:
             assert_is_there(one)
 
 
@@ -360,8 +324,11 @@ def test_without_clones_networks_are_measured_beside_layers_of_equal_shapes():
     rows = [r for r in command.chosen(OPTIONS, None) if r.name.startswith(("train_", "forward_"))]
     assert rows
     for row in rows:
-        assert row.theirs.label == "PyTorch, layers of equal shapes"
-        assert_is_there(row.theirs)
+        by_pytorch = [side for side in row.rivals if side.label.startswith("PyTorch")]
+        assert len(by_pytorch) == (0 if row.name.endswith("_int8") else 2)
+        for one in by_pytorch:
+            assert one.label.endswith(", layers of equal shapes")
+            assert_is_there(one)
 
 
 def test_equal_layers_are_the_networks_own():
