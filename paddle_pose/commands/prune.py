@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from paddle_pose import configs
 from paddle_pose.command_line import CommandLine
 from paddle_pose.errors import UserError
 from paddle_pose.files import write_text
 from paddle_pose.models.architectures import BodyPoseNet, Pruned, whole
+from paddle_pose.models.pruning_rule import PruningRule
 from paddle_pose.names import require_not_read, say_replaced
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Adam, Momentum
 from paddle_pose.skeletons import SKELETONS
 from paddle_pose.system import runtime
+from paddle_pose.understood import counted
 
 EXAMPLES = (
     "python -m paddle_pose prune model.pdparams --config bodyposenet:vgg19_coco --output smaller",
@@ -68,14 +71,7 @@ def retraining(recipe: Recipe, filters: dict[str, int]) -> tuple[Recipe, str]:
 def main(words: Sequence[str] | None = None) -> None:
     """Prune; Raises UserError."""
     given = parser().parse_args(words)
-    runtime.import_paddle()
-    from paddle_pose.inference.predictor import trained
-    from paddle_pose.models import pruning
-    from paddle_pose.models.counting import count
-    from paddle_pose.weights.checkpoint import save_weights
-    from paddle_pose.weights.facts import facts_of
-
-    rule = pruning.PruningRule(
+    rule = PruningRule(
         given.threshold,
         given.normalizer,
         given.equalization,
@@ -83,9 +79,19 @@ def main(words: Sequence[str] | None = None) -> None:
         given.min_filters,
         tuple(given.exclude),
     )
+    if not given.weights.is_file():
+        raise UserError(f"{given.weights}: no such file")
     files = [given.output / name for name in ("model.pdparams", "recipe.yaml")]
     require_not_read(files, [given.weights, Path(given.config)])
-    network, recipe, own = trained(given.weights, given.config)
+    stated = configs.load(given.config)
+    runtime.import_paddle()
+    from paddle_pose.inference.predictor import trained
+    from paddle_pose.models import pruning
+    from paddle_pose.models.counting import count
+    from paddle_pose.weights.checkpoint import save_weights
+    from paddle_pose.weights.facts import facts_of
+
+    network, recipe, own = trained(given.weights, stated)
     skeleton, size_wh = own or SKELETONS.get(recipe.data.skeleton), recipe.data.image_size_wh
     before = count(network, size_wh)
     channels = pruning.follow(network)
@@ -94,6 +100,11 @@ def main(words: Sequence[str] | None = None) -> None:
         raise UserError(
             f"--threshold {given.threshold:g}: no filter that may go is below it (norms by "
             f"{given.normalizer}); nothing is written"
+        )
+    if alone := pruning.by_count_alone(network, rule, kept, channels):
+        print(
+            f"assumed: threshold: in {len(alone):,} of {counted(len(kept), 'layer')} that lose "
+            f"filters no norm is above {rule.threshold:g}; --min_filters alone says what they keep"
         )
     widths = pruning.widths(network)
     pruning.shrink(network, kept, channels)
@@ -108,7 +119,7 @@ def main(words: Sequence[str] | None = None) -> None:
     for name, places in list(kept.items())[:SHOWN]:
         print(f"   {name}: {len(places)} of {widths[name]}")
     if len(kept) > SHOWN:
-        print(f"   and {len(kept) - SHOWN} more layers")
+        print(f"   and {counted(len(kept) - SHOWN, 'more layer')}")
     print(
         f"=> parameters {before.parameters:,} -> {after.parameters:,}, GMACs "
         f"{before.macs / 1e9:.3f} -> {after.macs / 1e9:.3f}"

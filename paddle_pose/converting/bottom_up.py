@@ -25,7 +25,7 @@ from paddle_pose.data.whole_people import WholePeople, from_annotations
 from paddle_pose.errors import CannotWrite, UserError
 from paddle_pose.files import atomic, json_text, sha256, write_json
 from paddle_pose.settings import DataSettings
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 YEARS = {"train": "train2017", "val": "val2017"}
 """Short names of COCO's splits, where no file of the short name is there."""
@@ -126,6 +126,15 @@ def _head(plan: Plan, people: WholePeople) -> dict[str, Any]:
     }
 
 
+_OF_PLAN = {
+    "made_from": "of another file, or with another --pictures ({!r:.160})",
+    "rule": "by another rule ({!r})",
+    "masks": {True: "with masks", False: "without masks"},
+    "categories": "of other joints or limbs",
+}
+"""What an index was made with, in words."""
+
+
 def _done(index: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
     """Shards of an earlier run of the same plan; Raises UserError for those of another one."""
     if not index.exists():
@@ -135,11 +144,12 @@ def _done(index: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
             f"{index}: is there already and no index of shards; choose another --output"
         )
     before = read_index(index)
-    for key in ("made_from", "rule", "masks", "categories"):
+    for key, told in _OF_PLAN.items():
         if before.get(key) != content[key]:
+            was = told if isinstance(told, str) else told[before[key]]
             raise UserError(
-                f"{index}: was made with another {key} ({before.get(key)!r:.100}); choose another "
-                "--output, or remove it"
+                f"{index}: was made {was.format(before[key])}; choose another --output, or remove "
+                "it"
             )
     return before["shards"]
 
@@ -227,7 +237,8 @@ def _tell(
     if len(again) != len(people) or (again.rows[again.main] != people.rows[people.main]).any():
         raise UserError("the shards hold other people than the file; were they written to twice?")
     pictures, size = sum(map(len, parts)), sum(shard["bytes"] for shard in content["shards"])
-    text = f"{len(people):,} samples on {pictures:,} pictures, {len(parts):,} shards of "
-    text += f"{size:,} bytes in all, {'with' if content['masks'] else 'without'} masks"
+    text = f"{counted(len(people), 'sample')} on {counted(pictures, 'picture')}, "
+    text += f"{counted(len(parts), 'shard')} of {size:,} bytes in all, "
+    text += f"{'with' if content['masks'] else 'without'} masks"
     counts = {"samples": len(people), "pictures": pictures, "bytes": size}
     Understood((Fact("packed", counts, text, "counted"),)).tell()

@@ -9,6 +9,7 @@ models/bpnet_lite_model.py:54, dataloaders/ @2ec95cb
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ from typing import Any
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.configs.bodyposenet import OPTIMIZER, vgg19_coco
 from paddle_pose.converting.converted import Converted, assumed
-from paddle_pose.converting.spec_keys import NOT_TAKEN
+from paddle_pose.converting.spec_keys import NOT_TAKEN, flat
 from paddle_pose.data.coco_category import FROM_FILE, Pairs, choose, joint_names
-from paddle_pose.errors import UserError
+from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import as_utf8, read_json
 from paddle_pose.models.architectures import BodyPoseNet
 from paddle_pose.recipes import plain_yaml
@@ -36,6 +37,7 @@ from paddle_pose.skeletons import BODYPOSE18
 from paddle_pose.understood import Fact, Understood
 
 STRIDE = 8
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 Pose = tuple[tuple[str, ...], Pairs]
 """Joints, and limbs of two of them."""
 
@@ -55,7 +57,7 @@ def convert(file: Path, output: Path, *, pose_config: Path | None, devices: int)
     if output.suffix not in (".yaml", ".yml"):
         raise UserError(f"--output {output}: a recipe's file must end in .yaml")
     content = plain_yaml.read(file)
-    spec = Spec(file, dict(_flat(content)))
+    spec = Spec(file, dict(flat(content)))
     if "model.stages" not in spec.values:
         raise UserError(f"{file}: no BodyPoseNet experiment spec (no model.stages)")
     facts = [assumed("pose", "bodypose18", "NVIDIA's 18 joints and 19 limbs; --pose_config FILE")]
@@ -76,23 +78,41 @@ def convert(file: Path, output: Path, *, pose_config: Path | None, devices: int)
     except UserError as error:
         raise UserError(f"{file}: as a recipe, {error}") from error
     facts.append(Fact("taken", sorted(spec.taken), f"{len(spec.taken)} keys"))
-    left = {**spec.left, **{key: _reason(key) for key in spec.values if key not in spec.seen}}
-    facts += [
-        Fact(f"not taken, {key}", value, f"{spec.values[key]!r:.60}: {value}")
-        for key, value in sorted(left.items())
+    left = spec.left | {
+        key: why for key in spec.values if key not in spec.seen and (why := _reason(spec, key))
+    }
+    known = spec.asked | NOT_TAKEN.keys()
+    unknown = [
+        assumed(
+            f"unknown key {key}",
+            value,
+            f"{value!r:.60}: no official spec has it, it is left out"
+            f"{nearest(key, known, 'no key is like it')}",
+        )
+        for key, value in spec.values.items()
+        if key not in spec.seen | left.keys()
     ]
+    facts = (
+        unknown
+        + facts
+        + [
+            Fact(f"not taken, {key}", value, f"{spec.values[key]!r:.60}: {value}")
+            for key, value in sorted(left.items())
+        ]
+    )
     return Converted({output: as_utf8(dump_yaml(recipe))}, tuple(inputs), Understood(tuple(facts)))
 
 
-def _flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if not isinstance(values, dict) or not values:
-        return [(prefix[:-1], values)]
-    return [pair for name, one in values.items() for pair in _flat(one, f"{prefix}{name}.")]
-
-
-def _reason(key: str) -> str:
+def _reason(spec: Spec, key: str) -> str | None:
+    """Why a key is not taken; None for one that no official spec has; Raises UserError."""
     found = [why for start, why in NOT_TAKEN.items() if f"{key}.".startswith(f"{start}.")]
-    return found[-1] if found else "unknown key of no official spec"
+    if found:
+        return found[-1]
+    if not any(one.startswith(f"{key}.") for one in spec.asked | NOT_TAKEN.keys()):
+        return None
+    if spec.values[key] not in (None, {}):
+        raise spec.wrong(key, "expected a section of keys")
+    return "an empty section: all of it is as the official code has it"
 
 
 @dataclass
@@ -104,12 +124,14 @@ class Spec:
         values: all of them.
         taken: keys that the recipe has.
         left: keys that were looked at and left out, and why.
+        asked: all keys that could have been taken.
     """
 
     file: Path
     values: dict[str, Any]
     taken: set[str] = field(default_factory=set)
     left: dict[str, str] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
     @property
     def seen(self) -> set[str]:
@@ -122,11 +144,17 @@ class Spec:
         return UserError(f"{self.file}: {said}; {words}")
 
     def get(self, key: str, kind: type, default: Any) -> Any:
-        """A value of that kind, taken; Raises UserError for another kind."""
+        """A value of that kind, taken; Raises UserError for another kind.
+
+        YAML reads ``2e-5`` as text: it is taken as that number.
+        """
+        self.asked.add(key)
         if key not in self.values or (self.values[key] is None and default is None):
             return default
         value = self.values[key]
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if kind is float and isinstance(value, str) and _NUMBER.fullmatch(value):
             value = float(value)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.wrong(key, f"expected {kind.__name__}")
@@ -137,6 +165,7 @@ class Spec:
 
     def only(self, key: str, allowed: tuple[Any, ...], words: str) -> Any:
         """A value that must be one of a few; absent, the first."""
+        self.asked.add(key)
         value = self.values.get(key, allowed[0])
         if value not in allowed or isinstance(value, bool) != isinstance(allowed[0], bool):
             raise self.wrong(key, words)
@@ -161,12 +190,11 @@ class Spec:
 def _recipe(spec: Spec, name: str, data: DataSettings, pose: Pose, devices: int) -> Recipe:
     base, model = vgg19_coco(), _model(spec, *map(len, pose))
     loader = "dataloader"
-    height, width = (
-        spec.get(f"{loader}.image_config.image_dims.{side}", int, 256)
-        for side in ("height", "width")
-    )
-    if height % STRIDE or width % STRIDE:
-        raise spec.wrong(f"{loader}.image_config.image_dims", f"a side is no multiple of {STRIDE}")
+    sides = [f"{loader}.image_config.image_dims.{side}" for side in ("height", "width")]
+    height, width = (spec.get(side, int, 256) for side in sides)
+    for side, length in zip(sides, (height, width), strict=True):
+        if length < STRIDE or length % STRIDE:
+            raise spec.wrong(side, f"expected a multiple of {STRIDE} pixels")
     spec.only(f"{loader}.image_config.image_dims.channels", (3,), "a recipe's images have 3")
     shape = [height // STRIDE, width // STRIDE]
     spec.only(f"{loader}.pose_config.target_shape", (shape,), f"this network's is {shape}")
@@ -215,11 +243,14 @@ def _model(spec: Spec, joints: int, limbs: int) -> BodyPoseNet:
         raise spec.wrong("model.heat_channels", f"the pose has {joints} joints, and a background")
     if spec.get("model.paf_channels", int, 38) != 2 * limbs:
         raise spec.wrong("model.paf_channels", f"the pose has {limbs} limbs, of two maps each")
+    stages = spec.get("model.stages", int, 6)
+    if stages < 2:
+        raise spec.wrong("model.stages", "expected 2 or more, as the official network has")
     words = ("random_normal", "xavier")
     return BodyPoseNet(
         joints=joints,
         limbs=limbs,
-        stages=spec.get("model.stages", int, 6),
+        stages=stages,
         shared=kind == "BpNetLiteModel",
         attention=spec.get("model.use_self_attention", bool, False),
         initializer=spec.only("model.kernel_initializer", words, "expected one of the two"),

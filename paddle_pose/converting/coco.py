@@ -11,7 +11,7 @@ from paddle_pose.converting.converted import Converted, LeftOut
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.plain import finite
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 _OTHER = "of other categories"
 
@@ -60,7 +60,7 @@ def convert(file: Path, output: Path, *, for_scoring: bool) -> Converted:
     counts = {"images": len(pictures), "people": len(kept)}
     text = (
         f"{len(kept):,} of {len(content['annotations']):,} annotations on {len(pictures):,} of "
-        f"{len(content['images']):,} images"
+        f"{counted(len(content['images']), 'image')}"
     )
     if not for_scoring:
         text += "; to train on, not to score (that needs --for_scoring)"

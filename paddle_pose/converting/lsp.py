@@ -28,7 +28,7 @@ from paddle_pose.converting.mpii_layout import MpiiPerson, records, truth_mat
 from paddle_pose.data.image_files import ENDINGS
 from paddle_pose.data.mpii import HEAD_BOX_FACTOR, HEAD_PER_NECK, SMALLEST_HEAD_PX
 from paddle_pose.errors import UserError
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 LSP_JOINTS = 14
 MPII_SLOTS = (0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 8, 9)
@@ -78,14 +78,16 @@ def convert(
         split = assumed("split", "official", "LSP's own: the last 1,000 are for validation")
     else:
         chosen = _spread(people, max(1, len(people) // 20) if valid is None else valid)
-        text = f"{len(chosen):,} people, evenly spread, are for validation; LSPET itself has none"
+        text = f"{counted(len(chosen), 'person', 'people')}, evenly spread, for validation; "
+        text += "LSPET itself has none"
         split = assumed("split", "spread", text)
     scored = [p for i, p in enumerate(people) if i in chosen and p.labelled[[_NECK, _HEAD]].all()]
     left.add("people to validate without neck or head top", str(mat), len(chosen) - len(scored))
     train = [person for i, person in enumerate(people) if i not in chosen]
     if not train or not scored:
         raise UserError(
-            f"{mat}: {len(train)} people to train on and {len(scored)} to validate; both need one; "
+            f"{mat}: {counted(len(train), 'person', 'people')} to train on and {len(scored)} to "
+            "validate; both need one; "
             f"left out {left.fact().text}"
         )
     annot = output / "annot"
@@ -93,7 +95,12 @@ def convert(
     rule = "third row: 1 is hidden but placed" if kind == "LSP" else "third column: 1 is placed"
     understood = Understood(
         (
-            Fact("file", kind, f"{kind}, {len(joints):,} people; {rule}", "counted"),
+            Fact(
+                "file",
+                kind,
+                f"{kind}, {counted(len(joints), 'person', 'people')}; {rule}",
+                "counted",
+            ),
             assumed("pixel_origin", pixel_origin, f"{mat.name} counts pixels from {pixel_origin}"),
             assumed("sides", "person", "left and right are the person's own"),
             assumed("scale", "joints", "1.15 × the larger side of the joints' box, / 200 px"),

@@ -36,7 +36,7 @@ from paddle_pose.converting.mpii_release import Release, ReleasePerson, read_rel
 from paddle_pose.data import image_files
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 OFFICIAL_IMAGES = 24_987
 """Images in the release; a file of so many is checked against the published counts."""
@@ -167,7 +167,8 @@ def _validation(
         chosen = [_match(row, by_image.get(row.image, [])) for row in _rows(file, release)]
         if len({(p.image, p.person) for p in chosen}) < len(chosen):
             raise UserError(f"--valid_list {file}: names a person twice")
-        return chosen, [Fact("validation_split", file.name, f"{len(chosen):,} people of {file}")]
+        text = f"{counted(len(chosen), 'person', 'people')} of {file}"
+        return chosen, [Fact("validation_split", file.name, text)]
     images = _named_images(file, release)
     chosen = [person for image in images for person in by_image.get(image, [])]
     text = (

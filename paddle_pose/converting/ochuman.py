@@ -14,7 +14,7 @@ from paddle_pose.files import read_json
 from paddle_pose.names import require_inside
 from paddle_pose.plain import finite, integer, one_finite
 from paddle_pose.skeletons import COCO17
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 _VISIBLE = {0: 0, 1: 2, 2: 2, 3: 1}
 """OCHuman's missing, seen, hidden by oneself, hidden by others → COCO's."""
@@ -65,7 +65,7 @@ def convert(file: Path, output: Path) -> Converted:
     files = {split: _content(part) for split, part in parts.items() if part}
     counts = {split: len(made["images"]) for split, made in files.items()}
     facts = [
-        Fact("images", counts, f"{counts} of {len(images):,} images", "counted"),
+        Fact("images", counts, f"{counts} of {counted(len(images), 'image')}", "counted"),
         Fact("people", sum(len(made["annotations"]) for made in files.values()),
              ", ".join(f"{split} {len(m['annotations']):,}" for split, m in files.items()),
              "counted"),

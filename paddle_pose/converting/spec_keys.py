@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 _PLACE = "a place; recipes have none: --dataset_root, --annotations, --output_dir say it"
 _DRAWN = "unused by the official code where use_translate_ratio is off"
 
@@ -39,3 +41,10 @@ NOT_TAKEN = {
     "loss.__class_name__": "the kind of loss; there is one",
 }  # fmt: skip
 """By their beginnings; where several fit, the last one counts."""
+
+
+def flat(values: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Values by their dotted keys; an empty section is a value."""
+    if not isinstance(values, dict) or not values:
+        return [(prefix[:-1], values)]
+    return [pair for name, one in values.items() for pair in flat(one, f"{prefix}{name}.")]

@@ -12,6 +12,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.limits import LIMITS
 from paddle_pose.plain import finite, integer, one_finite
+from paddle_pose.understood import counted
 
 _FRACTIONS_PX = 2.0
 
@@ -74,8 +75,8 @@ def read_boxes(path: Path, *, category_id: int = 1, min_score: float = 0.0) -> D
         else:
             kept.append((row, image_id, box, score))
     summary = (
-        f"{Path(path).name}: {len(content)} boxes, left out {other} of other categories, "
-        f"{low} that score below {min_score:g}, {empty} empty"
+        f"{Path(path).name}: {counted(len(content), 'box', 'boxes')}, left out {other} of other "
+        f"categories, {low} that score below {min_score:g}, {empty} empty"
     )
     if kept and max(max(item[2]) for item in kept) <= _FRACTIONS_PX:
         summary += ", all within 2 px of the corner: are they fractions? They are read as pixels"

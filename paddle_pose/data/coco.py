@@ -206,7 +206,8 @@ def _annotated(source: CocoFile, everyone: Annotations, sizes_wh: np.ndarray) ->
                 "height, which crops need, and its picture is not there to measure"
             )
         clean = clean_of(everyone.boxes_xywh[place].tolist(), width, height)
-        kept[place] = clean is not None
+        # Of a point no crop can be made: its scale is 0.
+        kept[place] = clean is not None and max(clean[2:]) > 0
         boxes_xywh[place] = clean or 0.0
     out = {
         "crowds": int(everyone.crowd.sum()),

@@ -23,7 +23,7 @@ from paddle_pose.files import read_json
 from paddle_pose.names import require_inside
 from paddle_pose.plain import integer
 from paddle_pose.settings import DataSettings, by_alphapose
-from paddle_pose.understood import Fact, Understood
+from paddle_pose.understood import Fact, Understood, counted
 
 _IMAGE_KEYS = ("id", "file_name", "width", "height", "crowdIndex")
 _ANNOTATION_KEYS = (
@@ -81,20 +81,22 @@ class CocoFile:
         """Images that are listed."""
         return len(self.images)
 
-    def require_somebody(self, image_ids: np.ndarray | None = None) -> Annotations:
-        """The people; Raises UserError where a score (on those images) would be over nobody."""
+    def require_somebody(
+        self, image_ids: np.ndarray | None = None, *, made: str = "a score over"
+    ) -> Annotations:
+        """The people; Raises UserError where nobody (on those images) counts for what is made."""
         if self.people is None:
-            raise UserError(f"{self.file}: annotates nobody, so there is nothing to score against")
-        counted = self.people.counted
+            raise UserError(f"{self.file}: annotates nobody, so there would be {made} nobody")
+        counts = self.people.counted
         if image_ids is not None:
-            counted = counted & np.isin(self.people.image_ids, image_ids)
-        if not counted.any():
+            counts = counts & np.isin(self.people.image_ids, image_ids)
+        if not counts.any():
             where = "" if image_ids is None else f" on the {len(image_ids)} images that are scored"
             out = [f"{count} {why}" for why, count in self.left_out.items() if count]
             raise UserError(
-                f"{self.file}: there would be a score over nobody: of {len(self.people)} people"
-                f"{where} none has labelled joints and is no crowd"
-                + (f"; left out {', '.join(out)}" if out else "")
+                f"{self.file}: there would be {made} nobody: of "
+                f"{counted(len(self.people), 'person', 'people')}{where} none has labelled joints "
+                "and is no crowd" + (f"; left out {', '.join(out)}" if out else "")
             )
         return self.people
 
@@ -153,7 +155,7 @@ def read(
     joints = _joint_count(people, file)
     category = read_category(content, file, skeleton_name, stated=stated, joints=joints)
     read = CocoFile(file, category, images, stated=stated)
-    facts = [Fact("file", file.name, f"{file}: {len(images):,} images")]
+    facts = [Fact("file", file.name, f"{file}: {counted(len(images), 'image')}")]
     if annotations:
         found, area = typed(people, category, stated, file)
         read = replace(read, people=found, left_out=left_out)
@@ -309,7 +311,7 @@ def _sizes(images: Mapping[int, Image], people: Annotations) -> np.ndarray:
 
 def _said(read: CocoFile, annotations: int) -> Fact:
     out = {why: count for why, count in read.left_out.items() if count}
-    text = f"{annotations:,} annotations"
+    text = counted(annotations, "annotation")
     if out:
         text += "; left out " + ", ".join(f"{count:,} {why}" for why, count in out.items())
     return Fact("annotations", {"read": annotations, **out}, text)

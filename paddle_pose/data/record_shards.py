@@ -21,14 +21,19 @@ import numpy as np
 
 from paddle_pose.data.archives import BROKEN, Member, TarHeader
 from paddle_pose.data.coco_category import read_category
-from paddle_pose.data.whole_people import FILE_SKELETONS, WholePeople, from_annotations
+from paddle_pose.data.whole_people import (
+    FILE_SKELETONS,
+    LEAST_BOX_PX,
+    WholePeople,
+    from_annotations,
+)
 from paddle_pose.errors import UserError
 from paddle_pose.files import parse_json, read_json
 from paddle_pose.limits import LIMITS
 from paddle_pose.names import require_inside
 from paddle_pose.plain import finite, integer
 from paddle_pose.settings import DataSettings
-from paddle_pose.understood import ASSUMED, Fact, Understood
+from paddle_pose.understood import ASSUMED, Fact, Understood, counted
 
 FORMAT = "bottom-up shards 1"
 """In the first words of an index."""
@@ -86,7 +91,7 @@ def read(index: Path, stated: DataSettings) -> WholePeople:
     main = [begin + place for begin, one in zip(first[:-1], pictures, strict=True)
             for place in one.facts["main"]]  # fmt: skip
     masks = "with masks" if content["masks"] else "without masks"
-    text = f"{len(main):,} on {len(pictures):,} pictures of {index}, {masks}, "
+    text = f"{len(main):,} on {counted(len(pictures), 'picture')} of {index}, {masks}, "
     facts = [Fact("records", len(main), f"{text}by the {content['rule']} rule")]
     if not content["masks"]:
         text = "crowds and unlabelled people count as background, as the shards have no masks"
@@ -233,4 +238,11 @@ def _facts(content: Any, where: str) -> dict[str, Any]:
     good = good and all(len(person["bbox"]) == 4 for person in facts["people"])
     if not good or not all(0 <= place < len(facts["people"]) for place in facts["main"]):
         raise UserError(f"{where}: a size, a box or a place of a main person that cannot be")
+    for place in facts["main"]:
+        person = facts["people"][place]
+        if min(person["bbox"][2:]) < LEAST_BOX_PX:
+            raise UserError(
+                f"{where}: annotation {person['row']} is a main person, but its box "
+                f"{person['bbox']} has a side of less than a pixel; make the shards again"
+            )
     return facts

@@ -15,12 +15,13 @@ from paddle_pose.data.coco_file import CocoFile
 from paddle_pose.data.coco_people import Annotations
 from paddle_pose.data.coco_values import compact_numbers
 from paddle_pose.data.image_files import read_bytes
-from paddle_pose.data.masks import counted, shape_of
+from paddle_pose.data.masks import counted as pixels_that_count
+from paddle_pose.data.masks import shape_of
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import Skeleton, skeleton_named
-from paddle_pose.understood import ASSUMED, Fact, Understood
+from paddle_pose.understood import ASSUMED, Fact, Understood, counted
 
 RULES = ("reference", "intended")
 """Of two main persons whose middles are near by the size of: ``reference``, the last annotated one
@@ -31,6 +32,9 @@ LEAST_SIDE_PX = 32
 LEAST_DISTANCE = 0.3
 """Of a main person: labelled joints, side of a square of its area, and distance from the main
 persons before it, of the larger side of a box."""
+
+LEAST_BOX_PX = 1.0
+"""Side of a main person's box: samples are as large as its height says."""
 
 FILE_SKELETONS = {"bodypose18": "coco17"}
 """Joint sets of networks with joints that no file has, and those of the files."""
@@ -98,7 +102,9 @@ class WholePeople:
         """The first ``limit`` samples; all of them for None."""
         if limit is None or limit >= len(self):
             return self
-        said = Fact("limit", limit, f"the first {limit:,} of {len(self):,} samples", "recipe")
+        said = Fact(
+            "limit", limit, f"the first {limit:,} of {counted(len(self), 'sample')}", "recipe"
+        )
         told = self.understood + Understood((said,))
         return replace(self, main=self.main[:limit], understood=told)
 
@@ -153,7 +159,7 @@ class Annotated:
                 shape = _box_shape(people.boxes_xywh[one], size)
             kind = unlabelled if people.labelled[one] <= 0 else labelled
             (crowd if people.crowd[one] else kind).append(shape)
-        return counted(crowd, labelled, unlabelled, size)
+        return pixels_that_count(crowd, labelled, unlabelled, size)
 
 
 def _box_shape(box_xywh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
@@ -178,25 +184,27 @@ def from_annotations(
     """
     named = FILE_SKELETONS.get(skeleton_name, skeleton_name)
     read = read_file(dataset_root, split, named, annotations=annotations, stated=stated)
-    everyone = read.require_somebody()
+    everyone = read.require_somebody(made="samples of")
     images = list(read.images.values())
     index = np.array([read.images[i].position for i in everyone.image_ids.tolist()], np.int64)
     order = np.argsort(index, kind="stable")
     people = Annotations(**{name: column[order] for name, column in vars(everyone).items()})
     index = index[order]
     first = np.searchsorted(index, np.arange(len(images) + 1))
+    thin = people.boxes_xywh[:, 2:].min(1) < LEAST_BOX_PX
+    labelled = np.where(thin, 0, people.labelled)
     main = [
         begin + main_persons(
-            people.boxes_xywh[begin:end], people.areas_px2[begin:end],
-            people.labelled[begin:end], rule,
+            people.boxes_xywh[begin:end], people.areas_px2[begin:end], labelled[begin:end], rule
         )
         for begin, end in itertools.pairwise(first) if end > begin
     ]  # fmt: skip
     mains = np.concatenate(main)
     if not len(mains):
         raise UserError(
-            f"{read.file}: nobody has {LEAST_JOINTS} labelled joints and an area of "
-            f"{LEAST_SIDE_PX}×{LEAST_SIDE_PX} pixels, which a main person must have"
+            f"{read.file}: nobody has {LEAST_JOINTS} labelled joints, an area of "
+            f"{LEAST_SIDE_PX}×{LEAST_SIDE_PX} pixels and a box of a pixel a side, which a main "
+            "person must have"
         )
     names = tuple(image.name for image in images)
     needed = np.unique(index[mains])
@@ -205,7 +213,8 @@ def from_annotations(
         root, names, [image.size_wh for image in images], needed, with_images=True
     )
     shapes = _shapes(read)
-    facts = (*_said(people, mains, len(needed), rule), *told, *_lacking(people, shapes))
+    said = _said(people, mains, len(needed), rule) + _too_thin(people, thin)
+    facts = (*said, *told, *_lacking(people, shapes))
     return WholePeople(
         skeleton=read.category.skeleton,
         image_names=names,
@@ -236,11 +245,19 @@ def _shapes(read: CocoFile) -> list[Any]:
 
 
 def _said(people: Annotations, mains: np.ndarray, images: int, rule: str) -> list[Fact]:
-    text = f"{len(mains):,} main persons on {images:,} images, by the {rule} rule"
+    text = f"{counted(len(mains), 'main person')} on {counted(images, 'image')}, by the {rule} rule"
     text += " (distances by the picture's last box, a fault of the official code)" * (
         rule == RULES[0]
     )
     return [Fact("records", {"records": len(mains), "images": images, "rule": rule}, text)]
+
+
+def _too_thin(people: Annotations, thin: np.ndarray) -> list[Fact]:
+    out = thin & (people.labelled >= LEAST_JOINTS) & (people.areas_px2 >= LEAST_SIDE_PX**2)
+    count, first = int(out.sum()), people.rows[out][:1].tolist()
+    text = f"{counted(count, 'person', 'people')} with a box of less than a pixel a side (first: "
+    text += f"annotations[{first[0] if first else 0}]) cannot be a main person, and left out as one"
+    return [Fact("boxes without size", count, text, ASSUMED)] if count else []
 
 
 def _lacking(people: Annotations, shapes: list[Any]) -> list[Fact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,37 @@ def test_nothing_is_written_where_nothing_goes(trained: Path, tmp_path: Path) ->
     with pytest.raises(UserError, match="a_file"):
         prune.main([str(trained), *words])
     assert taken.read_text() == "mine"
+
+
+def test_mistakes_are_found_before_paddle_is_loaded(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paddle_pose.system.runtime.import_paddle", lambda: pytest.fail("loaded"))
+    words = [str(trained), "--config", RECIPE, "--output", str(tmp_path / "out")]
+    for wrong, said in (
+        (["--threshold", "-1"], "threshold -1: must be 0 or more"),
+        (["--threshold", "nan"], "threshold nan"),
+        (["--threshold", "1"], "threshold 1: no norm is above 1 by max"),
+        (["--normalizer", "L3"], "normalizer 'L3'"),
+        (["--granularity", "0"], "at least 1"),
+        (["--config", "hrnet:nothing"], "nothing"),
+        (["--output", str(trained.parent)], "onto a file that is read"),
+    ):
+        with pytest.raises(UserError, match=said):
+            prune.main([*words, *wrong])
+    with pytest.raises(UserError, match=r"nothing.pdparams: no such file"):
+        prune.main([str(tmp_path / "nothing.pdparams"), *words[1:]])
+
+
+def test_layers_that_the_threshold_says_nothing_of_are_counted(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out, norms = str(tmp_path / "out"), ["--normalizer", "L2", "--min_filters", "4"]
+    prune.main([str(trained), "--config", RECIPE, "--output", out, "--threshold", "999", *norms])
+    said = capsys.readouterr().out
+    assert re.search(r"assumed: threshold: in (\d+) of \1 layers that lose filters", said)
+    prune.main([str(trained), "--config", RECIPE, "--output", out, "--threshold", "0.5"])
+    assert "assumed: threshold" not in capsys.readouterr().out
 
 
 def test_joints_of_a_file_stay_the_weights_own(tmp_path: Path) -> None:

@@ -77,10 +77,32 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, capsys, monkeypatch):
     assert said.count("is there and sound, kept") == 1
     assert [file.read_bytes() for file in files] == whole
     assert json.loads((output / "train2017.json").read_text()) == index
-    with pytest.raises(
-        UserError, match=r"made with another rule \('reference'\).*another --output"
-    ):
+    with pytest.raises(UserError, match=r"made by another rule \('reference'\).*another --output"):
         packed(root, "--pictures", "1", "--rule", "intended")
+    with pytest.raises(UserError, match=r"was made without masks; choose another --output"):
+        packed(root, "--pictures", "1", "--masks")
+    with pytest.raises(UserError, match=r"was made of another file, or with another --pictures"):
+        packed(root, "--pictures", "2")
+
+
+def test_a_main_person_of_older_shards_needs_a_box_with_a_size(tmp_path, monkeypatch, capsys):
+    people = whole_pictures.people()
+    people[3] |= {"bbox": [20, 20, 80, 0.001]}
+    monkeypatch.setattr("paddle_pose.data.whole_people.LEAST_BOX_PX", 0.0)
+    root = whole_pictures.write(tmp_path, people)
+    with pytest.raises(UserError, match=r"annotation 3 is a main person, but its box \[20.0, 20"):
+        packed(root)  # as they were made before; it reads what it wrote
+
+
+def test_one_of_a_kind_and_nobody_at_all_are_said_in_words(tmp_path, capsys):
+    root = whole_pictures.write(tmp_path / "one", whole_pictures.people()[5:6])
+    packed(root)
+    said = capsys.readouterr().out
+    assert "packed: 1 sample on 1 picture, 1 shard of" in said
+    assert "1 main person on 1 image, by" in said
+    root = whole_pictures.write(tmp_path / "none", [])
+    with pytest.raises(UserError, match=r"annotates nobody, so there would be samples of nobody"):
+        packed(root)
 
 
 def test_without_masks_all_counts_and_this_is_said(tmp_path):

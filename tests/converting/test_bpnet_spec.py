@@ -106,7 +106,24 @@ def test_every_reason_is_said_and_unknown_keys_too(tmp_path, capsys):
     for key, why in NOT_TAKEN.items():
         if key != "pretrained_weights" and key not in ("dataloader.pose_config",):
             assert f"not taken, {key}: 'x': {why}" in said
-    assert "not taken, model.colour: 'x': unknown key of no official spec" in said
+    assert said.startswith("assumed: unknown key model.colour: 'x': no official spec has it, it is")
+
+
+def test_unknown_keys_come_first_with_the_nearest_and_empty_sections_are_said(tmp_path, capsys):
+    spec = with_values(model__stges=4, colour="red", loss=None)
+    converted(spec, tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("assumed: unknown key colour: 'red': no official spec has it")
+    assert lines[0].endswith("it is left out; no key is like it")
+    assert lines[1].startswith("assumed: unknown key model.stges: 4: ")
+    assert lines[1].endswith("; did you mean 'model.stages'?")
+    assert any("not taken, loss: None: an empty section" in line for line in lines)
+
+
+def test_a_rate_that_yaml_reads_as_text_is_taken(tmp_path):
+    spec = with_values()
+    spec["optimizer"]["learning_rate_schedule"]["base_learning_rate"] = "2e-5"
+    assert converted(spec, tmp_path).train.learning_rate == 2e-5
 
 
 def test_what_decides_numbers_is_taken(tmp_path):
@@ -171,14 +188,23 @@ def test_a_pose_of_ones_own(tmp_path):
         ({"model__paf_channels": 36}, r"model\.paf_channels is 36; the pose has 19 limbs"),
         ({"model__use_bias": False}, r"model\.use_bias is False; a recipe's convolutions"),
         ({"model__stages": "three"}, r"model\.stages is 'three'; expected int"),
-        ({"model__stages": 0}, r"spec\.yaml: as a recipe, model\.stages"),
+        ({"model__stages": 1}, r"model\.stages is 1; expected 2 or more"),
+        ({"model__stages": 99}, r"spec\.yaml: as a recipe, model\.stages"),
+        ({"loss": 3}, r"loss is 3; expected a section of keys"),
+        ({"optimizer__momentum": "1e999"}, "optimizer.momentum is '1e999'; expected a finite"),
+        *(
+            (
+                {"dataloader__image_config__image_dims__width": side},
+                f"image_dims.width is {side}; expected a multiple of 8 pixels",
+            )
+            for side in (-256, 0, 100)
+        ),
         ({"model__regularization_type": "l1_l2"}, "a recipe has one of l1 and l2"),
         ({"num_epoch": True}, "num_epoch is True; expected int"),
         ({"dataloader__pose_config": {"target_shape": [46, 46]}}, r"this network's is \[32, 32\]"),
         ({"optimizer__momentum": ".9x"}, "optimizer.momentum is '.9x'; expected float"),
         ({"optimizer__momentum": float("nan")}, "optimizer.momentum is nan; expected a finite"),
         ({"model__heat_channels": 25}, r"heat_channels is 25; the pose has 18 joints, and a"),
-        ({"dataloader__image_config__image_dims": {"height": 100}}, "a side is no multiple of 8"),
         (
             {
                 "num_epoch": 10**9,

@@ -166,6 +166,18 @@ def test_a_users_own_file(tmp_path: Path):
 
 
 @pytest.mark.usefixtures("fresh_skeletons")
+def test_a_box_of_a_point_is_left_out_and_counted(tmp_path: Path):
+    file = _own(tmp_path)
+    person = json.loads(file.read_text())["annotations"][0]
+    point = person | {"id": 2, "bbox": [5, 5, 0.5, 1], "area": 90}
+    table = _load(_own(tmp_path, annotations=[person, point]))
+    assert len(table) == 1
+    assert "1 invalid boxes" in table.summary
+    line = point | {"bbox": [5, 5, 0, 40]}  # its crop is as wide as the height says
+    assert len(_load(_own(tmp_path, annotations=[person, line]))) == 2
+
+
+@pytest.mark.usefixtures("fresh_skeletons")
 def test_two_files_with_other_joints_are_refused(tmp_path: Path):
     _load(_own(tmp_path))
     other = [{"id": 3, "name": "cat", "keypoints": ["nose", "right_paw", "left_paw"]}]

@@ -63,9 +63,26 @@ def test_a_box_stands_for_a_shape_that_is_lacking(tmp_path):
 
 def test_nobody_to_make_a_sample_for(tmp_path):
     root = whole_pictures.write(tmp_path, whole_pictures.people()[6:])
-    with pytest.raises(
-        UserError, match=r"train2017.json: nobody has 5 labelled joints and an area"
-    ):
+    with pytest.raises(UserError, match=r"train2017.json: nobody has 5 labelled joints, an area"):
+        from_annotations(root, "train2017", "bodypose18")
+
+
+@pytest.mark.parametrize("side", [2, 3])
+def test_a_box_without_size_makes_no_main_person(tmp_path, side):
+    people = whole_pictures.people()
+    for size in (0, 0.001):
+        people[3]["bbox"] = [20, 20, 80, 80]
+        people[3]["bbox"][side] = size
+        root = whole_pictures.write(tmp_path / str(size), people)
+        found = from_annotations(root, "train2017", "bodypose18")
+        assert found.rows[found.main].tolist() == [0, 1, 5]
+        lines = [fact.line() for fact in found.understood.facts]
+        assert sum("1 person with a box of less than a pixel a side (first: annotations[3])"
+            in line for line in lines) == 1  # fmt: skip
+    for person in people:
+        person["bbox"][side] = 0
+    root = whole_pictures.write(tmp_path / "all", people)
+    with pytest.raises(UserError, match="a box of a pixel a side"):
         from_annotations(root, "train2017", "bodypose18")
 
 

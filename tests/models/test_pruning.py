@@ -183,6 +183,9 @@ def test_values_that_mean_nothing_are_refused() -> None:
         PruningRule(equalization="onion")
     with pytest.raises(UserError, match="threshold nan: must be 0 or more"):
         PruningRule(threshold=float("nan"))
+    with pytest.raises(UserError, match="threshold 99: no norm is above 1 by max"):
+        PruningRule(threshold=99)
+    assert PruningRule(threshold=1.6, normalizer="L2")
     with pytest.raises(UserError, match="at least 1"):
         PruningRule(granularity=0)
     network = build(NETWORKS["newell"][0])

@@ -1,7 +1,7 @@
 """A rendered film of people who walk past each other, with their true boxes and joints.
 
-``python tests/support/crossing_people.py DIR`` writes DIR/crossing.mp4 and DIR/boxes.json, for
-``predict.py --track DIR/crossing.mp4 --boxes DIR/boxes.json``.
+``PYTHONPATH=. python tests/support/crossing_people.py DIR [SEED]`` writes DIR/crossing.mp4 and
+DIR/boxes.json, for ``predict.py DIR/crossing.mp4 --track --boxes DIR/boxes.json``.
 """
 
 from __future__ import annotations
@@ -112,4 +112,5 @@ def write_boxes(file: Path, shots: list[Shot]) -> Path:
 
 
 if __name__ == "__main__":
-    print(*write_film(Path(sys.argv[1]), film()))
+    seeds = [int(word) for word in sys.argv[2:3]]
+    print(*write_film(Path(sys.argv[1]), film(seed=(seeds or [3])[0])))
