@@ -173,6 +173,7 @@ def test_what_cannot_be_played_is_one_line(tmp_path, network):
         run(bad, tmp_path, network)
     with pytest.raises(UserError, match="camera 99: cannot be played; is one connected"):
         run(["99"], tmp_path, network)
+    assert not (tmp_path / "out").exists()
     # Neither OpenCV nor FFmpeg adds lines of its own.
     opening = "from paddle_pose.inference.sources import Video; import sys, pathlib; " \
         "Video(pathlib.Path(sys.argv[1]), 'x').open()"  # fmt: skip
