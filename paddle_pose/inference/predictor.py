@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 import cv2
 import numpy as np
 
+from paddle_pose import skeletons
 from paddle_pose.codecs.codec import maps_of, matrix_of
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.paf import PafCodec
@@ -43,7 +44,7 @@ from paddle_pose.porting.loading import Use, load_weights
 from paddle_pose.porting.reader import WeightFile, read_file
 from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import Recipe, from_dict, override
-from paddle_pose.skeletons import SKELETONS, Skeleton, skeleton_named
+from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.typed import from_plain
 
 PACKAGED = Path(__file__).parents[1] / "weights_files" / "small_person.safetensors"
@@ -357,7 +358,7 @@ def trained(
         if skeleton is not None:
             maps = maps_of(recipe.codec, len(skeleton))
             recipe = replace(recipe, model=with_joints(recipe.model, maps))
-    named = skeleton or SKELETONS.get(recipe.data.skeleton)
+    named = skeleton or skeletons.SKELETONS.get(recipe.data.skeleton)
     network = build(recipe.model)
     found = load_weights(network, file, recipe.model, use=Use(recipe.data, named))
     print("\n".join(found.lines), flush=True)
@@ -367,8 +368,8 @@ def trained(
 def joints_of(weights: Path | None, recipe: str | None) -> Skeleton | None:
     """Those that ``from_weights`` will have, None where nothing says them; Raises UserError."""
     file = read_file(packaged_weights() if weights is None else weights)
-    name = (_recipe_of(file) if recipe is None else load(recipe)).data.skeleton
-    return _skeleton_of(file) if name == FROM_FILE else SKELETONS.get(name)
+    name = (load(recipe) if recipe else _recipe_of(file)).data.skeleton
+    return _skeleton_of(file) if name == FROM_FILE else skeletons.SKELETONS.get(name)
 
 
 def _beside(weights: Path, name: str) -> Path | None:
@@ -377,8 +378,7 @@ def _beside(weights: Path, name: str) -> Path | None:
 
 
 def _recipe_of(file: WeightFile) -> Recipe:
-    beside = _beside(file.path, "recipe.yaml")
-    if beside is not None:
+    if (beside := _beside(file.path, "recipe.yaml")) is not None:
         return load(str(beside))
     if file.facts is None:
         raise UserError(
