@@ -58,7 +58,7 @@ def parse_arguments() -> argparse.Namespace:
         "--output_dir",
         metavar="DIR",
         type=Path,
-        help="for results (output/<recipe>/eval_<benchmark>)",
+        help="for results (eval_<benchmark> in the weights' run folder, or output/<recipe>)",
     )
     add("--batch_size", metavar="N", type=int, help="people at a time (the recipe's)")
     add("--num_workers", metavar="N", type=int, help="loader processes (one per core)")

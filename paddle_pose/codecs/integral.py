@@ -61,7 +61,8 @@ class IntegralCodec:
     def cells(self, maps_BJHW: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Joints (B, J, 2) in cells of the maps, and scores (B, J); float64.
 
-        A score is the largest sigmoid of the map, and 1 with another norm.
+        A score is the largest sigmoid of the map, and 1 with another norm; 0 where no numbers come
+        out, as of a map that sums to 0. (The reference keeps 1.)
 
         Source: MVIG-SJTU/AlphaPose alphapose/utils/transforms.py:650 @c60106d
         """
@@ -78,7 +79,8 @@ class IntegralCodec:
                 (line * np.arange(line.shape[2])).sum(2) / line.sum(2)
                 for line in (columns_BJW, rows_BJH)
             ]
-        return np.stack(found, 2), scores
+        cells = np.stack(found, 2)
+        return cells, _without_numbers_0(cells, scores)
 
     def decode(
         self, views: Sequence[View], place: Place, benchmark: Benchmark, flip_order: np.ndarray
@@ -98,6 +100,7 @@ class IntegralCodec:
             for cells, scores in map(self.cells, maps):
                 each.append((middle_xy + (cells - middle_xy) * view.scale, scores))
         cells, scores = (np.mean(one, 0) for one in zip(*each, strict=True))
+        scores = _without_numbers_0(cells, scores)  # of one view alone, too
         image_xy = to_image(cells, place.center_xy, place.scale_wh, size_wh)
         return Poses.at(place, np.concatenate([image_xy, scores[..., None]], axis=2))
 
@@ -191,6 +194,10 @@ def unflipped(flipped_BJHW: np.ndarray, flip_order: np.ndarray, *, shift: bool) 
 
 def _fractions(joints_xy: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
     return (np.asarray(joints_xy, np.float64) / size_wh - 0.5).astype(np.float32)
+
+
+def _without_numbers_0(cells: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(cells).all(-1), scores, 0.0)
 
 
 def _part(view: View, joints: slice) -> View:

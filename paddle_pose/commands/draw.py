@@ -225,6 +225,8 @@ def main(words: Sequence[str] | None = None) -> None:
     for name in ("min_score", "min_pose_score"):
         if not math.isfinite(getattr(arguments, name)):
             raise UserError(f"--{name} {getattr(arguments, name)}: must be a finite number")
+    if arguments.min_score < 0:
+        raise UserError(f"--min_score {arguments.min_score:g}: must be at least 0, which draws all")
     saved = read_poses(arguments.predictions, arguments.images, arguments.annotations)
     count = draw_file(
         saved,

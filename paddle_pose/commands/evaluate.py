@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from paddle_pose.codecs.codec import maps_of
 from paddle_pose.commands.analyse import FILES, show
+from paddle_pose.commands.record import RunFolder
 from paddle_pose.configs import load
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import analysis, evaluator_for
@@ -59,7 +60,8 @@ def evaluate(
         predictions: to score instead of a network: ours, .mat, .h5, or COCO results.
         benchmark: one of the recipe's protocols; its first by default.
         output: folder for predictions, files for servers and scores.json; by default
-            ``output/<recipe>/eval_<benchmark>``, or nothing where predictions are given.
+            ``eval_<benchmark>`` in the run folder that the weights lie in, else in
+            ``output/<recipe>``, or nothing where predictions are given.
         pixel_origin: 0 or 1, of coordinates in ``predictions`` that do not say it.
         made_by_recipe: refuse predictions that another recipe made.
         batch_size: samples at a time; the recipe's by default.
@@ -103,7 +105,8 @@ def evaluate(
     analysis.require_known(evaluator, asked=analyse)
     if predictions is None and output is None:
         stem = require_plain(protocol.name, "benchmark")
-        output = Path("output") / recipe.name / f"eval_{stem}"
+        run = None if weights is None else RunFolder.of(weights)
+        output = (Path("output") / recipe.name if run is None else run.root) / f"eval_{stem}"
     if output is not None:
         read = (predictions, weights, *_named(data))
         require_not_read(_outputs(output, recipe, predictions is None), read)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paddle_pose.inference import engine as engines
-from paddle_pose.inference.predictor import PosePredictor
+from paddle_pose.inference.predictor import PosePredictor, joints_of
 from paddle_pose.inference.sources import Photo, Video
 from paddle_pose.inference.where import Boxes, Where
+from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import runtime
 
 GPU_BATCH = 32
@@ -38,6 +39,14 @@ class Network:
     batch_size: int | None = None
     instances: int = 1
     benchmark: str | None = None
+
+    def joints(self) -> Skeleton | None:
+        """What the files say of the network's joints, before it is built; None where they do not.
+
+        Raises:
+            UserError: files that cannot be read.
+        """
+        return None if self.exported is not None else joints_of(self.weights, self.recipe)
 
     def looking_at(
         self, where: Where, photos: Sequence[Photo], videos: Sequence[Video]

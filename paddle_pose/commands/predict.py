@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import time
@@ -103,14 +104,14 @@ def predict(
         planned.append(how.output / alphapose_json.FOLDER / where.boxes.name)
     reads = [network.weights, where.boxes, *_recipe_file(network.recipe)]
     require_not_read(planned, [*inputs, *reads])
-    _require_meaning(how, following, limit, photos, videos, network.instances)
+    _require_meaning(how, following, limit, photos, videos, network)
     predictor, boxes = network.looking_at(where, photos, videos)
     detections = Detections(how.output, predictor, photos)
     require_not_read(detections.files, inputs)
     suppress = Suppression(following.nms, predictor)
     if said := alphapose_json.require_form(how.form, predictor.skeleton):
         print(f"=> {said}", flush=True)
-    _make_folder(how.output)
+    new = _make_folder(how.output)
     say_replaced([*planned, *detections.files])
     joints, score = predictor.skeleton.joints, how.min_score
     written = Written(how.output, joints, score, form=how.form, tracked=following.track)
@@ -128,6 +129,7 @@ def predict(
             detections.write()
         finally:
             written.close()
+            _remove_empty(new)
         number = ending.asked()
     seconds = time.perf_counter() - began
     rate = f"{written.pictures / max(seconds, 1e-9):.1f} a second"
@@ -152,10 +154,12 @@ def _require_meaning(
     limit: int | None,
     photos: list[Photo],
     videos: list[Video],
-    instances: int,
+    network: Network,
 ) -> None:
-    """Raises UserError for what is asked of photos and is for videos, and the other way round."""
-    if instances > 1 and (videos or following.track):
+    """Raises UserError for what photos, videos or the network's joints cannot have."""
+    if how.form in alphapose_json.KEYS and (known := network.joints()) is not None:
+        alphapose_json.require_form(how.form, known)
+    if network.instances > 1 and (videos or following.track):
         raise UserError("--instances: is for photos; leave the videos, cameras and --track out")
     if how.heatmaps and following.nms != "none":
         raise UserError("--heatmaps: shows what is in every box; --nms none leaves all poses")
@@ -172,12 +176,20 @@ def _require_meaning(
             raise UserError(f"{option}: is for videos and cameras, and there are only photos")
 
 
-def _make_folder(folder: Path) -> None:
-    """Before any work; Raises UserError."""
+def _make_folder(folder: Path) -> list[Path]:
+    """Before any work; the folders that are new, innermost first; Raises UserError."""
     try:
+        new = [one for one in (folder, *folder.parents) if not one.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {folder}: cannot be made ({error.strerror or error})") from error
+    return new
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with contextlib.suppress(OSError):  # from the first one on that has something in it
+        for one in folders:
+            one.rmdir()
 
 
 def _recipe_file(recipe: str | None) -> list[Path]:

@@ -160,6 +160,14 @@ class RunFolder:
         self.recipe_file = root / "recipe.yaml"
         self.log_file = root / "log.txt"
 
+    @classmethod
+    def of(cls, weights: Path) -> RunFolder | None:
+        """The run whose best, last or kept weights a file is; None where it lies elsewhere."""
+        run = cls(weights.parent.parent)
+        names = (run.best_weights, run.last_weights, run.weights_after(0))
+        inside = weights.parent.name in {one.parent.name for one in names}
+        return run if inside and run.recipe_file.is_file() else None
+
     def weights_after(self, epoch: int) -> Path:
         """Where ``train.keep_every`` keeps those of an epoch (from 0), by its number from 1."""
         return self.root / "epochs" / f"epoch_{epoch + 1:04d}.pdparams"

@@ -31,7 +31,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.recipes.checks import require_sound
 from paddle_pose.recipes.recipe import Recipe, override, read_yaml, with_image_size
 from paddle_pose.settings import Benchmark
-from paddle_pose.understood import ASSUMED, Fact, Understood
+from paddle_pose.understood import ASSUMED, NOTHING, Fact, Understood
 
 FAMILIES: dict[str, ModuleType] = {
     "fastpose": fastpose,
@@ -63,8 +63,9 @@ def chosen(
 ) -> Recipe:
     """``load`` with ``KEY=VALUE`` overrides, all of whose values are sound; Raises UserError."""
     found = _found(config, image_size)
-    recipe = _reached(override(found, assignments), found)
+    recipe, shorter = _reached(override(found, assignments), found)
     require_sound(recipe)
+    shorter.tell()
     _say_unread(recipe)
     return recipe
 
@@ -79,19 +80,20 @@ def _say_unread(recipe: Recipe) -> None:
             Understood((Fact("decoder", name, text, ASSUMED),)).tell()
 
 
-def _reached(recipe: Recipe, before: Recipe) -> Recipe:
-    """Without the stages that fewer epochs do not reach any more, which is said."""
+def _reached(recipe: Recipe, before: Recipe) -> tuple[Recipe, Understood]:
+    """Without the stages that fewer epochs do not reach any more, and what is to be said."""
     epochs = recipe.train.epochs
     if recipe.stages != before.stages or not epochs < before.train.epochs:
-        return recipe
+        return recipe, NOTHING
     kept = tuple(stage for stage in recipe.stages if stage.epoch < epochs)
+    facts = []
     for stage in recipe.stages[len(kept) :]:
         changes = ", ".join(stage.changes)
         text = (
             f"train.epochs={epochs} ends before epoch {stage.epoch}, where {changes} would change"
         )
-        Understood((Fact("stages", stage.epoch, text, ASSUMED),)).tell()
-    return replace(recipe, stages=kept)
+        facts.append(Fact("stages", stage.epoch, text, ASSUMED))
+    return replace(recipe, stages=kept), Understood(tuple(facts))
 
 
 def _found(config: str | None, image_size: int | None) -> Recipe:

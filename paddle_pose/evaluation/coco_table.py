@@ -32,7 +32,7 @@ def format_table(
         line += "".join(f"{values[f'{name}_{one}']:>17.5f}" for one in alone)
         if name in intervals:
             low, high = intervals[name]
-            line += f"{low:>10.4f} -{high:>7.4f}"
+            line += f"{low:>10.4f} - {high:>6.4f}"
         elif intervals:
             line += " " * 19
         if name in published:

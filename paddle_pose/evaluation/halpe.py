@@ -97,7 +97,7 @@ def format_table(
     Where no pose is scored a figure is -1.
     """
     header = f"{f'Halpe-{joints}':<12}" + "".join(f"{name:>8}" for name in NAMES)
-    header += f"{'95 % of AP':>17}" if intervals else ""
+    header += f"{'95 % of AP':>18}" if intervals else ""
     lines = [header + (f"{'published':>11}{'difference':>12}" if published else "")]
     for part in parts_of(joints):
         ending = f"_{part}" if part else ""
@@ -105,9 +105,9 @@ def format_table(
         line += "".join(f"{values[name + ending]:>8.4f}" for name in NAMES)
         if f"AP{ending}" in intervals:
             low, high = intervals[f"AP{ending}"]
-            line += f"{low:>9.4f} -{high:>6.4f}"
+            line += f"{low:>9.4f} - {high:>6.4f}"
         elif intervals:
-            line += " " * 17
+            line += " " * 18
         if f"AP{ending}" in published:
             value = published[f"AP{ending}"]
             line += f"{value:>11.3f}{values[f'AP{ending}'] - value:>+12.5f}"

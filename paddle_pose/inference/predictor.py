@@ -365,14 +365,20 @@ def trained(
     return Trained(network, recipe, skeleton)
 
 
+def joints_of(weights: Path | None, recipe: str | None) -> Skeleton | None:
+    """Those that ``from_weights`` will have, None where nothing says them; Raises UserError."""
+    file = read_file(packaged_weights() if weights is None else weights)
+    name = (load(recipe) if recipe else _recipe_of(file)).data.skeleton
+    return _skeleton_of(file) if name == FROM_FILE else skeletons.SKELETONS.get(name)
+
+
 def _beside(weights: Path, name: str) -> Path | None:
     """A file of the run folder that weights lie in."""
     return next((f for p in list(weights.parents)[:_NEAR] if (f := p / name).is_file()), None)
 
 
 def _recipe_of(file: WeightFile) -> Recipe:
-    beside = _beside(file.path, "recipe.yaml")
-    if beside is not None:
+    if (beside := _beside(file.path, "recipe.yaml")) is not None:
         return load(str(beside))
     if file.facts is None:
         raise UserError(

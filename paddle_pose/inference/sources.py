@@ -98,10 +98,13 @@ class Frames:
         return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) if ok and frame is not None else None
 
 
-def sources_of(words: Sequence[str], output: Path) -> tuple[list[Photo], list[Video]]:
+def sources_of(
+    words: Sequence[str], output: Path, *, say: bool = True
+) -> tuple[list[Photo], list[Video]]:
     """Photos and videos of the given paths, folders with all below them, each file once.
 
-    What lies in ``output`` is of an earlier run and left out; a number is a camera.
+    What lies in ``output`` is of an earlier run and left out, which ``say`` tells; a number is a
+    camera.
 
     Raises:
         UserError: a path that is not there, a file of another kind, nothing at all.
@@ -125,7 +128,7 @@ def sources_of(words: Sequence[str], output: Path) -> tuple[list[Photo], list[Vi
                 videos.setdefault(real, Video(file, name))
             else:
                 photos.setdefault(real, (file, name))
-    if left_out:
+    if left_out and say:
         print(f"=> left out {left_out} files in {output}, which are of an earlier run", flush=True)
     if not photos and not videos:
         raise UserError("nothing to look at: name photos, folders, videos or a camera's index")

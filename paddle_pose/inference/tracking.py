@@ -136,6 +136,7 @@ class Follower:
         self._tracker = None if rate is None else Tracker(rate, smooth)
         self._flow = PoseFlow() if how.track and rate is not None else None
         self._last: np.ndarray | None = None
+        self._said = False
 
     def __call__(self, seen: Seen) -> Kept:
         """The next picture's."""
@@ -152,6 +153,11 @@ class Follower:
         if self._by_points and len(poses):
             if self._last is not None and self._last.shape == pixels.shape:
                 points = shared_points(self._last, pixels)
+            elif self._last is not None and not self._said:
+                self._said = True
+                was, now = ("×".join(map(str, one.shape[1::-1])) for one in (self._last, pixels))
+                print(f"=> --orb: after {was} comes a picture of {now}; where the size changes "
+                      "people are followed without points", flush=True)  # fmt: skip
             self._last = pixels
         return self._flow(poses.keypoints, (pixels.shape[1], pixels.shape[0]), points).ids
 

@@ -31,8 +31,8 @@ def require_form(form: str, skeleton: Skeleton) -> str:
         return ""
     if skeleton.joints[:_NECK] != COCO17.joints:
         raise UserError(
-            f"--format {form}: has 18 joints after COCO's 17, and '{skeleton.name}' begins with "
-            "others; --format alphapose has a place for all"
+            f"--format {form}: needs a network whose first 17 joints are COCO's, and this one's "
+            f"are those of '{skeleton.name}'; --format alphapose takes all joints"
         )
     if len(skeleton) == _NECK:
         return f"{form}: the neck is the middle of the shoulders"

@@ -70,9 +70,6 @@ HEAT = Constants()
 REGRESSION = Constants(1.0, 1.65, 8.0, 3.6, 0.01, 3.0, 0.15)
 """Of full bodies by any other loss than that of heat maps."""
 
-LEAKED = REGRESSION
-"""Of bodies as well, in a process of the reference that saw a full body of ``REGRESSION``."""
-
 
 def constants_for(joints: int, *, by_heatmaps: bool) -> Constants:
     """Those that the reference means for so many joints."""

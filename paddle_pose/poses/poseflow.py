@@ -213,8 +213,9 @@ def shared_points(before_rgb: np.ndarray, now_rgb: np.ndarray) -> Points:
 
     Source: MVIG-SJTU/AlphaPose trackers/PoseFlow/matching.py:34 @c60106d
     """
-    height, width = before_rgb.shape[:2]
-    if min(height, width) < 2:  # of which ORB makes pictures without a pixel
+    height, width = now_rgb.shape[:2]
+    # Of fewer pixels ORB makes pictures without a pixel.
+    if min(*before_rgb.shape[:2], *now_rgb.shape[:2]) < 2:
         return Still(width, height)
     orb = cv2.ORB.create(nfeatures=_POINTS, scoreType=cv2.ORB_FAST_SCORE)
     before, before_signs = orb.detectAndCompute(before_rgb, None)

@@ -146,7 +146,7 @@ def check(given: argparse.Namespace) -> None:
     if given.threshold is not None and given.boxes is None and given.detector is None:
         raise UserError("--threshold: has a meaning only with --boxes or --detector")
     iou, _ = poses_and_boxes(given)
-    values = (given.threshold, 0, 1), (iou, 0, 1), (given.min_score, -1e9, 1e9)
+    values = (given.threshold, 0, 1), (iou, 0, 1), (given.min_score, 0, 1e9)
     for name, (value, least, most) in zip(("threshold", "nms", "min_score"), values, strict=True):
         if value is not None and not least <= value <= most:
             raise UserError(f"--{name} {value}: must be a number between {least:g} and {most:g}")
@@ -154,6 +154,20 @@ def check(given: argparse.Namespace) -> None:
         value = getattr(given, name)
         if value is not None and value < 1:
             raise UserError(f"--{name} {value}: must be at least 1")
+
+
+def require_there(given: argparse.Namespace) -> None:
+    """Raises UserError for what is named and is not there, before Paddle takes its time."""
+    from paddle_pose.inference.sources import sources_of  # late: it loads OpenCV
+
+    if given.paths:
+        sources_of(given.paths, given.output, say=False)
+    files = [("boxes", given.boxes), ("exported", given.exported)]
+    if given.config is not None and given.config.endswith((".yaml", ".yml")):
+        files.append(("config", Path(given.config)))
+    for name, path in files:
+        if path is not None and not path.exists():
+            raise UserError(f"--{name} {path}: no such file or folder")
 
 
 def poses_and_boxes(given: argparse.Namespace) -> tuple[float, str]:
@@ -186,14 +200,17 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
     with one_line_errors():
         given = parse_arguments(words, door)
         check(given)
+        require_there(given)
         runtime.configure(quiet=True)
-        runtime.import_paddle()
         from paddle_pose.commands.defaults import weights_named
-        from paddle_pose.commands.predict import Drawing, Network, Where, predict
-        from paddle_pose.inference.tracking import Following
         from paddle_pose.inference.video import OneEuro
 
         weights = weights_named(given.weights, "--weights")
+        smooth = None if given.smooth is None else OneEuro.of(given.smooth)
+        runtime.import_paddle()
+        from paddle_pose.commands.predict import Drawing, Network, Where, predict
+        from paddle_pose.inference.tracking import Following
+
         weights.understood.tell()
         iou, way = poses_and_boxes(given)
         if given.track and way not in (given.nms or []):
@@ -221,7 +238,7 @@ def main(words: Sequence[str] | None = None, door: str = DOOR) -> None:
                 given.output,
                 given.min_score,
                 heatmaps=given.heatmaps,
-                smooth=None if given.smooth is None else OneEuro.of(given.smooth),
+                smooth=smooth,
                 form=given.format,
             ),
             Following(way, given.track, given.orb),

@@ -160,6 +160,18 @@ def test_extreme_logits_are_numbers():
     np.testing.assert_array_equal(IntegralCodec("softmax").cells(maps)[0][0, 0], [2, 1])
 
 
+def test_a_joint_without_numbers_scores_nothing():
+    maps = np.zeros((1, 2, 4, 4), np.float32)
+    maps[0, 0, 1, 2], order = 1, np.arange(2)
+    codec = IntegralCodec("divide_sum")
+    np.testing.assert_array_equal(codec.cells(maps)[1], [[1, 0]])
+    mirrored = maps[..., ::-1] + np.float32(1)  # has numbers; their mean with none is none
+    views = [View({"heatmaps": maps}, {"heatmaps": mirrored})]
+    poses = codec.decode(views, place_of(1), BENCHMARK, order)
+    np.testing.assert_array_equal(poses.keypoints[..., 2], [[1, 0]])
+    np.testing.assert_array_equal(poses.scores, [0.5])
+
+
 def test_too_few_joints_for_two_codecs_are_named():
     assert [heat_joints(joints) for joints in (136, 133, 68)] == [26, 23, 26]
     with pytest.raises(UserError, match=r"CombinedCodec: 17 joints; it needs body, face and hands"):

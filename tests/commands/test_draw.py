@@ -90,6 +90,8 @@ def test_door_draws_our_predictions(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "30 of 32 joints in the file score below --min_score 0.2 and are not drawn" in printed
     drawn = cv2.imread(str(tmp_path / "out/a.png"))
     assert tuple(drawn[20, 30][::-1]) == drawing.SIDE_RGB["centre"]
+    with pytest.raises(UserError, match="--min_score -1: must be at least 0, which draws all"):
+        draw.main([*map(str, asked), "--save_path", str(tmp_path), "--min_score", "-1"])
     with pytest.raises(UserError, match="--min_pose_score"):
         draw.main([*map(str, asked), "--save_path", str(tmp_path), "--min_pose_score", "0.5"])
 

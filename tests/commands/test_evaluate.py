@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,21 @@ def test_predicts_to_disk_and_scores_from_there(
     code, few, _ = run("--predictions", out / "predictions.json", *data, "--set", "data.limit=9")
     assert code == 0
     assert "=> load 9 samples" in few
+
+
+def test_scores_of_a_run_lie_in_its_folder(run, monkeypatch, lspet_root: Path, tmp_path: Path):
+    predict_truth(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    weights = tmp_path / "run" / "last" / "model.pdparams"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"weights")
+    data = ("--dataset_root", lspet_root, "--set", "data.limit=9")
+    for there in ("output", "run"):
+        code, _, _ = run("--pretrained_model", weights, *data)
+        assert code == 0
+        assert [f.parts[0] for f in Path().glob("*/**/eval_*/scores.json")] == [there]
+        shutil.rmtree("output", ignore_errors=True)
+        (tmp_path / "run" / "recipe.yaml").touch()  # by which it is a run's folder
 
 
 def test_refuses_predictions_of_something_else(

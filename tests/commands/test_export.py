@@ -21,7 +21,8 @@ from paddle_pose import configs, skeletons
 from paddle_pose.commands import export as command
 from paddle_pose.data.images import read_rgb
 from paddle_pose.errors import UserError
-from paddle_pose.inference.export import require_formats
+from paddle_pose.inference.export import FLOAT_BOUND, require_formats
+from paddle_pose.inference.exported import Exported
 from paddle_pose.inference.predictor import PosePredictor
 from paddle_pose.models.build import build
 from paddle_pose.recipes.recipe import dump_yaml, override
@@ -129,7 +130,7 @@ def test_val_scores_what_was_exported(served, run_folder, small_people, tmp_path
     assert "no model.yaml there" in error
 
 
-def test_the_packaged_weights_become_every_format(small_people, tmp_path):
+def test_the_packaged_weights_become_every_format(small_people, tmp_path, monkeypatch):
     """Photos are what they were trained on; rendered people calibrate well enough for the check."""
     require_onnx()
     pytest.importorskip("nncf", reason="nncf: see requirements-export.txt")
@@ -145,6 +146,18 @@ def test_the_packaged_weights_become_every_format(small_people, tmp_path):
         found = PosePredictor.from_exported(tmp_path / "served" / name)(picture, boxes=box)
         apart = np.abs(found.keypoints[0, :, :2] - expected[:, :2]).max(1)
         assert np.median(apart) < most_px, name
+    text = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    example: dict = {}
+    monkeypatch.chdir(tmp_path)
+    exec(next(code for code in blocks if "import openvino" in code), example)  # noqa: S102
+    exported = Exported(tmp_path / "served" / "int8")
+    width, height = exported.card.size_wh
+    pixels = np.random.default_rng(0).integers(0, 256, (1, height, width, 3), np.uint8)
+    (expected,) = exported.run(pixels)
+    found = example["heatmaps"](exported._normalised(pixels))
+    # Other threads at most add in another order; bfloat16, 2^-9 at a time, would be seen.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=FLOAT_BOUND * np.abs(expected).max())
 
 
 def test_joints_of_ones_own_come_from_the_file_and_stay(run_folder, tmp_path, monkeypatch):

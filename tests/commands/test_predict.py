@@ -30,6 +30,7 @@ from paddle_pose.inference.video import OneEuro
 from paddle_pose.models.build import build
 from paddle_pose.poses.coco_results import read_results
 from paddle_pose.recipes.recipe import dump_yaml, override, to_dict
+from paddle_pose.serving import predict_line
 from paddle_pose.skeletons import MPII16
 from paddle_pose.system import ending
 from paddle_pose.weights import checkpoint, tensors
@@ -173,6 +174,7 @@ def test_what_cannot_be_played_is_one_line(tmp_path, network):
         run(bad, tmp_path, network)
     with pytest.raises(UserError, match="camera 99: cannot be played; is one connected"):
         run(["99"], tmp_path, network)
+    assert not (tmp_path / "out").exists()
     # Neither OpenCV nor FFmpeg adds lines of its own.
     opening = "from paddle_pose.inference.sources import Video; import sys, pathlib; " \
         "Video(pathlib.Path(sys.argv[1]), 'x').open()"  # fmt: skip
@@ -196,7 +198,7 @@ def test_a_box_outside_of_a_video_is_said_once(video, tmp_path, network, capsys)
     with pytest.raises(UserError, match=r"left out 1 of 1: v\.mp4: frame 0: --box 500,0,5,5 lies"):
         run(video, tmp_path, network, Where(box=[[500, 0, 5, 5]]))
     assert capsys.readouterr().out.count("left out") == 1
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text")
@@ -346,3 +348,26 @@ def test_help_fits_a_screen():
     said = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert said.count("\n") <= 45
     assert "python predict.py photo.jpg folder/ video.mp4" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "none.jpg",
+        "{0} --boxes none.json",
+        "{0} --exported none",
+        "{0} --weights none.pdparams",
+        "{0} --weights {1} --config none.yaml",
+    ],
+)
+def test_what_is_not_there_is_said_before_paddle_is_loaded(
+    words, photos, network, monkeypatch, capsys
+):
+    monkeypatch.setattr(predict_line.runtime, "configure", lambda **_: {})
+    monkeypatch.setattr(predict_line.runtime, "import_paddle", lambda: pytest.fail("too late"))
+    with pytest.raises(SystemExit) as ended:
+        predict_line.main(words.format(photos, network.weights).split())
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "none" in said
+    assert "no such file" in said

@@ -11,6 +11,7 @@ import pytest
 from paddle_pose import configs
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
+from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import FastPoseMobile
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Adam, by_alphapose
@@ -91,4 +92,6 @@ def test_fewer_epochs_leave_dpg_out_and_say_so(capsys: pytest.CaptureFixture):
     assert "assumed: stages: train.epochs=1 ends before epoch 211, where " in said
     kept = configs.chosen(SEED, None, ["train.epochs=212"])
     assert len(kept.stages) == 1
+    with pytest.raises(UserError, match=r"train\.epochs: must be from 1"):
+        configs.chosen(SEED, None, ["train.epochs=-1"])
     assert capsys.readouterr().out == ""

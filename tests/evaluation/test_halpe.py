@@ -15,8 +15,8 @@ from paddle_pose.commands.evaluate import evaluate
 from paddle_pose.errors import UserError
 from paddle_pose.evaluation import analysis, evaluator_for
 from paddle_pose.evaluation.evaluator import Asked, DataFiles
-from paddle_pose.evaluation.halpe import HalpeEvaluator
-from paddle_pose.metrics.halpe import names_of
+from paddle_pose.evaluation.halpe import HalpeEvaluator, format_table
+from paddle_pose.metrics.halpe import names_of, parts_of
 from paddle_pose.poses.poses import Poses
 from paddle_pose.recipes.recipe import Recipe
 from reproduce.aligning import fastpose_scores
@@ -156,3 +156,12 @@ def test_what_is_not_halpe_is_refused(tmp_path: Path):
     judge = judge_of(small_halpe(tmp_path))
     with pytest.raises(UserError, match="--analyse"):
         analysis.require_known(judge)
+
+
+def test_an_interval_does_not_read_as_negative():
+    parts = parts_of(26)
+    names = names_of(26)
+    intervals = {f"AP_{part}" if part else "AP": (0.7796, 1.0) for part in parts}
+    lines = format_table(dict.fromkeys(names, 0.9), {}, intervals, joints=26).splitlines()
+    assert all(line.endswith("0.9000   0.7796 - 1.0000") for line in lines[1:])
+    assert {len(line) for line in lines} == {len(lines[0])}

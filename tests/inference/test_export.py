@@ -107,7 +107,7 @@ def test_a_served_hourglass_gives_eagers_maps(served, network, images, name):
     assert found.shape == expected.shape
     assert found.dtype == np.float32
     if name == "int8":
-        assert np.sqrt(np.mean((found - expected) ** 2)) <= card.bound * expected.std()
+        assert export.channel_difference(found, expected, card.bound)[1] == 0
         assert np.abs(found - expected).max() > 1e-4 * np.abs(expected).max()  # it is INT8
     else:
         np.testing.assert_allclose(found, expected, rtol=0, atol=card.bound * expected.max())
@@ -315,6 +315,30 @@ def test_what_is_there_already_stays(network, tmp_path):
     with pytest.raises(UserError, match="is there already"):
         export.export(network, recipe_of(TINY), MPII16, tmp_path, ("paddle",))
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_int8_is_measured_channel_by_channel():
+    """By hand: a deviation of 1, errors of 0.5 in one channel, whose mean lies far from others'."""
+    signs = np.array([1.0, -1, 1, -1]).reshape(1, 1, 2, 2)
+    expected = np.concatenate([signs, signs + 1000], 1)
+    errors = np.array([0, 0.5]).reshape(1, 2, 1, 1)
+    assert export.channel_difference(expected + errors, expected, 0.1) == (0.5, 0)
+    # 1e-3 · 0.1 is below 1e-5 · 1,001: by the deviation of all, sqrt(500² + (1 + 1e-6) / 2).
+    expected[:, 1] = 1000 + 1e-3 * signs[:, 0]
+    apart, flat = export.channel_difference(expected + errors, expected, 0.1)
+    assert (apart, flat) == (pytest.approx(0.5 / np.sqrt(500**2 + (1 + 1e-6) / 2)), 1)
+    assert np.isnan(export.channel_difference(expected * np.nan, expected, 0.1)[0])
+
+
+def test_outputs_that_hardly_depend_on_the_picture_are_said(images, tmp_path, capsys):
+    require("int8")
+    network = trained(TINY)
+    for _, one in network.named_parameters():
+        if one.ndim == 4 and one.shape[0] == len(MPII16):  # what makes the maps
+            one.set_value(one * 1e-6)
+    export.export(network, recipe_of(TINY), MPII16, tmp_path / "x", ("int8",), calibration=images)
+    said = "=> int8: 16 of 16 channels of heatmaps hardly depend on the picture"
+    assert said in capsys.readouterr().out
 
 
 def test_int8_bound_by_hand():

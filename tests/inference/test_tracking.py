@@ -105,6 +105,14 @@ def test_people_who_pass_each_other_keep_their_numbers(film, by_points):
         assert follow(found).numbers.tolist() == (order + 1).tolist()
 
 
+def test_a_change_of_size_is_said_once(film, capsys):
+    follow = Follower(Suppression("none", Toy(MPII16)), Following("none", True, True), 12.0)
+    for number, shot in enumerate(film[:5]):
+        pixels = shot.pixels[: len(shot.pixels) - number % 2]
+        follow(seen(pixels, shot.boxes_xywh, shot.joints_xy, MPII16))
+    assert capsys.readouterr().out.count("people are followed without points") == 1
+
+
 def test_each_is_filtered_by_its_number(film):
     """What moves on is held back a little, and nobody is drawn to another's place."""
     how = Following("none", track=True)

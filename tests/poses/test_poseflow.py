@@ -121,3 +121,6 @@ def test_as_recorded(reference_data, way):
 def test_pictures_too_small_for_points_stand_still(size):
     picture = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
     assert shared_points(picture, picture) == (size[1], size[0])
+    large = np.random.default_rng(1).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    assert isinstance(shared_points(large, picture), Still)
+    assert isinstance(shared_points(picture, large), Still)
