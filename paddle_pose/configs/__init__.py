@@ -23,6 +23,7 @@ from paddle_pose.configs import (
     mipnet,
     pairs,
     quickstart,
+    scenes,
     simple_baseline,
     twins,
 )
@@ -41,6 +42,7 @@ FAMILIES: dict[str, ModuleType] = {
     "mipnet": mipnet,
     "pairs": pairs,
     "quickstart": quickstart,
+    "scenes": scenes,
     "simple_baseline": simple_baseline,
     "twins": twins,
 }
