@@ -42,17 +42,22 @@ class SmallRun:
         seed: of the training.
         data: the data set's folder.
         scores: folder of val.py within the run's → what val.py is told besides.
+        told: what train.py is told besides.
+        name: of its folder; by default of recipe and seed.
     """
 
     config: str
     seed: int
     data: Path
     scores: Mapping[str, tuple[str | Path, ...]] = field(default_factory=lambda: EAGER)
+    told: tuple[str | Path, ...] = ()
+    name: str = ""
 
-    @property
-    def name(self) -> str:
-        """Of its folder."""
-        return f"{self.config.rpartition(':')[2]}_s{self.seed}"
+    def __post_init__(self) -> None:
+        """Name the folder."""
+        if not self.name:
+            name = f"{self.config.rpartition(':')[2]}_s{self.seed}"
+            object.__setattr__(self, "name", name)
 
 
 def add_arguments(command: ArgumentParser, seeds: str) -> None:
@@ -69,10 +74,9 @@ def require_possible(options: Namespace) -> None:
         raise UserError("--seeds, --at_once: must be at least 1")
 
 
-def call(script: str, config: str, words: Sequence[str | Path], log: Path) -> None:
+def run_script(script: str, words: Sequence[str | Path], log: Path) -> None:
     """One command of the project, what it says added to a file; Raises UserError if it fails."""
-    command = [sys.executable, str(ROOT / script), "--config", config, *map(str, words)]
-    command += ["--device", "cpu", "--num_workers", "0"]
+    command = [sys.executable, str(ROOT / script), *map(str, words)]
     with log.open("a", encoding="utf-8") as said:
         process = subprocess.Popen(  # noqa: S603
             command, stdout=said, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD
@@ -85,6 +89,11 @@ def call(script: str, config: str, words: Sequence[str | Path], log: Path) -> No
         raise UserError(f"{script} ended with exit code {code} ({log}): {lines[-1]}")
 
 
+def call(script: str, config: str, words: Sequence[str | Path], log: Path) -> None:
+    """``run_script`` of train.py or val.py."""
+    run_script(script, ["--config", config, *words, "--device", "cpu", "--num_workers", "0"], log)
+
+
 def run(one: SmallRun, output: Path, assignments: Sequence[str]) -> None:
     """Train and predict, or what is left of it."""
     folder = RunFolder(output / one.name)
@@ -93,8 +102,8 @@ def run(one: SmallRun, output: Path, assignments: Sequence[str]) -> None:
     changes = ["--set", *assignments] if assignments else []
     began = time.perf_counter()
     if not quickstart.finished(folder):
-        words = [*data, "--output_dir", folder.root, "--seed", str(one.seed), "--resume", *changes]
-        call("train.py", one.config, words, log)
+        words = [*data, "--output_dir", folder.root, "--seed", str(one.seed), "--resume"]
+        call("train.py", one.config, [*words, *one.told, *changes], log)
     for name, told in one.scores.items():
         scores = folder.root / name
         if not quickstart.evaluated(scores, folder.best_weights):
