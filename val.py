@@ -67,7 +67,7 @@ def parse_arguments() -> argparse.Namespace:
         "--engine",
         choices=ENGINES,
         help="onednn compiles first: equal within 1e-5 of the largest value; auto (default): on a "
-        "CPU for 200 people or more",
+        "CPU for 30 people or more",
     )
     add(
         "--precision",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -202,6 +205,28 @@ def forward_with_flip(
     return Work(run, units=batch, facts=paddle_facts(multiply_adds) | {"precision": precision})
 
 
+def ready(
+    recipe: str, engine: str, precision: str, kept: bool, overrides: Sequence[str] = ()
+) -> Work:
+    """A network with its weights -> a compiled engine, made anew or read from where it is kept."""
+    folder = tempfile.mkdtemp(prefix="paddle_pose_ready_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ.update(PADDLE_POSE_CACHE=folder, PADDLE_POSE_ENGINES="2048" if kept else "0")
+    chosen = load_recipe(recipe, overrides)
+    import paddle
+
+    from paddle_pose.inference.engine import make_forward
+    from paddle_pose.models.build import build
+
+    paddle.seed(0)
+    network = build(chosen.model)
+
+    def run() -> None:
+        make_forward(network, chosen.data, flip_test=True, engine=engine, precision=precision)
+
+    return Work(run)
+
+
 def matrix_product(size: int, library: str) -> Work:
     """One square product in float32, by Paddle or by NumPy."""
     import numpy as np
@@ -315,6 +340,19 @@ def comparisons(options: Options) -> list[Comparison]:
                     theirs=theirs,
                     target=Target("speedup", value),
                     unit="s/person",
+                )
+            )
+    first = evaluated[0]
+    for precision in ("float32", "bfloat16"):
+        for kept, most in ((False, 4.0), (True, 1.0)):
+            how = {"recipe": first.recipe, "engine": "onednn", "precision": precision, "kept": kept}
+            when = "again" if kept else "first"
+            rows.append(
+                Comparison(
+                    name=f"ready_{first.name}_{precision}_{when}",
+                    work=f"compiled engine ready, {first.title}, {precision}, {when} time",
+                    ours=Side("benchmarks.networks:ready", "make_forward", how | overrides),
+                    target=Target("limit", most),
                 )
             )
     return rows

@@ -52,6 +52,38 @@ def crop_matrix(
     return cv2.getAffineTransform(crop, image) if inverse else cv2.getAffineTransform(image, crop)
 
 
+def udp_sides_px(scale_wh: np.ndarray, size_wh: tuple[int, int]) -> np.ndarray:
+    """Width and height (..., 2) of a person in the image, the shorter one grown to that ratio.
+
+    Source: open-mmlab/mmpose mmpose/datasets/transforms/topdown_transforms.py:56 @759b39c
+    """
+    width, height = np.moveaxis(np.asarray(scale_wh, np.float64) * UNIT_PX, -1, 0)
+    ratio = size_wh[0] / size_wh[1]
+    wide = width > height * ratio
+    return np.stack(
+        [np.where(wide, width, height * ratio), np.where(wide, width / ratio, height)], -1
+    )
+
+
+def udp_matrix(
+    center_xy: np.ndarray, scale_wh: np.ndarray, rotation_deg: float, size_wh: tuple[int, int]
+) -> np.ndarray:
+    """As ``crop_matrix``, by UDP: from the first pixel's centre to the last one's are size - 1.
+
+    The matrix is rounded to float32, as in the reference. Turned inputs are sheared a little, as
+    ratios of sizes are not those of sizes - 1. The reference turns by a positive angle clockwise,
+    this project the other way.
+
+    Source: open-mmlab/mmpose mmpose/structures/bbox/transforms.py:325 @759b39c
+    """
+    angle = np.deg2rad(-rotation_deg)
+    sides = udp_sides_px(scale_wh, size_wh)
+    per_px = (np.array(size_wh) - 1) / sides
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = 0.5 * sides - turn @ np.asarray(center_xy, np.float64)
+    return (np.column_stack([turn, moved]) * per_px[:, None]).astype(np.float32).astype(np.float64)
+
+
 def transform_points(points_xy: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Apply a (2, 3) matrix to points (..., 2), in float64."""
     return np.asarray(points_xy, np.float64) @ matrix[:, :2].T + matrix[:, 2]

@@ -108,14 +108,16 @@ class AugmentSettings:
     """Random changes of a training crop; the defaults are HRNet's for MPII.
 
     Attributes:
-        distribution: ``normal`` (HRNet, mmpose) or ``uniform`` (Newell).
+        distribution: ``normal`` (HRNet, mmpose 0.x), ``uniform`` (Newell), or ``truncated``, a
+            normal drawn again until it is within ±1 (mmpose 1.x).
         scale_factor: scale × clip(1 + f·normal, 1 - f, 1 + f), or × uniform(1 - f, 1 + f).
         rotation_deg: clip(r·normal, -2r, 2r) degrees, or uniform(-r, r) ...
         rotation_probability: ... with this chance, else 0.
         flip_probability: mirror, with left and right joints swapped.
         half_body_probability: crop the upper or lower body instead ...
         half_body_min_joints: ... of people with more than this many visible joints.
-        shift_factor: move the crop centre by f·normal of its size (clipped at 2f); 0 in HRNet.
+        shift_factor: move the crop centre by f·normal of its size (clipped at 2f), with ...
+        shift_probability: ... this chance.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
         dpg: jitter the box as a detector might have it, before all else (AlphaPose's DPG).
         spatial: of whole pictures, in place of crops.
@@ -129,6 +131,7 @@ class AugmentSettings:
     half_body_probability: float = 0.0
     half_body_min_joints: int = 8
     shift_factor: float = 0.0
+    shift_probability: float = 1.0
     color_jitter: float = 0.0
     dpg: bool = False
     spatial: SpatialSettings | None = None
@@ -367,8 +370,8 @@ class Benchmark:
         shift_heatmap: move the mirrored heat map by one cell before averaging.
         test_scales: crop sizes, relative to the person's, whose heat maps are averaged; HRNet's
             paper tests MPII's test set with six.
-        decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``
-            or ``argmax``.
+        decoder: ``quarter_offset`` (HRNet), ``quarter_offset_per_axis`` (mmpose), ``dark``,
+            ``argmax``; more in ``HeatmapCodec.cells`` and ``OffsetCodec.cells``.
         metric: how poses are scored, by the kind of score.
         whole: how whole pictures are seen by a network that finds everybody in them.
         published: metric name → published value under exactly this protocol.
@@ -387,10 +390,7 @@ class Benchmark:
     source: str = ""
 
     def protocol(self) -> dict[str, Any]:
-        """What decides about predictions and their order, as JSON has it, in one level.
-
-        Neither thresholds, which decide nothing about predictions, nor published values.
-        """
+        """What decides about predictions, as JSON, in one level: thresholds do not."""
         values = asdict(self)
         del values["published"], values["source"]
         values |= values.pop("metric")

@@ -20,10 +20,11 @@ list of objects
 ``difference`` is the largest one, to two digits; ``quantity`` says of what, and whether relative or
 in which unit. ``network`` is a network's name, or ``mpii`` / ``coco`` for the steps that every
 network on that data set shares, ``crowds`` for those of two people in a box, ``fastpose`` for all
-of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet. ``tolerance`` and ``ok`` are null where
-a row states the size of an effect and judges nothing. ``code`` is a digest of the functions and
-classes that the row judges (``aligning/freshness.py``). ``--check`` looks at the files alone and
-names what other code made.
+of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet, ``encodings`` for DARK and UDP,
+``paddledetection`` for its HRNet (live alone).
+``tolerance`` and ``ok`` are null where a row states the size of an effect and judges nothing.
+``code`` is a digest of the functions and classes that the row judges (``aligning/freshness.py``).
+``--check`` looks at the files alone and names what other code made.
 
 The exit code is 1 when a row is not within its tolerance, when ``--renew`` would change a file and,
 with ``--check``, when a row is missing or other code made one of recorded arrays (live ones need a
@@ -185,11 +186,30 @@ def live_jobs(clone: Clone, options: argparse.Namespace) -> dict[str, list[Job]]
         run = functools.partial(live.pipeline_rows, clone, options.torch_python)
         job = Job("data, decoding, metrics live", 2, lambda tick: run(seed=seed, threads=threads))
         jobs["mpii"] = [job]
+    if clone.kind == "paddledetection" and options.only in (None, clone.kind):
+        jobs[clone.kind] = [paddledetection_job(clone, options, seed)]
     if not jobs:
-        has = ", ".join(clone.networks)
+        has = ", ".join(clone.networks or (clone.kind,))
         raise UserError(f"--only {options.only}: {clone.repository} has {has}")
     print(f"=> {clone.repository} at {clone.commit}, seed {seed}")
     return jobs
+
+
+def paddledetection_job(clone: Clone, options: argparse.Namespace, seed: int) -> Job:
+    """All of its HRNet; photos of COCO from the larger records, where they are."""
+    from reproduce.aligning import paddledetection
+    from reproduce.aligning.networks import reference_data
+
+    shared = reference_data()
+    run = functools.partial(
+        paddledetection.rows,
+        clone.folder,
+        clone.commit,
+        seed=seed,
+        quick=options.quick,
+        data=None if shared is None else shared / "data/coco",
+    )
+    return Job("PaddleDetection live", 10, lambda tick: run())
 
 
 def recorded_jobs(options: argparse.Namespace, shared: Path | None) -> dict[str, list[Job]]:
@@ -225,7 +245,8 @@ def check(folder: Path) -> list[str]:
     trained = ("loss", "backward", "optimiser", "batch norm")
     problems = []
     for name in (*NETWORKS, *DATA_SETS, *GROUPS):
-        rows = read(folder / f"{name}.json")
+        file = f"{groups.prefix(name) if name in GROUPS else ''}{name}.json"
+        rows = read(folder / file)
         wanted = {"data", "decode", "metric"}
         if name in NETWORKS:
             steps = trained if NETWORKS[name].training else ()
@@ -233,7 +254,7 @@ def check(folder: Path) -> list[str]:
         elif name in GROUPS:
             wanted = groups.steps(name)
         missing = sorted(wanted - {row.step for row in rows})
-        problems += [f"{name}.json: no row of step '{step}'" for step in missing]
+        problems += [f"{file}: no row of step '{step}'" for step in missing]
     for file in sorted(folder.glob("*.json")):
         problems += [
             f"{file.name}: {row.step}, {row.quantity} is not within its tolerance"

@@ -124,7 +124,8 @@ def copy_run(source: Path, target: Path) -> dict[str, Any]:
     for name in ("recipe.yaml", "metrics.jsonl"):
         shutil.copyfile(source / name, target / name)
     content = record.RunFolder(source).read_record()
-    content["command"] = _clean(content["command"])
+    for part in (content, *content.get("resumed", ())):
+        part["command"] = _clean(part["command"])
     started = content.get("pretrained_model")
     if isinstance(started, dict) and "file" in started:
         started["file"] = Path(started["file"]).name

@@ -13,7 +13,7 @@ official code step by step, as recorded or as run live from a clone; not trained
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,7 @@ ALIGNED_AS = {
     "Newell hourglass, 2 stacks": "newell_hg2",
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
-    "PoseResNet-50": "pose_resnet50",
+    **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
     "MIPNet-W48": "mipnet",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
@@ -48,6 +48,7 @@ TWO_PEOPLE = "crowds"
 
 NETWORK_STEPS = ("forward", "loss", "backward", "optimiser")
 DATA_STEPS = ("data", "metric", "decode")
+ENCODINGS, ENCODING_STEPS = "encodings", ("data", "decode", "loss", "backward")
 
 BEGAN_WITH = {
     "HRNet-W32": "imagenet_hrnet_w32",
@@ -286,9 +287,11 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _alignment_names(row: PublishedRow) -> tuple[str, str]:
+def _alignment_names(row: PublishedRow) -> tuple[str, ...]:
     name = ALIGNED_AS[row.protocol.network]
-    return name, TWO_PEOPLE if name == "mipnet" else row.protocol.dataset
+    names = name, TWO_PEOPLE if name == "mipnet" else row.protocol.dataset
+    codec = configs.load(row.recipe).codec if row.recipe else None
+    return (*names, ENCODINGS) if getattr(codec, "encoding", "cell") != "cell" else names
 
 
 def _alignment_files(name: str, root: Path) -> list[str]:
@@ -305,20 +308,25 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "its weights are not published where porting can fetch them"
     if NOT_STATED in row.protocol.detector_ap:
         return "which detector's boxes it was measured with is not stated"
+    if configs.load(row.recipe).train.amp != "none":
+        return "no alignment record of half precision"
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
-    for name, steps in zip(_alignment_names(row), (NETWORK_STEPS, DATA_STEPS), strict=True):
-        present = set()
-        for file in _alignment_files(name, root):
-            judged = [entry for entry in read_json(root / file) if entry["ok"] is not None]
-            for entry in judged:
-                if not entry["ok"]:
-                    return f"{file}: {entry['step']} is outside its tolerance"
-            present |= {entry["step"] for entry in judged}
-        absent = [step for step in steps if step not in present]
-        if absent:
-            return f"alignment/{name}.json: no record of {', '.join(absent)}"
-    return ""
+    wanted = (NETWORK_STEPS, DATA_STEPS, ENCODING_STEPS)
+    found = (_lacking(*one, root) for one in zip(_alignment_names(row), wanted, strict=False))
+    return next(filter(None, found), "")
+
+
+def _lacking(name: str, steps: Sequence[str], root: Path) -> str:
+    """Which steps the records of a network or data set lack or miss; empty where none."""
+    present = set()
+    for file in _alignment_files(name, root):
+        for entry in read_json(root / file):
+            if entry["ok"] is False:
+                return f"{file}: {entry['step']} is outside its tolerance"
+            present |= {entry["step"]} if entry["ok"] else set()
+    absent = [step for step in steps if step not in present]
+    return f"alignment/{name}.json: no record of {', '.join(absent)}" if absent else ""
 
 
 # --- what would settle an open row

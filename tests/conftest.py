@@ -14,6 +14,7 @@ from paddle_pose import skeletons
 from paddle_pose.system import ending, runtime
 
 runtime.configure(quiet=True)
+os.environ["PADDLE_POSE_ENGINES"] = "0"  # compiled networks of tests stay out of the user's cache
 
 for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(_number) == signal.SIG_IGN:  # in the background of a script, nohup

@@ -1,9 +1,10 @@
-"""Joints ⇄ heat maps: Gaussian targets, four ways to read a maximum, merging with the mirror image.
+"""Joints ⇄ heat maps: Gaussian targets, ways to read a maximum, merging with the mirror image.
 
 Followed from HRNet: the rounding of the target's centre, the empty patch that keeps weight 1, the
 quarter offset that needs both axes inside, (0, 0) for an empty map. The two decoders that mmpose
 has its own rules for (``quarter_offset_per_axis``, ``dark``) follow mmpose: -1 for an empty map.
-Not here: UDP and the integral. OpenCV is imported where it works: reading a recipe needs none.
+Not here: what DARK and UDP do otherwise (``unbiased``) and the integral. OpenCV is imported where
+it works: reading a recipe needs none.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from paddle_pose.codecs import unbiased
 from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import UNIT_PX
@@ -24,6 +26,9 @@ from paddle_pose.settings import DECODERS, Benchmark
 MAPS = ("heatmaps", "logits")
 """What a network may put out (HeatmapCodec.maps)."""
 
+ENCODINGS = ("cell", "unbiased", "udp")
+"""Where a target's Gaussian stands (HeatmapCodec.encoding)."""
+
 
 @dataclass(frozen=True)
 class HeatmapCodec:
@@ -31,11 +36,15 @@ class HeatmapCodec:
 
     ``maps`` says what the network puts out: ``heatmaps`` (as published) or ``logits``, whose
     softmax over the cells is scaled so that a perfect map is the Gaussian.
+    ``encoding``: ``cell``, the Gaussian stands on the nearest cell; ``unbiased``, at the joint
+    (DARK); ``udp``, at the joint, and from the first to the last cell's centre are size - 1 cells,
+    as in the crop that such a network sees (UDP).
     """
 
     sigma_px: float = 2.0
     stride: int = 4
     maps: str = "heatmaps"
+    encoding: str = "cell"
 
     def encode(
         self, joints_xy: np.ndarray, visible: np.ndarray, image_size_wh: tuple[int, int]
@@ -50,6 +59,13 @@ class HeatmapCodec:
         @6f69e46
         """
         width, height = image_size_wh[0] // self.stride, image_size_wh[1] // self.stride
+        if self.encoding != "cell":
+            at = unbiased.cells_of(
+                joints_xy, image_size_wh, (width, height), udp=self.encoding == "udp"
+            )
+            return unbiased.gaussians(
+                at, visible, (width, height), self.sigma_px, cut=self.encoding == "udp"
+            )
         cell_x_px, cell_y_px = image_size_wh[0] / width, image_size_wh[1] / height
         heatmaps = np.zeros((len(joints_xy), height, width), np.float32)
         weights = np.array(visible, np.float32)
@@ -82,7 +98,7 @@ class HeatmapCodec:
             one = self._positive(view.outputs["heatmaps"])
             if view.mirrored is not None:
                 one = merge_flip(one, self._positive(view.mirrored["heatmaps"]), flip_order, shift)
-            maps.append(rescale_maps(one, view.scale))
+            maps.append(rescale_maps(one, view.scale, without=int(self.encoding == "udp")))
         return maps[0] if len(maps) == 1 else np.mean(maps, axis=0)
 
     def _positive(self, maps_BJHW: np.ndarray) -> np.ndarray:
@@ -107,10 +123,42 @@ class HeatmapCodec:
             UserError: unknown decoder, impossible scales.
         """
         maps = self.heatmaps(views, flip_order, shift=benchmark.shift_heatmap)
-        cells, scores = decode(maps, benchmark.decoder, sigma_px=self.sigma_px)
-        size_wh = maps.shape[3], maps.shape[2]
-        image_xy = to_image(cells, place.center_xy, place.scale_wh, size_wh)
+        cells, scores = self.cells(maps, benchmark.decoder)
+        image_xy = self.to_image(cells, place, (maps.shape[3], maps.shape[2]))
         return Poses.at(place, np.concatenate([image_xy, scores[..., None]], axis=2))
+
+    def cells(self, maps_BJHW: np.ndarray, decoder: str) -> tuple[np.ndarray, np.ndarray]:
+        """As ``decode`` below, which knows most decoders; and those of ``unbiased.SUBCELL``.
+
+        ``dark_11``: DARK after a blur of 11 cells, whatever ``sigma_px`` is (mmpose 1.x).
+        ``dark_3``: after one of 3, and (0, 0) for an empty map (PaddleDetection).
+        ``udp``: UDP's step, after a blur that follows ``sigma_px``; ``udp_11``: of 11 cells
+        (mmpose 1.x); ``udp_mirrored``: as ``udp``, but beyond its border a map is mirrored where
+        it else is 0, and it is not scaled to its maximum again (mmpose 0.x).
+        """
+        if decoder not in unbiased.SUBCELL:
+            return decode(maps_BJHW, decoder, sigma_px=self.sigma_px)
+        sigma_px = self.sigma_px if decoder in ("udp", "udp_mirrored") else 2.0
+        if decoder == "dark_11":
+            return decode(maps_BJHW, "dark", sigma_px=sigma_px)
+        if decoder == "dark_3":
+            cells, scores = decode(maps_BJHW, "dark", sigma_px=1.0)
+            cells[scores <= 0] = 0
+            return cells, scores
+        cells, scores = decode(maps_BJHW, "argmax", sigma_px=sigma_px)
+        cells[scores <= 0] = -1
+        mirrored = decoder == "udp_mirrored"
+        step = unbiased.udp_step(
+            _float32(maps_BJHW), cells, scores, dark_kernel(sigma_px), mirrored=mirrored
+        )
+        return cells + step, scores
+
+    def to_image(
+        self, cells_xy: np.ndarray, place: Place, heatmap_size_wh: tuple[int, int]
+    ) -> np.ndarray:
+        """Joints (B, J, 2) in cells -> image pixels: what undoes the crop and the encoding."""
+        way = unbiased.udp_to_image if self.encoding == "udp" else to_image
+        return way(cells_xy, place.center_xy, place.scale_wh, heatmap_size_wh)
 
     def require_sound(self, image_size_wh: tuple[int, int], loss: str) -> None:
         """Raises UserError for values that no training can have, by their keys."""
@@ -124,6 +172,10 @@ class HeatmapCodec:
             raise UserError(
                 f"codec.sigma_px: must be above 0 and at most the map's {widest:g} cells, "
                 f"got {self.sigma_px}"
+            )
+        if self.encoding not in ENCODINGS:
+            raise UserError(
+                f"codec.encoding: unknown '{self.encoding}'{nearest(self.encoding, ENCODINGS)}"
             )
         if self.maps not in MAPS:
             raise UserError(f"codec.maps: unknown '{self.maps}'{nearest(self.maps, MAPS)}")
@@ -289,17 +341,18 @@ def merge_flip(
     return merged
 
 
-def rescale_maps(maps_BJHW: np.ndarray, scale: float) -> np.ndarray:
+def rescale_maps(maps_BJHW: np.ndarray, scale: float, *, without: int = 0) -> np.ndarray:
     """Heat maps of a crop ``scale`` times as large -> on the cells of the plain crop, bilinear.
 
-    Both crops share their centre, which lies at half the map's size (see ``to_image``).
+    Both crops share their centre, which lies at half the map's size (see ``to_image``), ``without``
+    one cell by UDP.
     """
     if scale == 1.0:
         return maps_BJHW
     import cv2
 
     people, joints, height, width = maps_BJHW.shape
-    shift_xy = 0.5 * np.array([width, height]) * (1 - 1 / scale)
+    shift_xy = 0.5 * np.array([width - without, height - without]) * (1 - 1 / scale)
     matrix = np.column_stack([np.eye(2) / scale, shift_xy])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     flat = maps_BJHW.reshape(people * joints, height, width)

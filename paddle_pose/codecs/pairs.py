@@ -34,7 +34,7 @@ class PairCodec(HeatmapCodec):
         Raises:
             UserError: as HeatmapCodec.
         """
-        one = HeatmapCodec(self.sigma_px, self.stride, self.maps)
+        one = HeatmapCodec(self.sigma_px, self.stride, self.maps, self.encoding)
         found = []
         for number, name in enumerate(INSTANCES):
             poses = one.decode([_of(view, name) for view in views], place, benchmark, flip_order)

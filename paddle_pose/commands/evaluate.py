@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from paddle_pose.codecs.codec import maps_of
 from paddle_pose.commands.analyse import FILES, show
 from paddle_pose.configs import load
 from paddle_pose.errors import UserError
@@ -97,7 +98,8 @@ def evaluate(
     else:
         files = data if isinstance(data, DataFiles) else DataFiles(Path(data))
         evaluator = evaluator_for(recipe, protocol, files, with_images=predictions is None)
-        recipe = replace(recipe, model=with_joints(recipe.model, len(evaluator.skeleton)))
+        maps = maps_of(recipe.codec, len(evaluator.skeleton))
+        recipe = replace(recipe, model=with_joints(recipe.model, maps))
     analysis.require_known(evaluator, asked=analyse)
     if predictions is None and output is None:
         stem = require_plain(protocol.name, "benchmark")

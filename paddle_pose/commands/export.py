@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.codecs.codec import matrix_of
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.data import record_shards
 from paddle_pose.data.archives import ENDINGS
@@ -20,7 +21,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.evaluation.evaluator import DataFiles
 from paddle_pose.evaluation.task import training_people
 from paddle_pose.files import sha256
-from paddle_pose.geometry import box_to_center_scale, crop_matrix
+from paddle_pose.geometry import box_to_center_scale
 from paddle_pose.inference import export as exporting
 from paddle_pose.inference.exported import Card
 from paddle_pose.inference.predictor import trained
@@ -120,7 +121,7 @@ def calibration_crops(folder: Path, recipe: Recipe, annotations: Path | None = N
     chosen = [photos[i] for i in _spread(len(photos))]
     if is_whole:
         return np.stack([_padded(read_rgb(file, apply_exif=True), recipe) for file in chosen])
-    return np.stack([_whole_photo(file, recipe.data.image_size_wh) for file in chosen])
+    return np.stack([_whole_photo(file, recipe) for file in chosen])
 
 
 def _whole_pictures(folder: Path, recipe: Recipe, annotations: Path | None) -> np.ndarray:
@@ -146,10 +147,11 @@ def _spread(count: int) -> list[int]:
     return sorted({*np.linspace(0, count - 1, min(count, CALIBRATION_IMAGES)).astype(int).tolist()})
 
 
-def _whole_photo(file: Path, size_wh: tuple[int, int]) -> np.ndarray:
+def _whole_photo(file: Path, recipe: Recipe) -> np.ndarray:
+    size_wh, crop = recipe.data.image_size_wh, matrix_of(recipe.codec)
     pixels = read_rgb(file, apply_exif=True)
     height, width = pixels.shape[:2]
     box = np.array([[0, 0, width, height]], np.float64)
     center, scale = box_to_center_scale(box, size_wh[0] / size_wh[1])
-    matrix = crop_matrix(center[0].astype(np.float64), scale[0].astype(np.float64), 0.0, size_wh)
+    matrix = crop(center[0].astype(np.float64), scale[0].astype(np.float64), 0.0, size_wh)
     return crop_image(pixels, matrix, size_wh)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.configs.encodings import dark, dark_mpii, udp, udp_regress
+from paddle_pose.configs.paddledetection import paddledetection
 from paddle_pose.models.architectures import HRNet
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
@@ -262,3 +264,136 @@ def w48_coco_384x288() -> Recipe:
             ),
         ),
     )
+
+
+def w32_coco_256x192_dark() -> Recipe:
+    """HRNet-W32 with DARK, COCO val2017, 256×192: published AP .757 (mmpose 1.x), .757 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w32_dark-8xb64-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.757, 0.907, 0.825, 0.807, 0.943), (0.757, 0.907, 0.823, 0.808, 0.943)
+    return dark(w32_coco_256x192(), "hrnet_dark_coco", now, before)
+
+
+def w32_coco_384x288_dark() -> Recipe:
+    """HRNet-W32 with DARK, COCO val2017, 384×288: published AP .766 (mmpose 1.x), .766 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w32_dark-8xb64-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.766, 0.907, 0.829, 0.815, 0.943), (0.766, 0.907, 0.831, 0.815, 0.943)
+    return dark(w32_coco_384x288(), "hrnet_dark_coco", now, before)
+
+
+def w32_coco_256x192_udp() -> Recipe:
+    """HRNet-W32 with UDP, COCO val2017, 256×192: published AP .762 (mmpose 1.x), .760 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.762, 0.907, 0.829, 0.810, 0.942), (0.760, 0.907, 0.827, 0.811, 0.945)
+    return udp(w32_coco_256x192(), "hrnet_udp_coco", now, before)
+
+
+def w32_coco_384x288_udp() -> Recipe:
+    """HRNet-W32 with UDP, COCO val2017, 384×288: published AP .768 (mmpose 1.x), .769 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w32_udp-8xb64-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.768, 0.909, 0.832, 0.815, 0.945), (0.769, 0.908, 0.833, 0.817, 0.944)
+    return udp(w32_coco_384x288(), "hrnet_udp_coco", now, before)
+
+
+def w48_coco_256x192_dark() -> Recipe:
+    """HRNet-W48 with DARK, COCO val2017, 256×192: published AP .764 (mmpose 1.x), .764 (0.x).
+
+    Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w48_dark-8xb32-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.764, 0.907, 0.831, 0.814, 0.942), (0.764, 0.907, 0.830, 0.814, 0.943)
+    return dark(w48_coco_256x192(), "hrnet_dark_coco", now, before, people=256)
+
+
+def w48_coco_384x288_dark() -> Recipe:
+    """HRNet-W48 with DARK, COCO val2017, 384×288: published AP .772 (mmpose 1.x), .772 (0.x).
+
+    Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w48_dark-8xb32-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.772, 0.911, 0.833, 0.821, 0.948), (0.772, 0.910, 0.836, 0.820, 0.946)
+    return dark(w48_coco_384x288(), "hrnet_dark_coco", now, before, people=256)
+
+
+def w48_coco_256x192_udp() -> Recipe:
+    """HRNet-W48 with UDP, COCO val2017, 256×192: published AP .768 (mmpose 1.x), .767 (0.x).
+
+    Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w48_udp-8xb32-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.768, 0.908, 0.833, 0.817, 0.945), (0.767, 0.906, 0.834, 0.817, 0.945)
+    return udp(w48_coco_256x192(), "hrnet_udp_coco", now, before, people=256)
+
+
+def w48_coco_384x288_udp() -> Recipe:
+    """HRNet-W48 with UDP, COCO val2017, 384×288: published AP .773 (mmpose 1.x), .772 (0.x).
+
+    Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w48_udp-8xb32-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.773, 0.911, 0.836, 0.821, 0.946), (0.772, 0.910, 0.835, 0.820, 0.945)
+    return udp(w48_coco_384x288(), "hrnet_udp_coco", now, before, people=256)
+
+
+def w32_coco_256x192_udp_regress() -> Recipe:
+    """HRNet-W32, UDP's offsets, COCO val2017, 256×192: published AP .759 (mmpose 1.x), .758 (0.x).
+
+    Protocol and cost: as w32_coco_256x192_udp, but three maps a joint (model.joints=51).
+    Source: mmpose td-hm_hrnet-w32_udp-regress-8xb64-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.759, 0.907, 0.827, 0.813, 0.943), (0.758, 0.908, 0.823, 0.812, 0.943)
+    return udp_regress(w32_coco_256x192(), "hrnet_udp_coco", now, before)
+
+
+def w32_mpii_256x256_dark() -> Recipe:
+    """HRNet-W32 with DARK, MPII, 256×256: published Mean 90.4, @0.10 35.4, @0.11 39.6 (mmpose).
+
+    Cost: 210 epochs of 22,246 people, 9,240 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w32_dark-8xb64-210e_mpii-256x256.py @759b39c
+    """
+    return dark_mpii(w32_mpii_256x256(), 90.4, 35.4, 39.6)
+
+
+def w48_mpii_256x256_dark() -> Recipe:
+    """HRNet-W48 with DARK, MPII, 256×256: published Mean 90.5, @0.10 36.0, @0.11 40.1 (mmpose).
+
+    Cost: 210 epochs of 22,246 people, 9,240 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_hrnet-w48_dark-8xb64-210e_mpii-256x256.py @759b39c
+    """
+    return dark_mpii(w48_mpii_256x256(), 90.5, 36.0, 40.1)
+
+
+def w32_coco_256x192_paddledetection() -> Recipe:
+    """Published AP .769; cost: as the plain. Source: hrnet_w32_256x192.yml."""
+    return paddledetection(w32_coco_256x192(), {"AP": 0.769}, 69)
+
+
+def w32_coco_384x288_paddledetection() -> Recipe:
+    """Published AP .778; cost: as the plain. Source: hrnet_w32_384x288.yml."""
+    return paddledetection(w32_coco_384x288(), {"AP": 0.778}, 70)
+
+
+def w32_coco_256x192_dark_paddledetection() -> Recipe:
+    """Published AP .780; cost: as the plain. Source: dark_hrnet_w32_256x192.yml."""
+    return paddledetection(w32_coco_256x192(), {"AP": 0.780}, 71, dark=True)
+
+
+def w32_coco_384x288_dark_paddledetection() -> Recipe:
+    """Published AP .783; cost: as the plain. Source: dark_hrnet_w32_384x288.yml."""
+    return paddledetection(w32_coco_384x288(), {"AP": 0.783}, 72, dark=True, people=128)
+
+
+def w32_mpii_256x256_paddledetection() -> Recipe:
+    """Published Mean 90.6, @0.11 38.5; cost: as the plain. Source: hrnet_w32_256x256_mpii.yml."""
+    return paddledetection(w32_mpii_256x256(), {"Mean": 90.6, "Mean@0.11": 38.5}, 87)

@@ -2,7 +2,7 @@
 
 Sizes in names are height × width, as published; ``image_size_wh`` is width, height. The official
 networks see blue first (``COLOR_RGB: false``); mmpose's weights of the same shape want
-``--set data.channel_order=rgb``.
+``--set data.channel_order=rgb``, which its rows with DARK have.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
+from paddle_pose.configs.encodings import dark
 from paddle_pose.models.architectures import PoseResNet
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import (
@@ -241,3 +242,63 @@ def res152_coco_384x288() -> Recipe:
     """
     row = (0.743, 0.896, 0.811, 0.705, 0.816, 0.797, 0.937, 0.858, 0.751, 0.863)
     return _coco(res50_coco_384x288(), "res152_coco_384x288", 152, *row)
+
+
+def res50_coco_256x192_dark() -> Recipe:
+    """PoseResNet-50 with DARK, COCO val2017, 256×192: published AP .724 (mmpose 1.x), .724 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_res50_dark-8xb64-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.724, 0.897, 0.797, 0.777, 0.934), (0.724, 0.898, 0.800, 0.777, 0.936)
+    return dark(res50_coco_256x192(), "resnet_dark_coco", now, before)
+
+
+def res50_coco_384x288_dark() -> Recipe:
+    """PoseResNet-50 with DARK, COCO val2017, 384×288: published AP .735 (mmpose 1.x), .735 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_res50_dark-8xb64-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.735, 0.902, 0.801, 0.786, 0.938), (0.735, 0.900, 0.801, 0.785, 0.937)
+    return dark(res50_coco_384x288(), "resnet_dark_coco", now, before)
+
+
+def res101_coco_256x192_dark() -> Recipe:
+    """PoseResNet-101 with DARK, COCO val2017, 256×192: published AP .733 (mmpose 1.x), .732 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_res101_dark-8xb64-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.733, 0.900, 0.810, 0.786, 0.938), (0.732, 0.899, 0.808, 0.786, 0.938)
+    return dark(res101_coco_256x192(), "resnet_dark_coco", now, before)
+
+
+def res101_coco_384x288_dark() -> Recipe:
+    """PoseResNet-101 with DARK, COCO val2017, 384×288: published AP .749 (mmpose 1.x), .749 (0.x).
+
+    Cost: 210 epochs, 61,530 steps of 512 (64 on each of 8 GPUs).
+    Source: mmpose td-hm_res101_dark-8xb64-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.749, 0.905, 0.818, 0.799, 0.940), (0.749, 0.902, 0.816, 0.799, 0.939)
+    return dark(res101_coco_384x288(), "resnet_dark_coco", now, before)
+
+
+def res152_coco_256x192_dark() -> Recipe:
+    """PoseResNet-152 with DARK, COCO val2017, 256×192: published AP .743 (mmpose 1.x), .745 (0.x).
+
+    Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_res152_dark-8xb32-210e_coco-256x192.py @759b39c
+    """
+    now, before = (0.743, 0.906, 0.819, 0.796, 0.943), (0.745, 0.905, 0.821, 0.797, 0.942)
+    return dark(res152_coco_256x192(), "resnet_dark_coco", now, before, people=256)
+
+
+def res152_coco_384x288_dark() -> Recipe:
+    """PoseResNet-152 with DARK, COCO val2017, 384×288: published AP .755 (mmpose 1.x), .757 (0.x).
+
+    Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
+    Source: mmpose td-hm_res152_dark-8xb32-210e_coco-384x288.py @759b39c
+    """
+    now, before = (0.755, 0.907, 0.825, 0.805, 0.943), (0.757, 0.909, 0.826, 0.806, 0.943)
+    return dark(res152_coco_384x288(), "resnet_dark_coco", now, before, people=256)

@@ -8,6 +8,7 @@ aspect ratio); here the ratio is an argument.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from paddle_pose.geometry import (
 from paddle_pose.settings import AugmentSettings
 from paddle_pose.skeletons import Skeleton
 
-DISTRIBUTIONS = ("normal", "uniform")
+DISTRIBUTIONS = ("normal", "uniform", "truncated")
 
 
 class Photo(NamedTuple):
@@ -106,8 +107,9 @@ class Augmentation:
         flip_order: np.ndarray,
         *,
         move_unseen: bool = True,
+        matrix_of: Callable[..., np.ndarray] = crop_matrix,
     ) -> Crop:
-        """The crop of that size, its matrix and its joints, in one visit.
+        """The crop of that size, its matrix (by ``matrix_of``) and its joints, in one visit.
 
         Without ``move_unseen`` joints that are not visible stay at their places in the (mirrored)
         image, as AlphaPose's do.
@@ -115,7 +117,7 @@ class Augmentation:
         center, scale = record.center_xy, record.scale_wh
         if self is not STILL:  # which keeps the record's own bits, as the reference's test crop
             center, scale = self.crop_of(center, scale, photo.width_px)
-        matrix = from_photo = crop_matrix(center, scale, self.rotation_deg, size_wh)
+        matrix = from_photo = matrix_of(center, scale, self.rotation_deg, size_wh)
         if photo.reduction > 1:
             from_photo = matrix @ photo.whole_from_reduced(flip=self.flip)
         image = crop_image(photo.pixels_HWC, from_photo, size_wh, flip=self.flip)
@@ -220,9 +222,13 @@ def draw(
         rotation_deg = _spread(settings.distribution, settings.rotation_deg, 2, rng)
     flip = bool(rng.random() < settings.flip_probability)
     shift, color = (0.0, 0.0), (1.0, 1.0, 1.0)
-    if settings.shift_factor:
-        limit = 2 * settings.shift_factor
-        steps = np.clip(settings.shift_factor * rng.standard_normal(2), -limit, limit)
+    often = settings.shift_probability
+    if settings.shift_factor and (often == 1 or rng.random() < often):
+        if settings.distribution == "truncated":  # of the size before it is scaled
+            steps = settings.shift_factor / scale * np.array([_within_one(rng) for _ in range(2)])
+        else:
+            limit = 2 * settings.shift_factor
+            steps = np.clip(settings.shift_factor * rng.standard_normal(2), -limit, limit)
         shift = (float(steps[0]), float(steps[1]))
     if settings.color_jitter:
         red, green, blue = rng.uniform(1 - settings.color_jitter, 1 + settings.color_jitter, 3)
@@ -231,10 +237,22 @@ def draw(
 
 
 def _spread(distribution: str, width: float, limit: float, rng: np.random.Generator) -> float:
-    """Normal of that deviation clipped at ±limit × width, or uniform in ±width."""
+    """Normal of that deviation clipped at ±limit × width; or uniform, or truncated, in ±width."""
+    if distribution == "truncated":
+        return width * _within_one(rng)
     if distribution == "uniform":
         return float(rng.uniform(-width, width))
     return float(np.clip(rng.standard_normal() * width, -limit * width, limit * width))
+
+
+def _within_one(rng: np.random.Generator) -> float:
+    """A normal within ±1, as the 68 % of draws that are.
+
+    Source: open-mmlab/mmpose mmpose/datasets/transforms/common_transforms.py:487 @759b39c
+    """
+    while abs(found := float(rng.standard_normal())) > 1:
+        pass
+    return found
 
 
 def half_body(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.codec import Codec, matrix_of
 from paddle_pose.data.augment import STILL, Augmentation, Crop, Photo, draw
 from paddle_pose.data.image_files import read_bytes
 from paddle_pose.data.images import REDUCTIONS, decode_as_annotated, jpeg_size
@@ -111,6 +111,7 @@ class PersonCrops:
             self.image_size_wh,
             self.skeleton.flip_order,
             move_unseen=self.move_unseen,
+            matrix_of=matrix_of(self.codec),
         )
         found = Encoded(np.zeros((0, 2)), np.zeros(0), {})
         if self.with_targets:

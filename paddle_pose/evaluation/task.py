@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from paddle_pose.codecs.codec import maps_of
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.codecs.paf import PafCodec
@@ -86,7 +87,8 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     augment = recipe.augment_by_epoch()
     if any(settings.flip_probability for settings in augment.values()):
         skeleton.require_pairs("augment.flip_probability")
-    recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
+    maps = maps_of(recipe.codec, len(skeleton))
+    recipe = replace(recipe, model=with_joints(recipe.model, maps))
     evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
     evaluator.require_score(recipe.train.select_metric)
     if evaluator.skeleton.flip_pairs != skeleton.flip_pairs:
@@ -108,7 +110,7 @@ def task_for(recipe: Recipe, training: DataFiles, validation: DataFiles) -> tupl
     is_alphapose = getattr(evaluator.benchmark.metric, "score", "product") != "product"
     codec = recipe.codec
     if isinstance(codec, IntegralCodec | CombinedCodec) or (
-        is_alphapose and isinstance(codec, HeatmapCodec)
+        is_alphapose and type(codec) is HeatmapCodec
     ):
         scores["PCK@0.05 of the input"] = InputPck(codec)
         scores["accuracy as AlphaPose"] = AlphaPoseAccuracy(codec)

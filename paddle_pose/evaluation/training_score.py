@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.codec import Codec, is_udp
 from paddle_pose.codecs.views import View
 from paddle_pose.data.records import PersonTable
 from paddle_pose.geometry import UNIT_PX
@@ -44,8 +44,9 @@ class TrainingPckh:
             return 0, 0
         height, width = batch.images.shape[1:3]
         # A pose is laid into the image as if its input were upright, so the joints must be, too.
-        image_px = (np.asarray(place.scale_wh) * UNIT_PX / width)[:, None, :1]
-        truth_xy = (place.joints_xy - [width / 2, height / 2]) * image_px + place.center_xy[:, None]
+        across = np.array([width, height]) - is_udp(self.codec)
+        image_px = (np.asarray(place.scale_wh) * UNIT_PX / across[0])[:, None, :1]
+        truth_xy = (place.joints_xy - across / 2) * image_px + place.center_xy[:, None]
         distance_px = np.linalg.norm(poses.keypoints[..., :2] - truth_xy, axis=2)
         head_px = self.table.head_size_px[self.table.index_of(place.row)][:, None]
         inside = (place.joints_xy >= 0) & (place.joints_xy < [width, height])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 from paddle import inference as paddle_inference
 
 from paddle_pose import skeletons
-from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.codec import Codec, maps_of
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.files import sha256
 from paddle_pose.inference import engine
 from paddle_pose.inference.engine import Forward, Outputs
+from paddle_pose.inference.graph import Graph
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.names import require_inside
 from paddle_pose.recipes import recipe as recipes
@@ -278,7 +280,7 @@ def _started(folder: Path, card: Card) -> Run:
         dict(zip(card.outputs, found, strict=True)).get("heatmaps", np.empty((1, 0))).shape[1]
     )
     background = "pafs" in card.outputs  # which is then the last heat map
-    if channels not in (0, len(card.joints) + background):
+    if channels not in (0, maps_of(card.codec, len(card.joints)) + background):
         raise UserError(
             f"{folder}: {channels} heat maps for {len(card.joints)} joints; export again"
         )
@@ -289,7 +291,9 @@ INSTALL = "pip install -r requirements-export.txt"
 
 
 def _start_paddle(files: list[Path]) -> Run:
-    predictor = paddle_inference.create_predictor(engine.cpu_config(files[0], files[1]))
+    with tempfile.TemporaryDirectory(prefix="paddle_pose_engine_") as folder:
+        config = engine.folded(Graph.read(files[0], files[1]), Path(folder))
+        predictor = paddle_inference.create_predictor(config)
     given = predictor.get_input_handle(INPUT)
     handles = [predictor.get_output_handle(name) for name in predictor.get_output_names()]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
@@ -111,6 +111,7 @@ def cut_out(
     size_wh: tuple[int, int],
     scales: Sequence[float],
     image_id: int = 0,
+    matrix_of: Callable[..., np.ndarray] = crop_matrix,
 ) -> People:
     """The people in some boxes of one image; ``place.row`` is the box."""
     width, height = size_wh
@@ -129,7 +130,7 @@ def cut_out(
     for factor in scales:
         one = np.empty((count, height, width, 3), np.uint8)
         for row in range(count):
-            matrix = crop_matrix(center[row], scale[row] * factor, 0.0, size_wh)
+            matrix = matrix_of(center[row], scale[row] * factor, 0.0, size_wh)
             one[row] = crop_image(pixels, matrix, size_wh)
         crops.append(one)
     return People(place, crops)

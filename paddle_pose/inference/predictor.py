@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from paddle_pose import skeletons
+from paddle_pose.codecs.codec import maps_of, matrix_of
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
@@ -98,8 +99,8 @@ class PosePredictor:
             network: of the recipe, with its weights.
             recipe: says how a box becomes a crop and maps become joints.
             benchmark: one of the recipe's protocols; its first by default.
-            engine: ``eager``; ``onednn``, which takes seconds to compile and then is faster; by
-                default ``auto``: eager, except for batches of 200 people or more.
+            engine: ``eager``; ``onednn``, which takes a second to compile and then is faster; by
+                default ``auto``: eager, except for batches of 30 people or more.
             precision: ``float32`` or ``bfloat16``.
             batch_size: boxes at a time.
             skeleton: the joints, where the recipe takes them from an annotation file
@@ -277,13 +278,13 @@ class PosePredictor:
             box = ", ".join(f"{value:g}" for value in given[row])
             raise UserError(f"boxes[{row}] ({box}) lies outside of the {width}×{height} image")
         size_wh = self.recipe.data.image_size_wh
-        return cut_out(pixels, given, size_wh, scales, image_id)
+        return cut_out(pixels, given, size_wh, scales, image_id, matrix_of(self.recipe.codec))
 
     def closer(self, pixels: np.ndarray, joints_KJ3: np.ndarray, image_id: int = 0) -> People:
         """The one person whose joints a first look found, cut out for a second one."""
         box = around(joints_KJ3, (pixels.shape[1], pixels.shape[0]))
-        size_wh = self.recipe.data.image_size_wh
-        return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id)
+        size_wh, matrix = self.recipe.data.image_size_wh, matrix_of(self.recipe.codec)
+        return cut_out(pixels, box, size_wh, self.benchmark.test_scales, image_id, matrix)
 
     def views(self, people: People) -> list[View]:
         """What the network gives for one batch."""
@@ -355,7 +356,8 @@ def trained(
             skeleton = skeleton_of(annotations, FROM_FILE, recipe.data)
         skeleton = skeleton or _skeleton_of(file)
         if skeleton is not None:
-            recipe = replace(recipe, model=with_joints(recipe.model, len(skeleton)))
+            maps = maps_of(recipe.codec, len(skeleton))
+            recipe = replace(recipe, model=with_joints(recipe.model, maps))
     named = skeleton or skeletons.SKELETONS.get(recipe.data.skeleton)
     network = build(recipe.model)
     found = load_weights(network, file, recipe.model, use=Use(recipe.data, named))

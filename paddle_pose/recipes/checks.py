@@ -11,8 +11,10 @@ import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import NORMS, CombinedCodec, IntegralCodec
+from paddle_pose.codecs.offsets import OFFSETS, OffsetCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
+from paddle_pose.codecs.unbiased import SUBCELL
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import (
@@ -23,6 +25,7 @@ from paddle_pose.models.architectures import (
     parameters_about,
     whole,
 )
+from paddle_pose.recipes.decoders import require_decoders
 from paddle_pose.recipes.recipe import KINDS, Recipe
 from paddle_pose.settings import (
     DECODERS,
@@ -65,6 +68,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (
         Range(0, 1),
         "augment.rotation_probability augment.flip_probability augment.half_body_probability "
+        "augment.shift_probability "
         "augment.color_jitter data.rgb_mean.* train.warmup_factor benchmarks.*.metric.oks_nms "
         "benchmarks.*.metric.second_score",
     ),
@@ -114,6 +118,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(2, OFTEN), "model.features"),
     (Range(1, OFTEN), "model.filters.* model.stem model.width model.layers model.conv_dim"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
+    (Range(0, 1, above=True), "codec.radius"),
     (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
     (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
     (Range(0.01, 10), "augment.spatial.person_size augment.spatial.zoom.*"),
@@ -140,11 +145,12 @@ CHOICES = {
         "masked_focal",
         "integral_l1",
         "combined",
+        "offset_mse",
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "data.rules": ("auto", "hrnet", "alphapose"),
     "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
-    "augment.distribution": ("normal", "uniform"),
+    "augment.distribution": ("normal", "uniform", "truncated"),
     "augment.spatial.mode": SPATIAL_MODES,
     "data.channel_order": ("rgb", "bgr"),
     "model.initializer": ("random_normal", "xavier"),
@@ -154,7 +160,7 @@ CHOICES = {
     "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
     "benchmarks.*.whole.mode": WHOLE_MODES,
     "benchmarks.*.whole.coordinates": ("exact", "reference"),
-    "benchmarks.*.decoder": DECODERS,
+    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
     "benchmarks.*.metric.score": SCORE_RULES,
     "codec.norm": NORMS,
 }
@@ -166,8 +172,12 @@ MASKED = ("masked_squares", "masked_focal")
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
 
-COORDINATES = {"integral_l1": IntegralCodec, "combined": CombinedCodec}
-"""Losses of coordinates, and the codec that each of them needs."""
+COORDINATES = {
+    "integral_l1": IntegralCodec,
+    "combined": CombinedCodec,
+    "offset_mse": OffsetCodec,
+}
+"""Losses of coordinates and offsets, and the codec that each of them needs."""
 
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor",
               "soft_start", "annealing", "min_learning_rate")  # fmt: skip
@@ -264,7 +274,8 @@ def _require_people_alike(recipe: Recipe) -> None:
                 f"train.loss={recipe.train.loss}: does not go with "
                 f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
             )
-    if recipe.train.loss in COORDINATES and not recipe.train.use_target_weight:
+    for_coordinates = isinstance(codec, IntegralCodec | CombinedCodec)
+    if for_coordinates and not recipe.train.use_target_weight:
         raise UserError(
             f"train.use_target_weight=false: train.loss={recipe.train.loss} always weighs joints"
         )
@@ -327,6 +338,8 @@ def _require_data(recipe: Recipe) -> None:
         raise UserError(f"data.join={data.join}: goes with data.dataset=halpe")
     if data.dataset == "mpii" and data.rules == "alphapose":
         raise UserError("data.rules=alphapose: is for COCO's and Halpe's files; MPII has its own")
+    if recipe.augment.shift_probability != 1 and not recipe.augment.shift_factor:
+        raise UserError("augment.shift_probability: changes nothing without augment.shift_factor")
     if data.dataset == "mpii" and recipe.augment.dpg:
         raise UserError("augment.dpg: jitters boxes; MPII has centres and scales")
 
@@ -365,6 +378,7 @@ def require_sound(recipe: Recipe) -> None:
     _require_trainable(recipe)
     _require_data(recipe)
     _require_whole(recipe)
+    require_decoders(recipe)
     _require_stages(recipe)
     _require_spatial(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")

@@ -113,6 +113,29 @@ def two_people_cross_entropy(
     return parts
 
 
+def offset_mse(outputs: Sequence[StageOutput], targets: Targets) -> dict[str, paddle.Tensor]:
+    """Half the mean of (weight × error)² of a joint's disc and of its two offsets, inside the disc.
+
+    Three maps a joint, one after another; summed over the stages.
+
+    Source: open-mmlab/mmpose mmpose/models/losses/heatmap_loss.py:122 @759b39c
+    """
+    people, maps, height, width = targets["heatmaps"].shape
+    parts: list[tuple[paddle.Tensor, paddle.Tensor]] = []
+    by_joint = [people, maps // 3, 3, height, width]
+    discs_BJHW = targets["heatmaps"].reshape(by_joint)[:, :, 0]
+    for output in outputs:
+        error_BJ3HW = _errors(output, targets).reshape(by_joint)
+        disc_BJHW, counted_BJHW = error_BJ3HW[:, :, 0], discs_BJHW
+        if "weights" in targets:
+            weights_BJ11 = targets["weights"].unsqueeze([2, 3])
+            disc_BJHW, counted_BJHW = disc_BJHW * weights_BJ11, discs_BJHW * weights_BJ11
+        offsets_BJ2HW = error_BJ3HW[:, :, 1:] * counted_BJHW.unsqueeze(2)
+        parts.append((0.5 * disc_BJHW.square().mean(), offsets_BJ2HW.square().mean()))
+    discs, offsets = zip(*parts, strict=True)
+    return {"heatmaps": total(discs), "offsets": total(offsets)}
+
+
 LOSSES: dict[str, Callable[..., dict[str, paddle.Tensor]]] = {
     "joints_mse": joints_mse,
     "two_people_mse": two_people_mse,
@@ -123,6 +146,7 @@ LOSSES: dict[str, Callable[..., dict[str, paddle.Tensor]]] = {
     "masked_focal": masked_squares,
     "integral_l1": integral_losses.integral_l1,
     "combined": partial(integral_losses.combined, heatmaps=joints_mse),
+    "offset_mse": offset_mse,
 }
 
 
@@ -133,7 +157,7 @@ def loss_function(settings: TrainSettings, codec: Codec | None = None) -> Loss:
     loss = LOSSES[settings.loss]
     if settings.loss == "masked_focal":
         return functools.partial(masked_squares, focal=settings.focal)
-    if loss in (joints_mse, two_people_mse) and not settings.use_target_weight:
+    if loss in (joints_mse, two_people_mse, offset_mse) and not settings.use_target_weight:
         return lambda outputs, targets: loss(
             outputs, {name: one for name, one in targets.items() if not name.startswith("weight")}
         )

@@ -17,7 +17,7 @@ from typing import Any
 from paddle_pose.models import build
 from reproduce.aligning import groups, training
 from reproduce.aligning.definitions import Definition, Package
-from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS, ROOT
+from reproduce.aligning.networks import DATA_SETS, GROUPS, LIVE_ONLY, NETWORKS, ROOT
 from reproduce.aligning.rows import STEPS, read
 
 LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
@@ -99,6 +99,7 @@ def package(folder: Path = ROOT) -> Package:
 
 
 OURS = package()
+ALL = {**NETWORKS, **LIVE_ONLY}
 
 
 def pairs() -> Iterator[tuple[str, str]]:
@@ -119,7 +120,7 @@ def roots(network: str, step: str) -> tuple[str, ...]:
         return (*named, JOINTS[network])
     if step == "learning rate":
         return named
-    made_by = build.NETWORKS[type(NETWORKS[network].load().model)]
+    made_by = build.NETWORKS[type(ALL[network].load().model)]
     return (*named, f"{made_by.__module__}.{made_by.__qualname__}")
 
 
@@ -143,7 +144,7 @@ def settings(network: str, step: str) -> list[Any]:
         return []
     if network in GROUPS:
         return groups.given(network, step)
-    recipe = NETWORKS[network].load()
+    recipe = ALL[network].load()
     if step == "learning rate":
         return [recipe.train]
     return [recipe.model, training.OPTIMIZER] if step == "optimiser" else [recipe.model]

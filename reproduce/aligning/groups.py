@@ -1,10 +1,11 @@
 """Groups of rows that are no network's and no data set's alone: a method with all its parts.
 
-A group is a file with a NAME and MODULES. A module of it has
+A group is a file with a NAME and MODULES, or one module alone. A module of it has
 
 * ``jobs(shared, quick)``: name, weight and maker of rows, as ``align.Job`` has them;
 * ``ROOTS``: by step, the definitions that its rows judge (see ``freshness``);
-* maybe ``GIVEN``: by step, the dataclasses whose numbers these are given.
+* maybe ``GIVEN``: by step, the dataclasses whose numbers these are given;
+* maybe ``LIVE``: its rows are made by a clone, none of recorded arrays.
 """
 
 from __future__ import annotations
@@ -12,9 +13,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reproduce.aligning import bodyposenet, fastpose
+from reproduce.aligning import bodyposenet, encodings, fastpose, paddledetection
 
-MODULES: dict[str, tuple[Any, ...]] = {one.NAME: one.MODULES for one in (fastpose, bodyposenet)}
+MODULES: dict[str, tuple[Any, ...]] = {
+    **{one.NAME: one.MODULES for one in (fastpose, bodyposenet)},
+    encodings.NAME: (encodings,),
+    "paddledetection": paddledetection.MODULES,
+}
 
 
 def jobs(group: str, shared: Path | None, quick: bool) -> list[tuple]:
@@ -25,6 +30,11 @@ def jobs(group: str, shared: Path | None, quick: bool) -> list[tuple]:
 def steps(group: str) -> set[str]:
     """That have rows."""
     return {step for module in MODULES[group] for step in module.ROOTS}
+
+
+def prefix(group: str) -> str:
+    """What the name of its file of rows begins with."""
+    return "live_" * all(getattr(module, "LIVE", False) for module in MODULES[group])
 
 
 def roots(group: str, step: str) -> tuple[str, ...]:

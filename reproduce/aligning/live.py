@@ -16,12 +16,21 @@ import yaml
 from paddle_pose.errors import UserError
 from paddle_pose.porting import network_keys, to_official
 from paddle_pose.porting.names import NetworkKeys
-from reproduce.aligning import live_pipeline, live_rows
-from reproduce.aligning.networks import HRNET, MMPOSE, NETWORKS, PRINCETON, model_record
+from reproduce.aligning import live_pipeline, live_rows, paddledet_answers
+from reproduce.aligning.networks import (
+    HRNET,
+    LIVE_ONLY,
+    MMPOSE,
+    NETWORKS,
+    PRINCETON,
+    model_record,
+)
 from reproduce.aligning.rows import Reference, Row
 
 CHILD = Path(__file__).with_name("torch_side.py")
 SIMPLE_BASELINE = "microsoft/human-pose-estimation.pytorch"
+RESNETS = tuple(f"pose_resnet{layers}" for layers in (50, 101, 152))
+LIVE = {**NETWORKS, **LIVE_ONLY}
 STEPS, QUICK_STEPS = 3, 2
 CHILD_SECONDS = 3600
 
@@ -46,24 +55,28 @@ class Clone:
 
 
 KINDS = (
-    ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", "pose_resnet50")),
-    ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, ("pose_resnet50",)),
+    ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", *RESNETS)),
+    ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, RESNETS),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2",)),
     ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
+    ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
 )
 """Kind, a file that only this repository has (the first that fits counts), name, networks."""
 
 CONFIGS = {
     ("hrnet", "hrnet_w32"): "experiments/mpii/hrnet/w32_256x256_adam_lr1e-3.yaml",
     ("hrnet", "hrnet_w48"): "experiments/coco/hrnet/w48_384x288_adam_lr1e-3.yaml",
-    (
-        "hrnet",
-        "pose_resnet50",
-    ): "experiments/mpii/resnet/res50_256x256_d256x3_adam_lr1e-3.yaml",
-    (
-        "simple_baseline",
-        "pose_resnet50",
-    ): "experiments/mpii/resnet50/256x256_d256x3_adam_lr1e-3.yaml",
+    **{
+        ("hrnet", name): f"experiments/mpii/resnet/res{name[11:]}_256x256_d256x3_adam_lr1e-3.yaml"
+        for name in RESNETS
+    },
+    **{
+        (
+            "simple_baseline",
+            name,
+        ): f"experiments/mpii/resnet{name[11:]}/256x256_d256x3_adam_lr1e-3.yaml"
+        for name in RESNETS
+    },
 }
 SOURCES = {
     "princeton": "models/posenet.py, task/loss.py",
@@ -146,7 +159,7 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
     """Images at the recipe's size, and a small batch to train on."""
     rng = np.random.default_rng([seed, 1])
     _, _, height, width = model_record(name)["input"]["shape"]
-    joints = NETWORKS[name].load().model.joints
+    joints = LIVE[name].load().model.joints
     # Small, but 8 values or more for every batch norm: with fewer even float64 runs part at once.
     # The deepest maps are 1/32 of the image, in Newell's hourglass 1/64, in Hourglass-52 1/128.
     people, side = {"hourglass52": (8, 128), "newell_hg2": (4, 128)}.get(name, (4, 64))
@@ -160,7 +173,7 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
 
 def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) -> dict[str, Any]:
     """What the child is asked about a network."""
-    architecture = NETWORKS[name].load().model
+    architecture = LIVE[name].load().model
     job: dict[str, Any] = {
         "what": name,
         "kind": clone.kind,
@@ -182,7 +195,7 @@ def network_rows(
     clone: Clone, name: str, python: Path, *, seed: int, quick: bool, threads: int
 ) -> list[Row]:
     """Forward, loss, backward, optimiser, batch norm, initialisation and rates of one network."""
-    recipe = NETWORKS[name].load()
+    recipe = LIVE[name].load()
     keys = network_keys(recipe.model)
     weights = fresh_weights(keys, model_record(name)["gain"], seed)
     official = to_official(weights, keys, "fresh weights")

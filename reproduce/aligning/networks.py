@@ -64,9 +64,14 @@ NETWORKS = {
     "pose_resnet50": Network("simple_baseline:res50_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "mipnet": Network("mipnet:w32_coco_256x192", "mipnet_w32_coco_128x96", ("mipnet_w8",)),
 }
+LIVE_ONLY = {
+    "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
+    "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
+}
+"""Networks that only clones are run for; of their ``model`` they take input size and gain."""
 DATA_SETS = ("mpii", "coco", "crowds")
-GROUPS = ("fastpose", "bodyposenet")
-"""Several networks with data, decoding and metrics of their own; see ``aligning/groups.py``."""
+GROUPS = ("fastpose", "bodyposenet", "encodings", "paddledetection")
+"""Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}
 """Data sets that belong to one network."""
 
@@ -121,8 +126,9 @@ def filled(architecture: Architecture, arrays: dict[str, np.ndarray], dtype: str
 
 
 def model_record(name: str) -> dict[str, Any]:
-    """The record of a network of NETWORKS."""
-    return name_seeded.read_record(PARITY / "models" / f"{NETWORKS[name].model}.json.gz")
+    """The record of a network of NETWORKS, or the one that a network of LIVE_ONLY leans on."""
+    model = {**NETWORKS, **LIVE_ONLY}[name].model
+    return name_seeded.read_record(PARITY / "models" / f"{model}.json.gz")
 
 
 def seeded(

@@ -35,12 +35,26 @@ def section(record: dict[str, Any]) -> Section:
         "boxes that overlap so much; the second table is of that case, scored from the same "
         "predictions."
     )
-    blocks: list[Block] = [lead]
+    blocks: list[Block] = [Text(finding(record)), lead]
     blocks += [gain_table(record, boxes) for boxes in BOXES]
     blocks += [alone_table(record), answers_table(record), runs_table(record)]
     if record["pictures"]:
         blocks += [Text(_PICTURES), Strips([_strip(one) for one in record["pictures"]])]
     return Section("crowd", "Two people in a box: MIPNet on rendered pairs", blocks)
+
+
+def finding(record: dict[str, Any]) -> str:
+    """What the four gains over any overlap say, in words."""
+    parts = []
+    for boxes, words in BOXES.items():
+        for people, who in PEOPLE.items():
+            gain = record["over_seeds"][_key(boxes, "both", people, "all")].get("gain")
+            if gain is None:
+                continue
+            ends = gain.get("interval", (gain["mean"], gain["mean"]))
+            seen = "gains" if ends[0] > 0 else "loses" if ends[1] < 0 else "shows no sure gain:"
+            parts.append(f"with {words} MIPNet {seen} {signed(gain['mean'], 3)} AP of {who}")
+    return "**What was found**: " + "; ".join(parts) + "." if parts else "No seed is of both."
 
 
 _PICTURES = (

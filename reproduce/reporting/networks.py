@@ -20,6 +20,7 @@ SHARED = {
     "mpii": "MPII: data, decoding, metric",
     "coco": "COCO: data, decoding, metric",
     "crowds": "Two people in a box: data, merging, metric",
+    "encodings": "DARK and UDP: crops, targets, offsets, decoding",
 }
 DATA_SETS = {
     "mpii": "MPII, PCKh in per cent",

@@ -58,6 +58,11 @@ DECODERS = {
     "quarter_offset_always": "quarter offset, always",
     "dark": "DARK",
     "udp": "UDP",
+    "dark_11": "DARK, blur 11",
+    "udp_11": "UDP, blur 11",
+    "udp_mirrored": "UDP, mirrored border",
+    "offsets": "UDP's offsets",
+    "offsets_blurred": "UDP's offsets, blurred",
     "quarter_offset; integral": "quarter offset; face and hands integral",
 }
 SHOWN = {

@@ -8,6 +8,9 @@ import re
 import pytest
 
 from paddle_pose import configs
+from paddle_pose.codecs.codec import maps_of
+from paddle_pose.codecs.offsets import OFFSETS
+from paddle_pose.codecs.unbiased import SUBCELL
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import OksProtocol
@@ -23,6 +26,12 @@ PUBLISHED_ROWS = [
         for n in (50, 101, 152)
         for s in ("mpii_256x256", "mpii_384x384", "coco_256x192", "coco_384x288")
     ),
+    *(
+        f"mmpose:res{n}_{s}_mmpose"
+        for n in (50, 101, 152)
+        for s in ("mpii_256x256", "coco_256x192", "coco_384x288")
+    ),
+    *(f"mmpose:{n}_coco_256x192_mmpose_fp16" for n in ("res50", "w32")),
     "mipnet:w48_coco_384x288",
     "mipnet:w48_ochuman_384x288",
     "mipnet:w48_crowdpose_384x288",
@@ -40,13 +49,26 @@ PUBLISHED_ROWS = [
         )
     ),
     *(
+        f"hrnet:w{w}_coco_{s}_{way}"
+        for w in (32, 48)
+        for s in ("256x192", "384x288")
+        for way in ("dark", "udp")
+    ),
+    "hrnet:w32_coco_256x192_udp_regress",
+    *(f"hrnet:w{w}_mpii_256x256_dark" for w in (32, 48)),
+    *(
+        f"simple_baseline:res{n}_coco_{s}_dark"
+        for n in (50, 101, 152)
+        for s in ("256x192", "384x288")
+    ),
+    *(
         f"hourglass:hourglass52_{s}"
         for s in ("mpii_256x256", "mpii_384x384", "coco_256x256", "coco_384x384")
     ),
 ]
 
 COCO_SCORES = {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"}
-DECODERS = {"quarter_offset", "quarter_offset_per_axis", "dark", "argmax"}
+DECODERS = {"quarter_offset", "quarter_offset_per_axis", "dark", "argmax", *SUBCELL, *OFFSETS}
 
 
 @pytest.fixture(params=NAMES)
@@ -80,7 +102,8 @@ def test_docstring_states_source_and_result(named: tuple[str, Recipe]):
 
 def test_parts_fit_together(named: tuple[str, Recipe]):
     _, recipe = named
-    assert recipe.model.joints == len(skeleton_named(recipe.data.skeleton))
+    joints = len(skeleton_named(recipe.data.skeleton))
+    assert recipe.model.joints == maps_of(recipe.codec, joints)
     assert all(side % 32 == 0 for side in recipe.data.image_size_wh)
     if recipe.train.schedule == "multistep":
         assert all(epoch < recipe.train.epochs for epoch in recipe.train.milestones)
@@ -109,7 +132,7 @@ def test_benchmarks_name_their_boxes_and_known_scores(named: tuple[str, Recipe])
             assert benchmark.boxes in benchmark.name
             assert set(benchmark.published) <= COCO_SCORES
             assert all(0 < value < 1 for value in benchmark.published.values())
-            if named[0].startswith("fastpose:"):
+            if named[0].startswith(("fastpose:", "light:")):
                 assert benchmark.metric == OksProtocol(score="alphapose")
                 continue
             assert benchmark.metric.rescore
@@ -123,7 +146,7 @@ def test_benchmarks_name_their_boxes_and_known_scores(named: tuple[str, Recipe])
 
 def test_hrnets_tables_say_eleven_where_they_print_ten():
     for name in NAMES:
-        if name.startswith(("hrnet:", "simple_baseline:")):
+        if name.startswith(("hrnet:", "simple_baseline:")) and not name.endswith("_dark"):
             official = configs.load(name).benchmarks[0].published
             assert not {"Mean@0.1", "Mean@0.10"} & set(official), name
 

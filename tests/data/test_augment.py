@@ -97,6 +97,27 @@ def test_uniform_draws_follow_the_settings() -> None:
     assert 29.4 <= rotation.max() <= 30
 
 
+def test_truncated_draws_are_mmposes_of_today() -> None:
+    """A normal within one deviation, in the scale, the angle and a move that is not always made."""
+    settings = AugmentSettings(
+        distribution="truncated", scale_factor=0.5, rotation_deg=80.0, shift_factor=0.16,
+        shift_probability=0.3,
+    )  # fmt: skip
+    drawn = draws(settings)
+    scale = np.array([change.scale for change in drawn])
+    rotation = np.array([change.rotation_deg for change in drawn])
+    moved = np.array([change.shift for change in drawn]) * scale[:, None]  # of the person's size
+    moves, turns = moved[moved[:, 0] != 0], rotation[rotation != 0]
+    # Its variance is 1 - 2 φ(1) / (2 Φ(1) - 1) = 0.2911; that of n draws is off by less than
+    # 0.2911 × 4 × sqrt(2 / n), as its tails are lighter than a normal's. Fractions as above.
+    for values, size in ((scale - 1, 0.5), (turns, 80.0), (moves.ravel(), 0.16)):
+        unit = values / size
+        assert np.abs(unit).max() <= 1
+        assert abs(unit.var() - 0.2911) < 0.2911 * 4 * np.sqrt(2 / len(unit))
+    for fraction, chance in ((len(moves) / 4000, 0.3), (len(turns) / 4000, 0.6)):
+        assert abs(fraction - chance) < 4 * np.sqrt(chance * (1 - chance) / 4000)
+
+
 def test_half_body_only_for_people_with_enough_joints() -> None:
     always = AugmentSettings(half_body_probability=1.0, half_body_min_joints=8)
     assert all(change.half_body is not None for change in draws(always, 20))

@@ -13,7 +13,7 @@ from reproduce.aligning.rows import STEPS, read
 
 def test_the_group_is_chosen_by_its_name():
     assert chosen("fastpose") == ["fastpose"]
-    assert list(GROUPS) == ["fastpose", "bodyposenet"]
+    assert {"fastpose", "bodyposenet"} <= set(GROUPS)
     assert "fastpose" in chosen(None)
 
 

@@ -11,12 +11,14 @@ from places import ROOT
 NOTES = sorted((ROOT / "reproduce" / "notes").glob("*.md"))
 OWN = {  # what has no official counterpart: choices and findings of ours
     "bodyposenet": set(),
+    "encodings": set(),
     "coco": {18, 19, 20, 21, 25, 26},
     "hourglass": {22, 23},
     "hrnet": {20, 21},
     "fastpose": {19, 20, 21, 22, 31},
     "mipnet": set(),
     "mpii": set(),
+    "paddledetection": set(),
 }
 PLACE = r"[\w./-]+\.(?:py|yaml):\d|line \d"
 SIX_BUGS = (  # each by its official place

@@ -1,0 +1,174 @@
+"""mmpose's own trainings of PoseResNet, and its two in half precision.
+
+Field by field, of configs/body/2d_kpt_sview_rgb_img/topdown_heatmap/{mpii,coco}/res*.py @3b81734
+(0.x): Adam 5e-4, a warm-up of 500 steps from a thousandth, × 0.1 at epochs 170 and 200 of 210;
+people of 8 devices together; red first; scale 0.5, rotation 40 degrees, flip 0.5; on COCO half
+bodies with 0.3 of people with more than 8 joints. mmpose's loss is twice ours, which Adam does not
+see but for its epsilon.
+
+No random shift of crops on COCO here: as for Hourglass-52, the weights' date suggests that mmpose
+had none yet (not confirmed). 1.x trained its COCO rows anew and draws otherwise: recipes here test
+its weights, they are not that training. On MPII one training stands in all editions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from paddle_pose.configs import hrnet, simple_baseline
+from paddle_pose.recipes.recipe import Recipe
+
+_MPII = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/mpii/resnet_mpii.md @759b39c"
+_COCO = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/coco/{}_coco.md @759b39c"
+
+
+def _trained(base: Recipe, page: str, people: int) -> Recipe:
+    """An official recipe with mmpose's training and decoder; ``people`` of a step."""
+    coco = base.data.dataset == "coco"
+    augment = replace(
+        base.augment,
+        scale_factor=0.5,
+        rotation_deg=40.0,
+        half_body_probability=0.3 if coco else 0.0,
+        half_body_min_joints=8,
+    )
+    train = replace(
+        base.train,
+        batch_size=people,
+        epochs=210,
+        learning_rate=5e-4,
+        milestones=(170, 200),
+        warmup_steps=500,
+        warmup_factor=0.001,
+    )
+    benchmark = replace(
+        base.benchmarks[0], decoder="quarter_offset_per_axis", published={}, source=page
+    )
+    return replace(
+        base,
+        name=f"{base.name}_mmpose",
+        data=replace(base.data, channel_order="rgb"),
+        augment=augment,
+        train=train,
+        benchmarks=(benchmark,),
+    )
+
+
+def _half(base: Recipe, page: str) -> Recipe:
+    """In half precision with a dynamic loss scale."""
+    half = _trained(base, _COCO.format(page), 512)
+    return replace(
+        half,
+        name=f"{base.name}_mmpose_fp16",
+        train=replace(half.train, amp="O1", amp_dtype="float16"),
+    )
+
+
+def res50_mpii_256x256_mmpose() -> Recipe:
+    """PoseResNet-50, MPII, 256×256, as mmpose trained it.
+
+    Protocol: published PCKh@0.5 / @0.1 88.2 / 28.6, in 2020 88.2 / 32.9.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose res50_mpii_256x256.py @3b81734
+    """
+    return _trained(simple_baseline.res50_mpii_256x256(), _MPII, 512)
+
+
+def res50_coco_256x192_mmpose() -> Recipe:
+    """PoseResNet-50, COCO val2017, 256×192, as mmpose trained it.
+
+    Protocol: published AP .718 (0.x), .718 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose res50_coco_256x192.py @3b81734
+    """
+    return _trained(simple_baseline.res50_coco_256x192(), _COCO.format("resnet"), 512)
+
+
+def res50_coco_384x288_mmpose() -> Recipe:
+    """PoseResNet-50, COCO val2017, 384×288, as mmpose trained it.
+
+    Protocol: published AP .731 (0.x), .731 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose res50_coco_384x288.py @3b81734
+    """
+    return _trained(simple_baseline.res50_coco_384x288(), _COCO.format("resnet"), 512)
+
+
+def res101_mpii_256x256_mmpose() -> Recipe:
+    """PoseResNet-101, MPII, 256×256, as mmpose trained it.
+
+    Protocol: published PCKh@0.5 / @0.1 88.8 / 29.0, in 2020 88.7 / 33.3.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose res101_mpii_256x256.py @3b81734
+    """
+    return _trained(simple_baseline.res101_mpii_256x256(), _MPII, 512)
+
+
+def res101_coco_256x192_mmpose() -> Recipe:
+    """PoseResNet-101, COCO val2017, 256×192, as mmpose trained it.
+
+    Protocol: published AP .726 (0.x), .728 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose res101_coco_256x192.py @3b81734
+    """
+    return _trained(simple_baseline.res101_coco_256x192(), _COCO.format("resnet"), 512)
+
+
+def res101_coco_384x288_mmpose() -> Recipe:
+    """PoseResNet-101, COCO val2017, 384×288, as mmpose trained it.
+
+    Protocol: published AP .748 (0.x), .749 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 256 people a step.
+    Source: mmpose res101_coco_384x288.py @3b81734
+    """
+    return _trained(simple_baseline.res101_coco_384x288(), _COCO.format("resnet"), 256)
+
+
+def res152_mpii_256x256_mmpose() -> Recipe:
+    """PoseResNet-152, MPII, 256×256, as mmpose trained it.
+
+    Protocol: published PCKh@0.5 / @0.1 88.9 / 30.3, in 2020 89.0 / 34.7.
+    Cost: 210 epochs, 256 people a step.
+    Source: mmpose res152_mpii_256x256.py @3b81734
+    """
+    return _trained(simple_baseline.res152_mpii_256x256(), _MPII, 256)
+
+
+def res152_coco_256x192_mmpose() -> Recipe:
+    """PoseResNet-152, COCO val2017, 256×192, as mmpose trained it.
+
+    Protocol: published AP .735 (0.x), .736 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 256 people a step.
+    Source: mmpose res152_coco_256x192.py @3b81734
+    """
+    return _trained(simple_baseline.res152_coco_256x192(), _COCO.format("resnet"), 256)
+
+
+def res152_coco_384x288_mmpose() -> Recipe:
+    """PoseResNet-152, COCO val2017, 384×288, as mmpose trained it.
+
+    Protocol: published AP .750 (0.x), .750 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 256 people a step.
+    Source: mmpose res152_coco_384x288.py @3b81734
+    """
+    return _trained(simple_baseline.res152_coco_384x288(), _COCO.format("resnet"), 256)
+
+
+def res50_coco_256x192_mmpose_fp16() -> Recipe:
+    """PoseResNet-50, COCO val2017, 256×192, trained by mmpose in half precision.
+
+    Protocol: published AP .717 (0.x), .716 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose res50_coco_256x192_fp16_dynamic.py @3b81734 (fp16: dynamic loss scale)
+    """
+    return _half(simple_baseline.res50_coco_256x192(), "resnet_fp16")
+
+
+def w32_coco_256x192_mmpose_fp16() -> Recipe:
+    """HRNet-W32, COCO val2017, 256×192, trained by mmpose in half precision.
+
+    Protocol: published AP .746 (0.x), .749 (1.x), a detector's boxes and flip.
+    Cost: 210 epochs, 512 people a step.
+    Source: mmpose hrnet_w32_coco_256x192_fp16_dynamic.py @3b81734 (fp16: dynamic loss scale)
+    """
+    return _half(hrnet.w32_coco_256x192(), "hrnet_fp16")
