@@ -144,6 +144,7 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
     from paddle_pose.models.build import build
     from paddle_pose.models.counting import count
     from paddle_pose.training.loop import Trainer
+    from paddle_pose.training.losses import loss_function
 
     width, height = chosen.data.image_size_wh
     joints = chosen.model.joints
@@ -151,7 +152,8 @@ def training_step(recipe: str, batch: int, overrides: Sequence[str] = ()) -> Wor
     network = build(chosen.model)
     multiply_adds = count(network, (width, height)).macs
     network.train()
-    trainer = Trainer(network, chosen.train, chosen.data)
+    loss = loss_function(chosen.train, chosen.codec)
+    trainer = Trainer(network, chosen.train, chosen.data, loss)
     joints_xy = np.random.default_rng(0).random((joints, 2)) * (width, height)
     targets = chosen.codec.encode(joints_xy, np.ones(joints), (width, height))
     paddle.seed(0)

@@ -34,9 +34,11 @@ class Step:
 STEPS = {
     **{n.name: Step(n.recipe, n.batch) for n in (HOURGLASS52, HRNET_W32_MPII, NEWELL_2)},
     "quickstart": Step("quickstart:newell_hg1_synthetic", 16),
+    "fastpose_mobile_large": Step("fastpose:mobile_large_halpe136_256x192", 8),
 }
 STEP, PADDLE = "=> step", "=> paddle,"
 """How lines of the child begin."""
+HARD_SWISH = "hard-swish"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -124,15 +126,18 @@ def report(recipe: str, batch: int, steps: int) -> None:
 
 
 def kind_of(fields: list[str]) -> str:
-    """Of a line of DNNL_VERBOSE from ``exec`` on: primitive, direction, and for kernels 1×1 or not.
+    """Of a line of DNNL_VERBOSE from ``exec`` on: primitive, direction, and kind of convolution.
 
     Source: uxlfoundation/oneDNN doc/performance_considerations/verbose.md
     """
     primitive, direction, problem = fields[2], fields[4], fields[-2]
     if primitive == "reorder":
         return "oneDNN copy between layouts"
+    if "eltwise_hardswish" in fields[-3]:
+        primitive = HARD_SWISH
     if primitive == "convolution":
-        direction += " 1×1" if "kh1" in problem else " larger"
+        larger = " depthwise" if problem.startswith("g") else " larger"
+        direction += " 1×1" if "kh1" in problem else larger
     return f"oneDNN {primitive} {direction}"
 
 

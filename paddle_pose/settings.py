@@ -108,17 +108,16 @@ class AugmentSettings:
     """Random changes of a training crop; the defaults are HRNet's for MPII.
 
     Attributes:
-        distribution: ``normal`` (HRNet, mmpose 0.x), ``uniform`` (Newell), or ``truncated``, a
-            normal drawn again until it is within ±1 (mmpose 1.x).
+        distribution: ``normal`` (HRNet), ``uniform`` (Newell), ``truncated`` to ±1 (mmpose 1.x).
         scale_factor: scale × clip(1 + f·normal, 1 - f, 1 + f), or × uniform(1 - f, 1 + f).
-        rotation_deg: clip(r·normal, -2r, 2r) degrees, or uniform(-r, r) ...
-        rotation_probability: ... with this chance, else 0.
+        rotation_deg, rotation_probability: clip(r·normal, -2r, 2r) or uniform(-r, r); else 0.
         flip_probability: mirror, with left and right joints swapped.
         half_body_probability: crop the upper or lower body instead ...
         half_body_min_joints: ... of people with more than this many visible joints.
         shift_factor: move the crop centre by f·normal of its size (clipped at 2f), with ...
         shift_probability: ... this chance.
         color_jitter: each channel × uniform(1 - c, 1 + c); 0 in HRNet.
+        pixels: after the cut: ``coarse_dropout`` ... (``data.pixels.PIXEL_CHANGES``).
         dpg: jitter the box as a detector might have it, before all else (AlphaPose's DPG).
         spatial: of whole pictures, in place of crops.
     """
@@ -133,6 +132,7 @@ class AugmentSettings:
     shift_factor: float = 0.0
     shift_probability: float = 1.0
     color_jitter: float = 0.0
+    pixels: str = "none"
     dpg: bool = False
     spatial: SpatialSettings | None = None
 

@@ -31,6 +31,7 @@ from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.system import runtime
 from reproduce import published, report, verdicts
 from reproduce.published import PublishedRow
+from reproduce.reporting import published_rows
 
 ROOT = Path(__file__).parents[1]
 OUTPUT = Path("output/fill")
@@ -203,7 +204,10 @@ def judge(row: TableRow) -> list[str]:
 
 
 def open_rows() -> list[str]:
-    """Rows that can be filled, the cheapest first: those whose weights only need scoring lead."""
+    """Rows that can be filled, the cheapest first: those whose weights only need scoring lead.
+
+    Editions of one table are one row, which names them all.
+    """
     rows = {}
     for row, found in verdicts.all_verdicts():
         if found.word in ("reproduced", "tested") or row.id in rows:
@@ -216,7 +220,14 @@ def open_rows() -> list[str]:
         what += ["--train" + (f", {hours[0]:,.0f} GPU hours" if hours else "")] if train_it else []
         key = (not test_it, hours[0] if hours else float("inf"), row.id)
         rows[row.id] = key, f"{row.id:<56} {found.word}: {'; '.join(what)}"
-    return [line for _, line in sorted(rows.values())]
+    found = []
+    for line in published_rows.lines(published_rows.table_rows()):
+        editions = sorted((*rows[one.id], one.id) for one in line.editions if one.id in rows)
+        if editions:
+            key, text, _ = editions[0]
+            others = "".join(f"; also {name}" for _, _, name in editions[1:])
+            found.append((key, text + others))
+    return [text for _, text in sorted(found)]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -135,7 +135,7 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
         missed = replace(missed, lacking=why)
     if lacking:
         return replace(missed, word="not run", lacking=lacking)
-    files = tuple(file for name in _alignment_names(row) for file in _alignment_files(name, root))
+    files = tuple(f for name, _ in _alignment_wanted(row) for f in _alignment_files(name, root))
     return replace(missed, word="ported and aligned", records=(*files, *missed.records))
 
 
@@ -287,11 +287,14 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _alignment_names(row: PublishedRow) -> tuple[str, ...]:
+def _alignment_wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     name = ALIGNED_AS[row.protocol.network]
-    names = name, TWO_PEOPLE if name == "mipnet" else row.protocol.dataset
-    codec = configs.load(row.recipe).codec if row.recipe else None
-    return (*names, ENCODINGS) if getattr(codec, "encoding", "cell") != "cell" else names
+    yield name, NETWORK_STEPS
+    yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
+    if row.recipe and getattr(configs.load(row.recipe).codec, "encoding", "cell") != "cell":
+        yield ENCODINGS, ENCODING_STEPS
+    if row.id.startswith("paddledetection:"):
+        yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
 
 
 def _alignment_files(name: str, root: Path) -> list[str]:
@@ -312,9 +315,7 @@ def _not_aligned(row: PublishedRow, root: Path) -> str:
         return "no alignment record of half precision"
     if row.protocol.network not in ALIGNED_AS:
         return f"no alignment record of {row.protocol.network}"
-    wanted = (NETWORK_STEPS, DATA_STEPS, ENCODING_STEPS)
-    found = (_lacking(*one, root) for one in zip(_alignment_names(row), wanted, strict=False))
-    return next(filter(None, found), "")
+    return next(filter(None, (_lacking(*one, root) for one in _alignment_wanted(row))), "")
 
 
 def _lacking(name: str, steps: Sequence[str], root: Path) -> str:

@@ -20,7 +20,7 @@ NORMS = ("sigmoid", "softmax", "divide_sum")
 """What makes weights of a map's cells, before they are divided by their sum."""
 
 DOUBLED = {136: 26, 68: 26, 133: 23}
-"""By the number of joints, how many of the first ones (body, feet) weigh 2; else none."""
+"""By the number of joints, how many of the first ones (body, feet) AlphaPose lets weigh 2."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,16 @@ class IntegralCodec:
         norm: of NORMS.
         symmetric: while training, the gradient of a coordinate pulls every cell by the same
             amount, toward the target; else by its place, as the sum has it.
+        double_first: so many of the first joints weigh 2; None for ``DOUBLED``, others none.
     """
 
     norm: str = "sigmoid"
     symmetric: bool = True
+    double_first: int | None = None
+
+    def doubled(self, joints: int) -> int:
+        """How many of so many joints weigh 2, from the first on."""
+        return DOUBLED.get(joints, 0) if self.double_first is None else self.double_first
 
     def encode(
         self, joints_xy: np.ndarray, visible: np.ndarray, image_size_wh: tuple[int, int]
@@ -46,7 +52,7 @@ class IntegralCodec:
         Source: MVIG-SJTU/AlphaPose alphapose/utils/presets/simple_transform.py:165 @c60106d
         """
         weights = np.array(visible, np.float32)
-        weights[: DOUBLED.get(len(weights), 0)] *= 2
+        weights[: self.doubled(len(weights))] *= 2
         return {
             "coordinates": _fractions(joints_xy, image_size_wh),
             "coordinate_weights": weights,

@@ -20,6 +20,12 @@ FINDERS = ("smooth", "gaussian")
 _WIDTH = 5
 _SIGMA = 3.0
 
+_REACH = _WIDTH // 2 + 1
+"""Rows beside a cell that decide whether it is a peak: those of the filter, and a neighbour."""
+
+_AT_ONCE, _LEAST_ROWS = 1 << 18, 2 * _REACH
+"""Values that are smoothed at a time (1 MiB), and the fewest rows."""
+
 
 class Peaks(NamedTuple):
     """N peaks, joint by joint.
@@ -66,20 +72,36 @@ def find_peaks(maps_HWJ: np.ndarray, threshold: float, finder: str = "smooth") -
     if finder not in FINDERS:
         raise UserError(f"codec.peaks: unknown '{finder}'{nearest(finder, FINDERS)}")
     maps = np.ascontiguousarray(maps_HWJ, np.float32)
-    count, smooth = maps.shape[2], finder == "smooth"
-    if smooth:
-        filtered = cv2.sepFilter2D(maps, -1, _SLICES, _SLICES, borderType=cv2.BORDER_CONSTANT)
-    else:
-        filtered = cv2.GaussianBlur(maps, (_WIDTH, _WIDTH), _SIGMA)
-    shape = cv2.MORPH_RECT if smooth else cv2.MORPH_CROSS
-    highest = cv2.dilate(filtered, cv2.getStructuringElement(shape, (3, 3)))
-    high = maps > threshold if smooth else filtered > max(threshold, 0.0)
-    at = np.flatnonzero(high)
-    at = at[filtered.ravel()[at] == highest.ravel()[at]]
+    height, width, count = maps.shape
+    rows = max(_LEAST_ROWS, _AT_ONCE // max(width * count, 1))
+    parts = [_in_rows(maps, top, top + rows, threshold, finder) for top in range(0, height, rows)]
+    at = np.concatenate([np.empty(0, np.int64), *parts])
     cells, joints = np.divmod(at, count)
     order = np.argsort(joints, kind="stable")
-    ys, xs = np.divmod(cells[order], maps.shape[1])
+    ys, xs = np.divmod(cells[order], width)
     return Peaks(joints[order], np.stack([xs, ys], 1), maps.ravel()[at[order]])
+
+
+def _in_rows(maps: np.ndarray, top: int, bottom: int, threshold: float, finder: str) -> np.ndarray:
+    """(N,) places of peaks in the flat maps, of the rows from ``top`` to before ``bottom``.
+
+    A few rows at a time: what is smoothed and compared then stays in the cache.
+    """
+    smooth = finder == "smooth"
+    part = maps[max(top - _REACH, 0) : bottom + _REACH]
+    if smooth:
+        filtered = cv2.sepFilter2D(part, -1, _SLICES, _SLICES, borderType=cv2.BORDER_CONSTANT)
+    else:
+        filtered = cv2.GaussianBlur(part, (_WIDTH, _WIDTH), _SIGMA)
+    shape = cv2.MORPH_RECT if smooth else cv2.MORPH_CROSS
+    # Only the inner rows are right, and one more on either side, which the highest ones ask for.
+    highest = cv2.dilate(filtered, cv2.getStructuringElement(shape, (3, 3)))
+    own = maps[top:bottom]
+    inner = slice(top - max(top - _REACH, 0), None)
+    filtered, highest = (one.reshape(part.shape)[inner][: len(own)] for one in (filtered, highest))
+    found = filtered == highest
+    found &= own > threshold if smooth else filtered > max(threshold, 0.0)
+    return np.flatnonzero(found) + top * maps[0].size
 
 
 def _slices() -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import paddle
 
+from paddle_pose.codecs.integral import IntegralCodec
 from paddle_pose.commands import record
 from paddle_pose.commands import resuming as resuming_rules
 from paddle_pose.commands.fitting import require_batch
@@ -239,6 +240,13 @@ def _announce(run: Run, steps: int, device: str) -> None:
             f"=> assumed: train.batch_size={recipe.train.batch_size} is more than the "
             f"{people} people there are: every step takes all of them"
         )
+    if isinstance(recipe.codec, IntegralCodec) and recipe.codec.double_first is None:
+        joints = getattr(recipe.model, "joints", 0)
+        if doubled := recipe.codec.doubled(joints):
+            run.say(
+                f"=> assumed: codec.double_first={doubled}: of {joints} joints the first {doubled} "
+                "(body and feet of AlphaPose's order) weigh 2; 0 for none"
+            )
     if (highest := highest_rate(recipe.train)) != recipe.train.learning_rate:
         run.say(
             f"=> learning rate {highest:g}: {recipe.train.learning_rate:g} × "

@@ -18,10 +18,8 @@ from paddle_pose.settings import (
     AugmentSettings,
     Benchmark,
     DataSettings,
-    EvalSettings,
     OksProtocol,
     Stage,
-    TrainSettings,
 )
 
 
@@ -86,20 +84,7 @@ def mobile_small_people_96x64() -> Recipe:
             rgb_std=RGB_STD,
         ),
         augment=AugmentSettings(scale_factor=0.2, rotation_deg=20.0),
-        train=TrainSettings(
-            epochs=16,
-            batch_size=16,
-            learning_rate=3e-3,
-            loss="integral_l1",
-            schedule="cosine",
-            warmup_steps=50,
-            warmup_factor=0.01,
-            select_metric="AP",
-            validate_every=4,
-            log_every=25,
-            save_every=100,
-        ),
-        eval=EvalSettings(batch_size=50),
+        train=replace(lspet.train, epochs=16, select_metric="AP", validate_every=4, log_every=25),
         benchmarks=(
             Benchmark(
                 name="people_ground_truth",

@@ -297,8 +297,11 @@ def res152_coco_256x192_dark() -> Recipe:
 def res152_coco_384x288_dark() -> Recipe:
     """PoseResNet-152 with DARK, COCO val2017, 384×288: published AP .755 (mmpose 1.x), .757 (0.x).
 
+    The only one of 1.x at this size whose blur is 17 cells wide (``blur_kernel_size``), as in 0.x.
+
     Cost: 210 epochs, 123,060 steps of 256 (32 on each of 8 GPUs).
-    Source: mmpose td-hm_res152_dark-8xb32-210e_coco-384x288.py @759b39c
+    Source: mmpose td-hm_res152_dark-8xb32-210e_coco-384x288.py:39 @759b39c
     """
     now, before = (0.755, 0.907, 0.825, 0.805, 0.943), (0.757, 0.909, 0.826, 0.806, 0.943)
-    return dark(res152_coco_384x288(), "resnet_dark_coco", now, before, people=256)
+    page = "resnet_dark_coco"
+    return dark(res152_coco_384x288(), page, now, before, people=256, blur_11=False)

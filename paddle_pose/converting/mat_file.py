@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from paddle_pose.errors import UserError
+from paddle_pose.system import ending
 
 Result = TypeVar("Result")
 
@@ -37,6 +38,8 @@ def apart(read: Callable[..., Result], file: Path, *more: Any) -> Result:
     context.set_forkserver_preload(["scipy.io", f"{__package__}.mpii_release"])
     try:
         with ProcessPoolExecutor(1, context) as pool:
-            return pool.submit(read, file, *more).result()
+            with ending.held():
+                reading = pool.submit(read, file, *more)
+            return reading.result()
     except BrokenProcessPool as error:
         raise UserError(f"{file}: this MATLAB file is damaged: its reader crashed") from error

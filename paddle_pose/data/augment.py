@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from paddle_pose.data.dpg import draw_jitter, jittered
+from paddle_pose.data.pixels import Colors, Holes
 from paddle_pose.data.records import PersonRecord
 from paddle_pose.errors import UserError, nearest
 from paddle_pose.geometry import (
@@ -90,6 +91,7 @@ class Augmentation:
             else of the box that DPG jittered.
         shift: moves the crop centre by (x, y) crop widths and heights.
         color: factors of red, green, blue.
+        pixels: what else is done to the crop, at the end.
     """
 
     scale: float = 1.0
@@ -98,6 +100,7 @@ class Augmentation:
     half_body: tuple[np.ndarray, np.ndarray] | None = None
     shift: tuple[float, float] = (0.0, 0.0)
     color: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pixels: Holes | Colors | None = None
 
     def view(
         self,
@@ -160,11 +163,11 @@ class Augmentation:
         return joints, visible
 
     def colors_of(self, image_HWC: np.ndarray) -> np.ndarray:
-        """The uint8 RGB image with its channels multiplied, rounded and clipped."""
-        if self.color == (1.0, 1.0, 1.0):
-            return image_HWC
-        changed = image_HWC * np.array(self.color, np.float32)
-        return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+        """The uint8 RGB image with its channels multiplied, rounded and clipped; and ``pixels``."""
+        if self.color != (1.0, 1.0, 1.0):
+            changed = image_HWC * np.array(self.color, np.float32)
+            image_HWC = np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+        return image_HWC if self.pixels is None else self.pixels.of(image_HWC)
 
 
 STILL = Augmentation()

@@ -235,6 +235,8 @@ def require_whole(augment: AugmentSettings) -> None:
     for name in OF_CROPS:
         if getattr(augment, name):
             raise UserError(f"augment.{name}: is of crops; whole pictures take 0")
+    if augment.pixels != "none":
+        raise UserError("augment.pixels: is of crops; whole pictures take none")
     if augment.spatial is None or augment.distribution != "uniform":
         raise UserError(
             "augment: networks that find everybody need augment.spatial={} and "

@@ -12,6 +12,7 @@ from paddle_pose.codecs.codec import Codec, matrix_of
 from paddle_pose.data.augment import STILL, Augmentation, Crop, Photo, draw
 from paddle_pose.data.image_files import read_bytes
 from paddle_pose.data.images import REDUCTIONS, decode_as_annotated, jpeg_size
+from paddle_pose.data.pixels import draw_pixels
 from paddle_pose.data.records import PersonRecord, PersonTable
 from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import UNIT_PX
@@ -101,6 +102,8 @@ class PersonCrops:
             rng = np.random.default_rng([self.seed, epoch, index])
             aspect_ratio = self.image_size_wh[0] / self.image_size_wh[1]
             change = draw(settings, record, self.skeleton, aspect_ratio, rng, size_wh)
+            pixels = draw_pixels(settings.pixels, self.image_size_wh, rng)
+            change = replace(change, pixels=pixels)
         photo = self._photo(record, change, size_wh)
         whole_scale = record.scale_wh
         if self.view_scale != 1.0:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from paddle_pose.codecs.codec import is_udp
 from paddle_pose.codecs.heatmap import HeatmapCodec, decode
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 
@@ -92,11 +93,14 @@ class InputPck:
             return 0, 0
         height, width = batch.images.shape[1:3]
         cells_wh = np.array([maps_BJHW.shape[3], maps_BJHW.shape[2]])
+        ends = int(is_udp(self.codec))  # by UDP a side is what its outermost centres span
         truth = place.joints_xy / [width, height]
+        inside = ((truth >= 0) & (truth < 1)).all(2)
+        truth = place.joints_xy / [width - ends, height - ends]
         if isinstance(self.codec, HeatmapCodec):
             found, _ = decode(maps_BJHW, "quarter_offset", sigma_px=self.codec.sigma_px)
         else:
             found, _ = self.codec.cells(maps_BJHW)
-        apart = np.linalg.norm(found / cells_wh - truth, axis=2)
-        scored = (place.visible > 0) & ((truth >= 0) & (truth < 1)).all(2)
+        apart = np.linalg.norm(found / (cells_wh - ends) - truth, axis=2)
+        scored = (place.visible > 0) & inside
         return int((apart < WITHIN)[scored].sum()), int(scored.sum())

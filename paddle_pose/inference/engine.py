@@ -22,7 +22,6 @@ from paddle import inference as paddle_inference
 from paddle import nn
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.files import atomic_folder
 from paddle_pose.inference import graph, kept
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
@@ -258,18 +257,12 @@ def _compile(
             return predictor, names
         except Exception as error:  # Paddle raises many kinds
             kept.forget(path, reason(error))
-    if path is not None:
-        try:
-            with atomic_folder(path) as folder:
-                predictor = _compile_in(folder, whole, shape, precision, keep=True)
-                kept.describe(folder, whole.names)
-            kept.remove_oldest(path)
-            return predictor, whole.names
-        except UserError as error:
-            if not path.exists():  # else another process was faster
-                print(f"=> engine not kept: {error}", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="paddle_pose_engine_") as temporary:
-        return _compile_in(Path(temporary), whole, shape, precision, keep=False), whole.names
+        folder = Path(temporary)
+        predictor = _compile_in(folder, whole, shape, precision, keep=path is not None)
+        if path is not None:
+            kept.keep(path, folder, whole.names)
+    return predictor, whole.names
 
 
 def _compile_in(

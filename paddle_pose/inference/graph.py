@@ -11,6 +11,7 @@ import contextlib
 import math
 import struct
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,8 +30,11 @@ _CONVOLUTIONS = {"conv2d": False, "depthwise_conv2d": False, "conv2d_transpose":
 _TYPES = framework_pb2.VarType
 _DATA_TYPES = {
     "bool": _TYPES.BOOL,
+    "float16": _TYPES.FP16,
     "float32": _TYPES.FP32,
     "float64": _TYPES.FP64,
+    "int8": _TYPES.INT8,
+    "int16": _TYPES.INT16,
     "int32": _TYPES.INT32,
     "int64": _TYPES.INT64,
     "uint8": _TYPES.UINT8,
@@ -41,6 +45,8 @@ _HEAD = struct.Struct("<IQIi")
 
 _FEED = "feed"
 _FETCH = "fetch"
+_ONE_AT_A_TIME = threading.Lock()
+"""Tracing changes what all threads of a process see."""
 
 
 @dataclass
@@ -88,17 +94,19 @@ def trace(layer: nn.Layer, given: paddle.static.InputSpec) -> Graph:
     """The graph of a layer in evaluation mode, of tensors that reach its outputs."""
     # Absent in Paddle 2.6, which knows the old format only.
     old_format = getattr(paddle.pir_utils, "DygraphOldIrGuard", contextlib.nullcontext)
-    with old_format(), _no_call_stacks():
+    with _ONE_AT_A_TIME, old_format(), _no_call_stacks():
         static = paddle.jit.to_static(layer, input_spec=[given], full_graph=True)
-        concrete = ConcreteProgram.from_func_spec(
-            func_spec=static.forward._function_spec,
-            input_spec=[given],
-            input_kwargs_spec={},
-            class_instance=layer,
-        )
+        try:
+            concrete = ConcreteProgram.from_func_spec(
+                func_spec=static.forward._function_spec,
+                input_spec=[given],
+                input_kwargs_spec={},
+                class_instance=layer,
+            )
+        finally:
+            layer.forward.rollback()
         program = framework_pb2.ProgramDesc()
         program.ParseFromString(concrete.main_program.desc.serialize_to_string())
-        layer.forward.rollback()
     arrays = {one.name: one.numpy() for one in concrete.parameters}
     outputs = [one.name for one in paddle.utils.flatten(concrete.outputs)]
     block = program.blocks[0]
@@ -152,10 +160,13 @@ def fold(graph: Graph) -> None:
 
     A batch norm y = (x - mean)·s + shift with s = scale / sqrt(variance + epsilon) after W * x + b
     is (s·W) * x + (b - mean)·s + shift. It is computed in float64 and rounded once. What is read by
-    others too, or does not follow a convolution, stays. The result runs by oneDNN only.
+    others too, or does not follow a convolution, stays; so does all of a graph with branches, or
+    whose operations write over others' results. The result runs by oneDNN only.
     """
     block = graph.program.blocks[0]
     known = _Known(graph)
+    if known.overwritten or len(graph.program.blocks) > 1:
+        return
     made: list[Any] = []
     at_end: dict[int, list[Any]] = {}
     for operator in block.ops:
@@ -183,19 +194,23 @@ class _Known:
         self.arrays = graph.arrays
         self.variables = {one.name: one for one in block.vars}
         self.absorbed: set[int] = set()
+        self.overwritten = False
         self._readers: dict[str, list[Any]] = defaultdict(list)
         self._makers: dict[str, Any] = {}
         for operator in block.ops:
             for one in operator.inputs:
                 for name in one.arguments:
                     self._readers[name].append(operator)
-            for one in operator.outputs:
-                self._makers.update(dict.fromkeys(one.arguments, operator))
+            for name in (name for one in operator.outputs for name in one.arguments):
+                made_before = name in self._makers and operator.type != "fetch"
+                self.overwritten |= made_before and name not in self.arrays
+                self._makers[name] = operator
 
     def follows(self, operator: Any) -> _Follows | None:
         """What can be folded into a convolution; None if its weights are computed."""
         weight = self.arrays.get(_input(operator, "Filter"))
-        if weight is None:
+        channels_last = _attribute(operator, "data_format").s not in ("NCHW", "AnyLayout")
+        if weight is None or channels_last or _input(operator, "Bias"):
             return None
         transposed = _CONVOLUTIONS[operator.type]
         channels = weight.shape[1] * _attribute(operator, "groups").i if transposed else len(weight)
@@ -215,10 +230,10 @@ class _Known:
         if found.residual:
             return False
         if reader.type == "batch_norm":
-            mean, variance, scale, shift = (
-                self.arrays[_input(reader, name)].astype(np.float64)
-                for name in ("Mean", "Variance", "Scale", "Bias")
-            )
+            names = [_input(reader, one) for one in ("Mean", "Variance", "Scale", "Bias")]
+            if not self.arrays.keys() >= set(names):
+                return False
+            mean, variance, scale, shift = (self.arrays[one].astype(np.float64) for one in names)
             factor = scale / np.sqrt(variance + _attribute(reader, "epsilon").f)
             found.scale, found.shift = found.scale * factor, (found.shift - mean) * factor + shift
             return True
@@ -296,6 +311,11 @@ def _folded(graph: Graph, known: _Known, operator: Any, follows: _Follows) -> li
 def _keep_what_is_used(graph: Graph) -> None:
     """Drop operations that reach no output, and the variables of none."""
     block = graph.program.blocks[0]
+    for one in block.vars:
+        if one.name in graph.arrays:
+            one.persistable = True
+    if len(graph.program.blocks) > 1:  # a branch may need anything
+        return
     needed, kept = {_FEED, _FETCH}, []
     for operator in reversed(block.ops):
         if operator.type == "feed" or any(
@@ -310,9 +330,6 @@ def _keep_what_is_used(graph: Graph) -> None:
     block.vars.extend(variables)
     for name in graph.arrays.keys() - needed:
         del graph.arrays[name]
-    for one in block.vars:
-        if one.name in graph.arrays:
-            one.persistable = True
 
 
 def _add_ends(block: Any, given: str, outputs: list[str]) -> None:
@@ -365,7 +382,8 @@ def _attribute(operator: Any, name: str) -> Any:
 
 
 def _input(operator: Any, parameter: str) -> str:
-    return next((one.arguments[0] for one in operator.inputs if one.parameter == parameter), "")
+    given = (one.arguments for one in operator.inputs if one.parameter == parameter)
+    return next((name for names in given for name in names), "")
 
 
 def _output(operator: Any, parameter: str) -> str:

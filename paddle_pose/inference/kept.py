@@ -2,7 +2,8 @@
 
 They lie in ``$PADDLE_POSE_CACHE/engines``, else in ``$XDG_CACHE_HOME/paddle_pose/engines`` or
 ``~/.cache/paddle_pose/engines``, and may be deleted at any time. ``PADDLE_POSE_ENGINES`` says how
-many MB they may take, the oldest go first; 0 keeps none.
+many MB they may take, the oldest go first; 0 keeps none. They are data: reading one runs no code of
+its own, and what cannot be told apart by its digest (``place``) is not kept.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import inspect
 import os
+import re
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ MODEL, WEIGHTS = "_optimized.pdmodel", "_optimized.pdiparams"
 
 _CARD = "engine.json"
 _ABANDONED_S = 24 * 3600
-_CODE = ("models", "onednn", "inference/engine.py", "inference/graph.py")
+_CODE = ("models", "onednn", "settings.py", "inference/engine.py", "inference/graph.py")
 """Of this package: what decides how a network becomes a graph."""
 
 
@@ -43,26 +45,45 @@ def folder() -> Path:
     chosen = os.environ.get("PADDLE_POSE_CACHE")
     if chosen:
         return Path(chosen) / "engines"
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "paddle_pose" / "engines"
+    cache: str | Path = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(cache):  # which the standard says to ignore
+        cache = Path.home() / ".cache"
+    return Path(cache) / "paddle_pose" / "engines"
 
 
 def most_bytes() -> int:
     """How much they may take together; Raises UserError for what is not a number."""
     said = os.environ.get(VARIABLE, str(MOST_MB))
-    if not said.isascii() or not said.isdigit():
+    if not said.isascii() or not said.isdigit() or len(said) > 9:
         raise UserError(f"{VARIABLE}='{said}': expected a number of MB; 0 keeps no engines")
     return int(said) << 20
 
 
 def place(network: nn.Layer, *asked: Any) -> Path | None:
-    """The folder of a network as it is now, compiled as asked; None if none are kept.
+    """The folder of a network as it is now, compiled as asked; None if it is not kept.
 
     Its name is a digest of the weights, the network's layers and code, what was asked, Paddle's
-    version and the kind of CPU.
+    version and the kind of CPU. A line says what of a network is in no digest: classes from
+    elsewhere, whose code may change unseen; hooks; values that are not plain.
     """
     if not most_bytes():
         return None
+    try:
+        return folder() / _digest(network, asked)
+    except (RuntimeError, _Untold) as error:  # no home is the first
+        _say_not_kept(error)
+        return None
+
+
+class _Untold(Exception):
+    """What no digest tells."""
+
+
+def _say_not_kept(why: object) -> None:
+    print(f"=> engine not kept: {why}", file=sys.stderr, flush=True)
+
+
+def _digest(network: nn.Layer, asked: tuple[Any, ...]) -> str:
     vendor, flags, _ = runtime.cpu_facts()
     told = hashlib.sha256()
     version = (paddle.__version__, paddle.version.commit, np.__version__)
@@ -70,43 +91,53 @@ def place(network: nn.Layer, *asked: Any) -> Path | None:
     package = Path(paddle_pose.__file__).parent
     code = {file for name in _CODE for file in (package / name).rglob("*.py")}
     code |= {package / name for name in _CODE if name.endswith(".py")}
-    paddles = vars(nn.Layer()).keys() - {"training"}  # some change when it runs
-    for name, layer in network.named_sublayers(include_self=True):
-        kind = type(layer)
-        if not kind.__module__.startswith("paddle."):
-            with contextlib.suppress(OSError, TypeError):  # of a class typed in by hand
-                code.add(Path(inspect.getfile(kind)))
-        values = {key: _plain(one) for key, one in vars(layer).items() if key not in paddles}
-        told.update(repr((name, kind.__module__, kind.__qualname__, values)).encode())
     for file in sorted(code):
         told.update(file.read_bytes())
-    for kind_of, tensors in (("p", network.named_parameters()), ("b", network.named_buffers())):
-        for name, tensor in tensors:
-            array = np.ascontiguousarray(tensor.numpy())
-            told.update(repr((kind_of, name, array.shape, array.dtype.str)).encode())
-            told.update(array.data)
-    return folder() / told.hexdigest()[:32]
+    paddles = vars(nn.Layer()).keys() - {"training"}  # some change when it runs
+    layers = dict(network.named_sublayers(include_self=True))
+    numbers = {id(one): number for number, one in enumerate(layers.values())}
+    for name, layer in layers.items():
+        kind = type(layer)
+        if not kind.__module__.startswith(("paddle.", "paddle_pose.")):
+            raise _Untold(f"{kind.__qualname__} is a class of {kind.__module__}")
+        if layer._forward_pre_hooks or layer._forward_post_hooks:
+            raise _Untold(f"{kind.__qualname__} {name} has hooks")
+        values = {
+            key: _plain(one, f"{kind.__qualname__}.{key}")
+            for key, one in vars(layer).items()
+            if key not in paddles
+        }
+        # Which of its layers are the same ones as others': those are one in ``layers``.
+        parts = [(key, numbers.get(id(one))) for key, one in layer._sub_layers.items()]
+        told.update(repr((name, kind.__module__, kind.__qualname__, values, parts)).encode())
+        for key, tensor in [*layer._parameters.items(), *layer._buffers.items()]:
+            if tensor is not None:
+                array = np.ascontiguousarray(tensor.numpy())
+                told.update(repr((key, array.shape, array.dtype.str)).encode())
+                told.update(array.data)
+    return told.hexdigest()[:32]
 
 
-def _plain(value: Any) -> Any:
-    """What says the same in every process; of other things their kind alone."""
+def _plain(value: Any, name: str) -> Any:
+    """What says the same in every process."""
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
+    if isinstance(value, paddle.ParamAttr):  # how weights begin
+        return None
     if isinstance(value, tuple | list):
-        return [_plain(one) for one in value]
+        return [_plain(one, name) for one in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = dataclasses.fields(value)
-        return type(value).__name__, [_plain(getattr(value, one.name)) for one in fields]
-    return type(value).__name__
+        return type(value).__name__, [_plain(getattr(value, one.name), name) for one in fields]
+    raise _Untold(f"{name} is a {type(value).__name__}")
 
 
 def read(path: Path) -> tuple[str, ...] | None:
     """Names of the outputs of what is kept there; None if nothing is, or it is damaged."""
-    card = path / _CARD
-    if not card.is_file():
+    if not os.path.exists(path):  # also where it may not be looked at
         return None
     try:
-        said = read_json(card)
+        said = read_json(path / _CARD)
         names = tuple(map(str, said["outputs"]))
         if all(sha256(path / name) == said["files"][name] for name in (MODEL, WEIGHTS)) and names:
             with contextlib.suppress(OSError):
@@ -125,17 +156,33 @@ def forget(path: Path, why: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def describe(path: Path, outputs: tuple[str, ...]) -> None:
-    """Leave in a folder what ``read`` needs, and nothing else."""
-    for one in path.iterdir():
-        if one.name not in (MODEL, WEIGHTS):
-            one.unlink()
-    files = {name: sha256(path / name) for name in (MODEL, WEIGHTS)}
-    write_json(path / _CARD, {"outputs": list(outputs), "files": files})
+def keep(path: Path, made: Path, outputs: tuple[str, ...]) -> None:
+    """Put what Paddle left in a folder where ``read`` finds it; a line says why it cannot be."""
+    try:
+        size = sum((made / name).stat().st_size for name in (MODEL, WEIGHTS))
+        if size > most_bytes():
+            raise UserError(f"its {size / 2**20:.1f} MB are more than {VARIABLE} allows")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Of a name that no other has: threads and containers share process numbers.
+        with tempfile.TemporaryDirectory(
+            prefix=".", suffix=".tmp", dir=path.parent, ignore_cleanup_errors=True
+        ) as temporary:
+            new = Path(temporary, path.name)  # by the user's mask, which a temporary folder is not
+            new.mkdir()
+            files = {}
+            for name in (MODEL, WEIGHTS):
+                shutil.copyfile(made / name, new / name)
+                files[name] = sha256(new / name)
+            write_json(new / _CARD, {"outputs": list(outputs), "files": files})
+            new.replace(path)
+        remove_oldest(path)
+    except (OSError, UserError) as error:
+        if not os.path.exists(path):  # else another process was faster
+            _say_not_kept(error)
 
 
 def remove_oldest(newest: Path) -> None:
-    """Until the rest fits; also what killed processes left behind."""
+    """Until the rest fits; also what killed processes left behind. What has other names stays."""
     found = []
     for one in newest.parent.iterdir():
         with contextlib.suppress(OSError):  # another process may remove it, too
@@ -143,6 +190,8 @@ def remove_oldest(newest: Path) -> None:
             if one.name.startswith("."):
                 if time.time() - used > _ABANDONED_S:
                     shutil.rmtree(one, ignore_errors=True)
+                continue
+            if not re.fullmatch("[0-9a-f]{32}", one.name):
                 continue
             size = sum(file.stat().st_size for file in one.iterdir())
             found.append((one != newest, used, size, one))

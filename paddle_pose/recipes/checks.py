@@ -27,13 +27,13 @@ from paddle_pose.models.architectures import (
 )
 from paddle_pose.recipes.decoders import require_decoders
 from paddle_pose.recipes.recipe import KINDS, Recipe
+from paddle_pose.recipes.unread import SOFT_START, require_read
 from paddle_pose.settings import (
     DECODERS,
     HALF,
     SCORE_RULES,
     SPATIAL_MODES,
     WHOLE_MODES,
-    FocalSettings,
 )
 
 
@@ -120,51 +120,16 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0.1, LIMITS["image_side_px"].most), "codec.limb_px"),
     (Range(0, 1, above=True), "codec.radius"),
     (Range(0, 1), "codec.heatmap_threshold codec.paf_threshold"),
+    (Range(0, 1000), "codec.double_first"),
     (Range(0, 1), "augment.spatial.zoom_probability augment.spatial.flip_vertical_probability"),
     (Range(0.01, 10), "augment.spatial.person_size augment.spatial.zoom.*"),
     (Range(0, LIMITS["image_side_px"].most), "augment.spatial.shift_px"),
 )
 """Every number of a recipe and where it must lie; None passes where the key allows it."""
 
+MAY_BE_NONE = ("data.limit", "codec.double_first")
 NOT_EMPTY = ("benchmarks", "benchmarks.*.test_scales", "benchmarks.*.metric.thresholds")
 LONGEST_LIST = 1000
-
-CHOICES = {
-    "train.scale_learning_rate": ("none", "linear"),
-    "train.amp": ("none", "O1", "O2"),
-    "train.amp_dtype": HALF,
-    "train.schedule": ("multistep", "one_cycle", "cosine", "soft_start_annealing"),
-    "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
-    "train.loss": (
-        "joints_mse",
-        "heatmap_mse",
-        "cell_cross_entropy",
-        "two_people_mse",
-        "two_people_cross_entropy",
-        "masked_squares",
-        "masked_focal",
-        "integral_l1",
-        "combined",
-        "offset_mse",
-    ),
-    "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
-    "data.rules": ("auto", "hrnet", "alphapose"),
-    "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
-    "augment.distribution": ("normal", "uniform", "truncated"),
-    "augment.spatial.mode": SPATIAL_MODES,
-    "data.channel_order": ("rgb", "bgr"),
-    "model.initializer": ("random_normal", "xavier"),
-    "model.layers": (18, 34, 50, 101, 152),
-    "model.size": ("large", "small"),
-    "model.backbone": ("shuffle", "se-resnet", "plain"),
-    "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
-    "benchmarks.*.whole.mode": WHOLE_MODES,
-    "benchmarks.*.whole.coordinates": ("exact", "reference"),
-    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
-    "benchmarks.*.metric.score": SCORE_RULES,
-    "codec.norm": NORMS,
-}
-"""Keys that take one of a few words."""
 
 MASKED = ("masked_squares", "masked_focal")
 """Losses of heat maps with part affinity fields."""
@@ -178,6 +143,38 @@ COORDINATES = {
     "offset_mse": OffsetCodec,
 }
 """Losses of coordinates and offsets, and the codec that each of them needs."""
+
+PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
+
+CHOICES = {
+    "train.scale_learning_rate": ("none", "linear"),
+    "train.amp": ("none", "O1", "O2"),
+    "train.amp_dtype": HALF,
+    "train.schedule": ("multistep", "one_cycle", "cosine", SOFT_START),
+    "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
+    "train.loss": (
+        *("joints_mse", "heatmap_mse", "cell_cross_entropy"),
+        *(*TWO_PEOPLE, *MASKED, *COORDINATES),
+    ),
+    "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
+    "data.rules": ("auto", "hrnet", "alphapose"),
+    "data.join": ("none", "wholebody", "wholebody_feet_as_published"),
+    "augment.distribution": ("normal", "uniform", "truncated"),
+    "augment.spatial.mode": SPATIAL_MODES,
+    "augment.pixels": PIXELS,
+    "data.channel_order": ("rgb", "bgr"),
+    "model.initializer": ("random_normal", "xavier"),
+    "model.layers": (18, 34, 50, 101, 152),
+    "model.size": ("large", "small"),
+    "model.backbone": ("shuffle", "se-resnet", "plain"),
+    "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
+    "benchmarks.*.whole.mode": WHOLE_MODES,
+    "benchmarks.*.whole.coordinates": ("exact", "reference"),
+    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
+    "benchmarks.*.metric.score": SCORE_RULES,
+    "codec.norm": NORMS,
+}
+"""Keys that take one of a few words."""
 
 STAGE_KEYS = ("learning_rate", "schedule", "milestones", "gamma", "warmup_steps", "warmup_factor",
               "soft_start", "annealing", "min_learning_rate")  # fmt: skip
@@ -223,11 +220,7 @@ def _require_trainable(recipe: Recipe) -> None:
             f"train.base_batch_size={settings.base_batch_size}: changes nothing without "
             "train.scale_learning_rate=linear; set that too, or leave this at 0"
         )
-    if settings.focal != FocalSettings() and settings.loss != "masked_focal":
-        raise UserError(
-            "train.focal: changes nothing without train.loss=masked_focal; set that too"
-        )
-    if settings.schedule == "soft_start_annealing":
+    if settings.schedule == SOFT_START:
         if settings.soft_start > settings.annealing:
             raise UserError(
                 f"train.soft_start={settings.soft_start}: must not be above train.annealing="
@@ -268,12 +261,22 @@ def _require_people_alike(recipe: Recipe) -> None:
     if for_two != (recipe.train.loss in TWO_PEOPLE):
         needed = "two_people_mse" if for_two else "joints_mse"
         raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
+    _require_coordinates(recipe)
+
+
+def _require_coordinates(recipe: Recipe) -> None:
+    """A loss of coordinates, its codec, and what it weighs."""
+    codec = recipe.codec
     for loss, wanted in COORDINATES.items():
         if (type(codec) is wanted) != (recipe.train.loss == loss):
             raise UserError(
                 f"train.loss={recipe.train.loss}: does not go with "
                 f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
             )
+    if isinstance(codec, IntegralCodec) and (codec.double_first or 0) > recipe.model.joints:
+        raise UserError(
+            f"codec.double_first={codec.double_first}: the network has {recipe.model.joints} joints"
+        )
     for_coordinates = isinstance(codec, IntegralCodec | CombinedCodec)
     if for_coordinates and not recipe.train.use_target_weight:
         raise UserError(
@@ -318,7 +321,7 @@ def _require_in_range(recipe: Recipe) -> None:
     for allowed, keys in RANGES:
         for key in keys.split():
             for full, value in _found(recipe, key):
-                if not allowed.holds(value) and (value is not None or key != "data.limit"):
+                if not allowed.holds(value) and (value is not None or key not in MAY_BE_NONE):
                     raise UserError(f"{full}: must be {allowed}, got {value!r}")
     milestones = recipe.train.milestones
     if any(first >= then for first, then in itertools.pairwise(milestones)):
@@ -380,6 +383,7 @@ def require_sound(recipe: Recipe) -> None:
     _require_whole(recipe)
     require_decoders(recipe)
     _require_stages(recipe)
+    require_read(recipe)
     _require_spatial(recipe)
     LIMITS["parameters"].require(int(parameters_about(recipe.model)), "model")
     if isinstance(

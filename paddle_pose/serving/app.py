@@ -19,7 +19,8 @@ from flask import Flask, Response, current_app, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from paddle_pose import drawing
-from paddle_pose.codecs.heatmap import HeatmapCodec, to_image
+from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.data.images import decode_rgb
 from paddle_pose.errors import UserError, is_memory
 from paddle_pose.files import json_text, parse_json
@@ -58,7 +59,7 @@ def make_app(networks: Networks, worker: ThreadPoolExecutor, hosts: Collection[s
     app.after_request(_add_headers)
     app.register_error_handler(Exception, _say)
 
-    def look() -> Seen:
+    def look() -> tuple[Seen, Codec]:
         return worker.submit(_look, networks, Asked.of_request()).result()
 
     @app.get("/")
@@ -82,12 +83,12 @@ def make_app(networks: Networks, worker: ThreadPoolExecutor, hosts: Collection[s
 
     @app.post("/poses")
     def poses() -> Response:
-        return jsonify(_answer(look()))
+        return jsonify(_answer(*look()))
 
     @app.post("/picture")
     def picture() -> Response:
         least = request.args.get("min_score", 0.2, float)
-        seen = look()
+        seen, _ = look()
         return _jpeg(seen.poses.draw(seen.frame.pixels, min_score=least))
 
     return app
@@ -171,7 +172,7 @@ def inside(boxes: Any, pixels: np.ndarray) -> np.ndarray:
     return given
 
 
-def _look(networks: Networks, asked: Asked) -> Seen:
+def _look(networks: Networks, asked: Asked) -> tuple[Seen, Codec]:
     if ending.asked():
         raise UserError("the server is being stopped")
     predictor = networks.get(asked.network or None)
@@ -180,10 +181,10 @@ def _look(networks: Networks, asked: Asked) -> Seen:
     frames, size = iter([Frame(asked.pixels, people, 0)]), predictor.batch_size
     if asked.boxes is None:
         frames = closer(predictor, frames, batch_size=size)
-    return next(look(predictor, frames, batch_size=size, maps=maps))
+    return next(look(predictor, frames, batch_size=size, maps=maps)), predictor.recipe.codec
 
 
-def _answer(seen: Seen) -> dict[str, Any]:
+def _answer(seen: Seen, codec: Codec) -> dict[str, Any]:
     """What the page draws, and COCO's results as ``predict.py`` writes them."""
     skeleton, poses = seen.poses.skeleton, seen.poses
     records = [{**record, "file_name": _name()} for record in poses.to_coco()]
@@ -191,13 +192,13 @@ def _answer(seen: Seen) -> dict[str, Any]:
         {"score": float(score), "joints": joints.tolist()}
         for score, joints in zip(poses.scores, poses.keypoints, strict=True)
     ]
-    if seen.maps is not None:
-        place = seen.frame.people.place
+    if seen.maps is not None and isinstance(codec, HeatmapCodec):
+        cut = seen.frame.people
         for row, (person, maps) in enumerate(zip(people, seen.maps, strict=True)):
             height, width = maps.shape[1:]
             corners = np.array([[-0.5, -0.5], [width - 0.5, height - 0.5]])  # of the cells
-            at = to_image(corners[None], place.center_xy[[row]], place.scale_wh[[row]],
-                          (width, height))[0]  # fmt: skip
+            place = cut.part(slice(row, row + 1)).place
+            at = codec.to_image(corners[None], place, (width, height))[0]
             person["place"] = [*at[0].tolist(), *(at[1] - at[0]).tolist()]
             person["maps"] = [_over(cells) for cells in maps]
     limbs = [

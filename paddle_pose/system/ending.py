@@ -42,6 +42,8 @@ class Stopped(KeyboardInterrupt):
 _asked = 0
 _interrupts = 0
 _polite = 0
+_holding = 0
+_late: list[int] = []
 _owner = 0
 
 
@@ -84,6 +86,9 @@ def _answer(number: int, frame: FrameType | None) -> None:
     global _asked, _interrupts
     if not taken():
         os._exit(128 + number)
+    if _holding:
+        _late.append(number)
+        return
     _asked = _asked or number
     _interrupts += number == signal.SIGINT
     if _polite and _interrupts < 2:
@@ -140,7 +145,24 @@ def _disown() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Signals wait until the end: for a fork, and for imports that put in handlers of their own."""
+    """Signals wait until the end: for a fork, and for imports that put in handlers of their own.
+
+    The mask is what a new process inherits. It does not hold them off this one: a library's
+    thread that does not block them may get them, and Python answers in the main thread.
+    """
+    global _holding
+    _holding += 1
+    try:
+        with _masked():
+            yield
+    finally:
+        _holding -= 1
+        while _late and not _holding:
+            signal.raise_signal(_late.pop(0))
+
+
+@contextlib.contextmanager
+def _masked() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

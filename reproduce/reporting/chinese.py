@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +99,7 @@ def answer() -> str:
     if counts.differing:
         against += f"，除了 {'；'.join(counts.differing)}"
     return (
-        f"**{counts.rows} 行已发表结果（{counts.values} 个数值）中，"
+        f"**{counts.rows} 行已发表结果（{counts.values} 个数值；同一表的各版本算一行）中，"
         f"{word['ported and aligned']} 行已移植并对齐，{word['re-scored']} 行已重新评分，"
         f"{tested}"
         f"{word['not run']} 行未运行；{full}；{against}。** "
@@ -137,9 +136,8 @@ def report(note: str) -> str:
 def verdict_table() -> Table:
     """How many rows of each network have which verdict."""
     rows = published_rows.table_rows()
-    published = [row for row in rows if evidence.of(row.id).word != evidence.BY_A_USER]
-    values = sum(len(row.values) for row in published)
-    counts = Counter((row.family, evidence.of(row.id).word) for row in rows)
+    published = summary.Counts.of(rows)
+    counts = summary.words_by_family(rows)
     lines = []
     for word in evidence.WORDS:
         numbers = [counts[family, word] for family in published_rows.FAMILIES]
@@ -148,7 +146,7 @@ def verdict_table() -> Table:
         name, meaning = WORDS[word]
         lines.append([badge("plain", name), *[str(n) for n in numbers], str(sum(numbers)), meaning])
     caption = (
-        f"共 {len(published)} 行已发表结果、{values} 个数值"
+        f"共 {published.rows} 行已发表结果、{published.values} 个数值"
         "（[published.csv](reproduce/published.csv)），按现有的最强证据分类："
     )
     header = ["结论", *published_rows.FAMILIES, "合计", "含义"]
@@ -170,7 +168,8 @@ def alignment_section() -> Section:
     lines = []
     for name in alignment.networks():
         within, count = alignment.judged(name)
-        record = f"{alignment.FOLDER}/{name}.json"
+        kept = (f"{alignment.FOLDER}/{name}.json", f"{alignment.FOLDER}/live_{name}.json")
+        record = next(file for file in kept if read_json(file))
         lines.append([name, Cell(f"{within} / {count}", record)])
     if not lines:
         return Section("alignment", "与官方代码逐步对齐", [Text(NOT_YET)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from reproduce.reporting import seeds
 from reproduce.reporting.content import Block, Cell, Picture, Section, Strip, Strips, Table, Text
 from reproduce.reporting.records import points, read_json, signed
 
@@ -74,11 +75,12 @@ def gain_table(record: dict[str, Any], boxes: str) -> Table:
     for people, who in PEOPLE.items():
         for share, pairs in record["pairs"].items():
             found = record["over_seeds"][_key(boxes, "both", people, share)]
-            each = [_mean(found.get(network)) for network in LABELS]
-            rows.append([f"{who}, {_overlap(share)}", f"{pairs:,}", *each, _gain(found)])
-    seeds = max(len([r for r in record["runs"] if r["network"] == name]) for name in LABELS)
+            each = [seeds.mean(found.get(network), RECORD) for network in LABELS]
+            gain = seeds.gain(found.get("gain"), RECORD)
+            rows.append([f"{who}, {_overlap(share)}", f"{pairs:,}", *each, gain])
+    most = max(len([r for r in record["runs"] if r["network"] == name]) for name in LABELS)
     caption = (
-        f"*Trained*: AP with {BOXES[boxes]}, mean of {seeds} seeds ± their standard deviation. "
+        f"*Trained*: AP with {BOXES[boxes]}, mean of {most} seeds ± their standard deviation. "
         "Gain: MIPNet minus HRNet of the same seed, with Student's 95 % interval over the seeds. "
         "Of the people behind: poses that match somebody in front count neither for nor against"
     )
@@ -91,24 +93,6 @@ def _overlap(share: str) -> str:
     return "any overlap" if share == "all" else f"overlap {share.replace('-', ' to ')}"
 
 
-def _mean(entry: dict[str, Any] | None) -> Cell | str:
-    if entry is None:
-        return "not run"
-    spread = f" ± {points(entry['sd'], 3)}" if "sd" in entry else ""
-    return Cell(points(entry["mean"], 3) + spread, RECORD)
-
-
-def _gain(found: dict[str, Any]) -> Cell | str:
-    entry = found.get("gain")
-    if entry is None:
-        return "–"
-    text = signed(entry["mean"], 3)
-    if "interval" in entry:
-        low, high = entry["interval"]
-        text += f" ({signed(low, 3)} to {signed(high, 3)})"
-    return Cell(text, RECORD)
-
-
 def alone_table(record: dict[str, Any]) -> Table:
     """MIPNet's three scores."""
     rows = []
@@ -118,7 +102,7 @@ def alone_table(record: dict[str, Any]) -> Table:
                 record["over_seeds"].get(_key(boxes, poses, people, "all"), {}).get("mipnet")
                 for poses in ("both", "primary", "secondary")
             ]
-            rows.append([f"{words}: {who}", *(_mean(entry) for entry in entries)])
+            rows.append([f"{words}: {who}", *(seeds.mean(entry, RECORD) for entry in entries)])
     caption = "MIPNet's three scores: AP of both poses of a box, of the first alone, of the second"
     header = ["boxes and people", "both", "primary alone", "secondary alone"]
     return Table(caption, header, rows, frozenset({1, 2, 3}))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from reproduce import verdicts
+from reproduce.reporting import missing
 from reproduce.reporting.content import Cell, Section, Table, Text, badge
-from reproduce.reporting.published_rows import MAIN, TableRow, table_rows, value_cell
+from reproduce.reporting.published_rows import MAIN, Line, TableRow, table_rows, value_cell
 from reproduce.reporting.records import points, signed
 from reproduce.verdicts import Verdict
 
@@ -23,8 +24,8 @@ MEANING = {
     "tested": "its published weights, converted, scored here on the whole split under the row's "
     "protocol; whether that gives what was printed is said value by value",
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
-    "around it equal the official code step by step (mmpose's HRNet by HRNet's own code and "
-    "recipe); not trained in full",
+    "around it equal the official code step by step (mmpose's HRNet and PoseResNet by HRNet's own "
+    "code and recipe); not trained in full",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }
@@ -63,6 +64,24 @@ def of(name: str) -> Evidence:
         found = {name: verdicts.verdict(value) for name, value in row.values.items()}
     weakest = max((found[name] for name in main), key=lambda one: verdicts.WORDS.index(one.word))
     return Evidence(weakest.word, weakest.lacking, found)
+
+
+def best(line: Line) -> tuple[TableRow, Evidence]:
+    """The edition with the strongest word, the newest of several, and what stands behind it."""
+    found = [(row, of(row.id)) for row in reversed(line.editions)]
+    return min(found, key=lambda one: WORDS.index(one[1].word))
+
+
+def line_badge(line: Line) -> Cell:
+    """The best word; below it the editions that earned it, or what is missing."""
+    row, found = best(line)
+    below = ""
+    if found.word == "not run":
+        below = missing.sentence(row, found.why_not_better)
+    elif len(line.editions) > 1:
+        earned = [one.publisher for one in line.editions if of(one.id).word == found.word]
+        below = " / ".join(earned)
+    return replace(found.badge, below=below)
 
 
 def measured_cell(row: TableRow, name: str) -> Cell | str:
@@ -133,7 +152,8 @@ def open_section() -> Section:
     published = [row for row in table_rows() if of(row.id).word != BY_A_USER]
     without = sum(1 for row in published if not row.any.benchmark)
     words = (
-        f"{len(lines)} open rows have a protocol here, {trained} of them the recipe of their "
+        f"{len(lines)} open rows, each edition by itself, have a protocol here, {trained} of them "
+        "the recipe of their "
         f"training too: the others' weights were trained by another. {without} more rows say what "
         "is lacking in their note in [published.csv](reproduce/published.csv). GPU hours, of all "
         "GPUs together, are from published logs, named in "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from reproduce.reporting import seeds
 from reproduce.reporting.charts import Chart, Series, numbers
 from reproduce.reporting.content import Block, Cell, Charts, Section, Table, Text
-from reproduce.reporting.records import points, read_json, read_lines, signed
+from reproduce.reporting.records import read_json, read_lines, signed, with_interval
 from reproduce.reporting.twins import METRICS
 
 FOLDER = "reproduce/runs/light"
@@ -44,11 +45,8 @@ def photos(found: dict[str, Any]) -> list[Block]:
     """Both networks on photos."""
     rows = []
     for name, run in found["runs"].items():
-        scores = []
-        for metric in METRICS:
-            low, high = run["intervals"][metric]
-            text = f"{points(run['values'][metric])} ({low:.1f} – {high:.1f})"
-            scores.append(Cell(text, f"{FOLDER}/{run['folder']}/record.json"))
+        file = f"{FOLDER}/{run['folder']}/record.json"
+        scores = [Cell(with_interval(run, metric), file) for metric in METRICS]
         learnt = run["learnt"]
         rows.append(
             [
@@ -116,9 +114,8 @@ def ways(found: dict[str, Any]) -> list[Block]:
     for way, entry in found.items():
         cells: list[Any] = []
         for boxes in BOXES:
-            spread = f" ± {points(entry[boxes]['sd'], 3)}" if "sd" in entry[boxes] else ""
-            cells.append(Cell(points(entry[boxes]["mean"], 3) + spread, RECORD))
-            cells.append(_gain(entry.get(f"{boxes} gain")))
+            cells.append(seeds.mean(entry[boxes], RECORD))
+            cells.append(seeds.gain(entry.get(f"{boxes} gain"), RECORD))
         rows.append([WAYS[way], str(len(entry["runs"])), *cells])
     lead = Text(
         "On rendered people, against integral regression with the symmetric gradient: "
@@ -149,16 +146,6 @@ def ways(found: dict[str, Any]) -> list[Block]:
         tuple(series),
     )
     return [lead, table, Charts([chart])]
-
-
-def _gain(entry: dict[str, Any] | None) -> Cell | str:
-    if entry is None:
-        return "–"
-    text = signed(entry["mean"], 3)
-    if "interval" in entry:
-        low, high = entry["interval"]
-        text += f" ({signed(low, 3)} to {signed(high, 3)})"
-    return Cell(text, RECORD)
 
 
 def _said(way: str, entry: dict[str, Any]) -> str:

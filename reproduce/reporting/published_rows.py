@@ -176,6 +176,42 @@ def table_rows() -> tuple[TableRow, ...]:
     return tuple(sorted(rows, key=key))
 
 
+EDITIONS = ("mmpose0_2020", "mmpose0", "mmpose1")
+"""Three editions of one publisher's tables, oldest first."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a table, in every edition that prints it.
+
+    Attributes:
+        editions: oldest first; most tables have one.
+    """
+
+    editions: tuple[TableRow, ...]
+
+    @property
+    def newest(self) -> TableRow:
+        """Whose name stands for all."""
+        return self.editions[-1]
+
+
+def lines(rows: Sequence[TableRow]) -> tuple[Line, ...]:
+    """Table rows with their editions together, where the first of them stood."""
+    grouped: dict[str, list[TableRow]] = {}
+    for row in rows:
+        publisher, _, name = row.id.partition(":")
+        grouped.setdefault(name if publisher in EDITIONS else row.id, []).append(row)
+
+    def age(row: TableRow) -> int:
+        return EDITIONS.index(row.id.partition(":")[0])
+
+    return tuple(
+        Line(tuple(sorted(found, key=age) if len(found) > 1 else found))
+        for found in grouped.values()
+    )
+
+
 def printed(row: PublishedRow) -> str:
     """The value with the digits that were printed; fractions as the papers write them."""
     digits = -Decimal(str(row.rounding)).normalize().as_tuple().exponent - 1
@@ -205,6 +241,21 @@ def main_cells(row: TableRow) -> list[Cell | str]:
         below = HEADERS.get(names[1], "")
         cells.append(replace(value_cell(row.values[names[1]]), below=below))
     return cells + ["–"] * (2 - len(cells))
+
+
+def line_cells(line: Line) -> list[Cell | str]:
+    """``main_cells``, with the values of all editions, oldest first."""
+    if len(line.editions) == 1:
+        return main_cells(line.newest)
+    columns = zip(*[main_cells(row) for row in line.editions], strict=True)
+    return [_joined(column) for column in columns]
+
+
+def _joined(cells: Sequence[Cell | str]) -> Cell:
+    shown = [cell if isinstance(cell, Cell) else Cell(cell) for cell in cells]
+    texts = [f"[{one.text}]({one.link})" if one.link else one.text for one in shown]
+    belows = dict.fromkeys(one.below for one in shown if one.below)
+    return Cell(" / ".join(texts), below=" / ".join(belows))
 
 
 def values_table(rows: Sequence[TableRow], dataset: str, caption: str) -> Table | None:

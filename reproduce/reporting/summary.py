@@ -6,7 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reproduce.reporting import alignment, evidence, published_rows, rescored, sources, twins
+from reproduce.reporting import (
+    alignment,
+    evidence,
+    missing,
+    published_rows,
+    rescored,
+    sources,
+    twins,
+)
 from reproduce.reporting.content import Block, Cell, Fact, Facts, Section, Table, Text, badge
 from reproduce.reporting.published_rows import TableRow
 from reproduce.reporting.records import read_json, signed
@@ -30,6 +38,7 @@ def section() -> Section:
         Text(answer(rows)),
         Facts(facts(rows)),
         verdict_table(rows),
+        missing_table(rows),
         Text(WORDS),
         row_table(rows),
         Text(CITATION),
@@ -49,7 +58,8 @@ class Counts:
     """What the answer to the title counts.
 
     Attributes:
-        rows, values: published.
+        rows: published, those of one table's editions as one.
+        values: published, of all editions.
         by_word: rows by verdict.
         within, compared: quantities compared with the official code.
         equal, rescored: printed values that can be scored again from their authors' predictions.
@@ -70,6 +80,7 @@ class Counts:
         """Over all rows that are published, not a user's."""
         found = [(row, evidence.of(row.id)) for row in rows]
         found = [(row, one) for row, one in found if one.word != evidence.BY_A_USER]
+        lines = published_rows.lines([row for row, _ in found])
         judged = [alignment.judged(name) for name in alignment.networks()]
         differing = {
             f"{row.name} ({row.publisher})": None
@@ -77,9 +88,9 @@ class Counts:
             if any(verdict.within is False for verdict in one.by_metric.values())
         }
         return cls(
-            len(found),
+            len(lines),
             sum(len(row.values) for row, _ in found),
-            Counter(one.word for _, one in found),
+            Counter(evidence.best(line)[1].word for line in lines),
             sum(within for within, _ in judged),
             sum(count for _, count in judged),
             *evidence.rescored_within(),
@@ -97,7 +108,8 @@ def answer(rows: Sequence[TableRow]) -> str:
     if counts.differing:
         against += f", except {'; '.join(counts.differing)}"
     return (
-        f"**Of {counts.rows} published rows ({counts.values} values) "
+        f"**Of {counts.rows} published rows ({counts.values} values; all editions of a table are "
+        "one) "
         f"{word['ported and aligned']} are ported and aligned, {word['re-scored']} re-scored, "
         f"{tested}"
         f"{word['not run']} not run; {full}; {against}.** Aligned: {counts.within} of "
@@ -157,9 +169,24 @@ def is_left_out(word: str, numbers: Sequence[int]) -> bool:
     return word == "tested" and not any(numbers)
 
 
+def words_by_family(rows: Sequence[TableRow]) -> Counter[tuple[str, str]]:
+    """How many rows, editions as one, have which family and word."""
+    found = published_rows.lines(rows)
+    return Counter((line.newest.family, evidence.best(line)[1].word) for line in found)
+
+
+def missing_table(rows: Sequence[TableRow]) -> Table:
+    """How many rows were not run for which kind of reason."""
+    found = [evidence.best(line)[1] for line in published_rows.lines(rows)]
+    kinds = Counter(missing.kind(one.why_not_better) for one in found if one.word == "not run")
+    lines = [[name, str(count)] for name, count in kinds.most_common()]
+    caption = "What is missing behind the rows that were not run; each says it in the next table"
+    return Table(caption, ["missing", "rows"], lines, frozenset({1}), anchor="missing")
+
+
 def verdict_table(rows: Sequence[TableRow]) -> Table:
     """How many rows of each network have which verdict."""
-    counts = Counter((row.family, evidence.of(row.id).word) for row in rows)
+    counts = words_by_family(rows)
     lines: list[list[Cell | str]] = []
     for word in evidence.WORDS:
         numbers = [counts[family, word] for family in published_rows.FAMILIES]
@@ -186,20 +213,20 @@ def verdict_table(rows: Sequence[TableRow]) -> Table:
 def row_table(rows: Sequence[TableRow]) -> Table:
     """Every published table row."""
     lines, filters = [], []
-    strongest = sorted(rows, key=lambda row: evidence.WORDS.index(evidence.of(row.id).word))
-    for row in strongest:
-        found = evidence.of(row.id)
+    found_lines = [(line, *evidence.best(line)) for line in published_rows.lines(rows)]
+    for line, row, found in sorted(found_lines, key=lambda one: evidence.WORDS.index(one[2].word)):
+        protocols = dict.fromkeys(one.protocol for one in line.editions)
         lines.append(
             [
                 Cell(row.name, title=row.any.note, below=row.data_set),
                 evidence.measured_cell(row, published_rows.main_names(row)[0]),
-                found.badge,
-                *published_rows.main_cells(row),
+                evidence.line_badge(line),
+                *published_rows.line_cells(line),
                 Cell(
-                    row.publisher,
+                    " / ".join(one.publisher for one in line.editions),
                     sources.address(row.any.source),
                     title=row.any.source,
-                    below=row.protocol,
+                    below=" / ".join(protocols),
                 ),
             ]
         )

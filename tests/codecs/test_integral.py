@@ -109,6 +109,11 @@ def test_the_body_weighs_two_and_what_is_outside_keeps_its_weight(joints, double
     np.testing.assert_array_equal(made["coordinate_weights"], expected)
     assert (made["coordinates"] < -0.5).all()
     assert visible.max() == 1
+    # Said instead of found out from the number of joints.
+    for first in (0, 5):
+        made = IntegralCodec(double_first=first).encode(np.zeros((joints, 2)), visible, SIZE_WH)
+        expected = np.where(np.arange(joints) < first, 2, 1) * visible
+        np.testing.assert_array_equal(made["coordinate_weights"], expected)
 
 
 def test_a_larger_view_is_brought_back_about_its_middle():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from places import PARITY
 
+from paddle_pose.codecs import paf_peaks
 from paddle_pose.codecs.paf_decode import Reading, _from_corners, people_of
-from paddle_pose.codecs.paf_peaks import Peaks, find_peaks
+from paddle_pose.codecs.paf_peaks import FINDERS, Peaks, find_peaks
 from paddle_pose.codecs.paf_people import Limbs, assemble, find_limbs
 from paddle_pose.codecs.whole_images import fit
 from paddle_pose.errors import UserError
@@ -158,3 +159,18 @@ def test_a_picture_that_would_become_too_large_is_refused():
     with pytest.raises(UserError, match="a picture of 9000×10 pixels as input"):
         fit((9000, 10), whole, 1.0)
     assert fit((9000, 10), WholeImage((368, 368), "pad"), 1.0).size_wh == (368, 368)
+
+
+@pytest.mark.parametrize("finder", FINDERS)
+def test_peaks_are_the_same_however_many_rows_are_read_at_a_time(finder, monkeypatch):
+    rng = np.random.default_rng(3)
+    maps = rng.normal(0, 1, (61, 24, 3)).astype(np.float32)
+    maps[20:40, 3:9] = 0.7  # flat: a peak a cell
+    maps[:, 10:] = np.round(maps[:, 10:])  # ties
+    whole = find_peaks(maps, 0.1, finder)
+    assert len(whole) > 200
+    # Sixty-one rows in strips of 6 (the last one of a single row), 7, 13 and 30.
+    for rows in (6, 7, 13, 30):
+        monkeypatch.setattr(paf_peaks, "_AT_ONCE", rows * 24 * 3)
+        for found, before in zip(find_peaks(maps, 0.1, finder), whole, strict=True):
+            np.testing.assert_array_equal(found, before)

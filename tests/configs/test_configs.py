@@ -32,6 +32,7 @@ PUBLISHED_ROWS = [
         for s in ("mpii_256x256", "coco_256x192", "coco_384x288")
     ),
     *(f"mmpose:{n}_coco_256x192_mmpose_fp16" for n in ("res50", "w32")),
+    *(f"mmpose:w32_coco_256x192_{n}" for n in ("coarsedropout", "gridmask", "photometric")),
     "mipnet:w48_coco_384x288",
     "mipnet:w48_ochuman_384x288",
     "mipnet:w48_crowdpose_384x288",

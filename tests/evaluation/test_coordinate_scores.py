@@ -52,6 +52,16 @@ def test_a_doubled_weight_asks_twice_as_much_of_the_body_and_ours_does_not():
     assert InputPck(CODEC)(batch, outputs) == (0, 136)
 
 
+def test_by_udp_a_cell_is_another_part_of_the_input():
+    # Cell 40 of 48 lies at 40 * 191 / 47 = 162.6 pixels. A hit is within 0.05 of 191 there, 9.55
+    # pixels: 9.4 more are one, and would not be by cells of 4 pixels (12 of 9.6).
+    cells, joints = np.full((1, 2), 40), np.array([[40 * 191 / 47 + 9.4, 40 * 255 / 63]])
+    batch = batch_of(np.tile(joints, (17, 1)), np.ones(17))
+    outputs = maps_at(np.tile(cells, (17, 1)))
+    assert InputPck(HeatmapCodec(encoding="udp"))(batch, outputs) == (17, 17)
+    assert InputPck(HeatmapCodec())(batch, outputs) == (0, 17)
+
+
 def test_joints_without_truth_are_in_no_score():
     cells = np.full((17, 2), 20)
     joints, visible = cells * 4.0, np.ones(17)

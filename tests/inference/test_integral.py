@@ -51,7 +51,12 @@ def test_an_exported_network_gives_the_same_poses(recipe, network, tmp_path):
     box = [10.0, 8.0, 60.0, 100.0]
     export.export(network, recipe, MPII16, tmp_path / "served", ("paddle",))
     card = yaml.safe_load((tmp_path / "served/paddle/model.yaml").read_text("utf-8"))
-    assert card["codec"] == {"kind": "IntegralCodec", "norm": "softmax", "symmetric": True}
+    assert card["codec"] == {
+        "kind": "IntegralCodec",
+        "norm": "softmax",
+        "symmetric": True,
+        "double_first": None,
+    }
     expected = PosePredictor(network, recipe, engine="eager")(pixels, box)
     found = PosePredictor.from_exported(tmp_path / "served")(pixels, box)
     assert (found.keypoints[..., 2] == 1).all()

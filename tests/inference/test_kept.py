@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
 import pytest
+from paddle import nn
 
 from paddle_pose.errors import UserError
 from paddle_pose.inference import engine, graph, kept
@@ -73,11 +76,52 @@ def test_the_place_is_that_of_weights_sizes_and_code(network, cache, monkeypatch
     assert len(set(places)) == len(places)
 
 
-@pytest.mark.parametrize("name", [kept.MODEL, kept.WEIGHTS, "engine.json"])
+class Foreign(nn.Layer):
+    """Of a file that is not the package's."""
+
+
+def test_what_no_digest_tells_is_not_kept(network, cache, monkeypatch, capfd):
+    def why() -> str:
+        assert kept.place(network, "float32") is None
+        return capfd.readouterr().err
+
+    for name, value, said in (
+        ("act", paddle.nn.functional.relu, "NewellHourglassNetwork.act is a function"),
+        ("mask", np.zeros(3), "NewellHourglassNetwork.mask is a ndarray"),
+        ("part", Foreign(), "Foreign is a class of "),
+    ):
+        setattr(network, name, value)
+        assert f"=> engine not kept: {said}" in why()
+        delattr(network, name)
+    hook = network.register_forward_post_hook(lambda *_: None)
+    assert "NewellHourglassNetwork  has hooks" in why()
+    hook.remove()
+    monkeypatch.setattr(Path, "home", lambda: Path("~nobody-here").expanduser())
+    monkeypatch.delenv("PADDLE_POSE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert "home directory" in why()
+
+
+def test_shared_weights_are_told_apart(cache):
+    paddle.seed(2)
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    places = {kept.place(nn.Sequential(first, second, one)) for one in (first, second)}
+    for one in (first, second):
+        third = nn.Linear(2, 2)
+        third.weight = one.weight
+        third.bias = one.bias
+        places.add(kept.place(nn.Sequential(first, second, third)))
+    assert len(places) == 4
+
+
+@pytest.mark.parametrize("name", [kept.MODEL, kept.WEIGHTS, "engine.json", "all of it"])
 def test_damaged_ones_are_compiled_anew_with_a_word(network, images, cache, capfd, name):
     before = maps(network, images)
     (place,) = cache.iterdir()
-    (place / name).write_bytes((place / name).read_bytes()[:-7] + b"x")
+    if name == "all of it":  # half removed
+        (place / "engine.json").unlink()
+    else:
+        (place / name).write_bytes((place / name).read_bytes()[:-7] + b"x")
     np.testing.assert_array_equal(maps(network, images), before)
     said = capfd.readouterr().err
     assert said.count("\n") == 1
@@ -95,37 +139,50 @@ def test_what_paddle_refuses_is_compiled_anew(network, images, cache, capfd, mon
 
 def test_the_oldest_go_first_and_leftovers_with_them(cache, monkeypatch):
     monkeypatch.setenv(kept.VARIABLE, "1")
-    for age, name in enumerate(["new", "old", "older", ".half.1.tmp"]):
+    new, old, older = ("0" * 31 + one for one in "123")
+    for age, name in enumerate([new, old, older, ".half.tmp", "somebody's"]):
         (cache / name).mkdir(parents=True)
         (cache / name / kept.WEIGHTS).write_bytes(bytes(400_000))
         os.utime(cache / name, (1e9 - age, 1e9 - age))
-    kept.remove_oldest(cache / "new")
-    assert sorted(one.name for one in cache.iterdir()) == ["new", "old"]
+    kept.remove_oldest(cache / new)
+    assert sorted(one.name for one in cache.iterdir()) == [new, old, "somebody's"]
     monkeypatch.setenv(kept.VARIABLE, "0")
-    kept.remove_oldest(cache / "new")
-    assert [one.name for one in cache.iterdir()] == ["new"]
+    kept.remove_oldest(cache / new)
+    assert sorted(one.name for one in cache.iterdir()) == [new, "somebody's"]
 
 
 def test_another_process_was_faster(network, images, cache, monkeypatch, capfd):
-    described = kept.describe
+    write = kept.write_json
 
-    def slow(folder: Path, outputs: tuple[str, ...]) -> None:
-        described(folder, outputs)
-        monkeypatch.setattr(kept, "describe", described)
-        monkeypatch.setattr(os, "getpid", lambda: 1)
+    def slow(*given: Any) -> None:
+        write(*given)
+        monkeypatch.setattr(kept, "write_json", write)
         maps(network, images)  # the other one, which is done first
 
-    monkeypatch.setattr(kept, "describe", slow)
+    monkeypatch.setattr(kept, "write_json", slow)
     found = maps(network, images)
     assert capfd.readouterr().err == ""
     assert len(list(cache.iterdir())) == 1
     np.testing.assert_array_equal(maps(network, images), found)
 
 
+def full_disk(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_none_are_kept_where_they_cannot_be(network, images, cache, monkeypatch, capfd):
     cache.write_text("a file")
     maps(network, images)
     assert capfd.readouterr().err.startswith("=> engine not kept: ")
+    cache.unlink()
+    monkeypatch.setattr(kept.shutil, "copyfile", full_disk)
+    maps(network, images)
+    assert "engine not kept: [Errno 28]" in capfd.readouterr().err
+    assert not list(cache.iterdir())
+    monkeypatch.setattr(kept, "most_bytes", lambda: 1000)
+    maps(network, images)
+    assert "MB are more than PADDLE_POSE_ENGINES allows" in capfd.readouterr().err
+    monkeypatch.undo()
     monkeypatch.setenv(kept.VARIABLE, "0")
     assert kept.place(network) is None
     monkeypatch.setenv(kept.VARIABLE, "many")

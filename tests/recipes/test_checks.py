@@ -12,6 +12,7 @@ import pytest
 
 from paddle_pose import configs
 from paddle_pose.data.augment import DISTRIBUTIONS
+from paddle_pose.data.pixels import PIXEL_CHANGES
 from paddle_pose.errors import LONGEST_LINE, UserError
 from paddle_pose.models.architectures import parameters_about
 from paddle_pose.models.build import build
@@ -206,6 +207,7 @@ def test_stride_is_whatever_divides_the_image():
 def test_words_are_those_that_the_parts_know():
     assert set(limits.CHOICES["train.schedule"]) == set(SCHEDULES)
     assert limits.CHOICES["augment.distribution"] == DISTRIBUTIONS
+    assert limits.CHOICES["augment.pixels"] == PIXEL_CHANGES
 
 
 @pytest.mark.parametrize(
@@ -257,6 +259,9 @@ def test_parts_of_others_are_taken_as_they_are():
         ("bodyposenet:two_stages", ["train.focal.gamma=2"], "train.focal: changes nothing"),
         ("bodyposenet:two_stages", ["benchmarks.0.metric.score=alphapose"], "score=product"),
         ("quickstart:newell_hg1_synthetic", ["augment.spatial={zoom: [1.0, 2.0]}"], "has crops"),
+        ("hrnet:w32_coco_256x192", ["train.soft_start=0.1"], "soft_start=0.1: changes nothing"),
+        ("hrnet:w32_coco_256x192", ["train.annealing=0.6"], "annealing=0.6: changes nothing"),
+        ("fastpose:r50_multi_domain_256x192", ["codec.double_first=137"], "network has 136 joints"),
     ],
 )
 def test_what_contradicts_or_would_be_ignored_is_refused(name, changes, said):

@@ -10,6 +10,7 @@ from paddle_pose.recipes.recipe import read_yaml
 
 UDP, OFFSETS = "hrnet:w32_coco_256x192_udp", "hrnet:w32_coco_256x192_udp_regress"
 DARK, PLAIN = "hrnet:w32_coco_384x288_dark", "hrnet:w32_coco_256x192"
+LARGE = "simple_baseline:res152_coco_384x288_dark"
 
 
 @pytest.mark.parametrize(
@@ -47,11 +48,13 @@ def test_what_does_not_go_together(recipe: str, assignments: list[str], said: st
 
 
 def test_the_editions_blur_differently() -> None:
-    """In mmpose 1.x the blur is left at 11 cells where sigma is 3; 0.x has 17."""
-    decoders = {name: [b.decoder for b in configs.load(name).benchmarks] for name in (DARK, UDP)}
+    """In mmpose 1.x the blur is left at 11 cells where sigma is 3, but for one; 0.x has 17."""
+    names = (DARK, UDP, LARGE)
+    decoders = {name: [b.decoder for b in configs.load(name).benchmarks] for name in names}
     assert decoders == {
         DARK: ["dark_11", "dark", "dark_11"],
         UDP: ["udp", "udp_mirrored", "udp"],
+        LARGE: ["dark", "dark", "dark"],
     }
 
 

@@ -13,10 +13,13 @@ from reproduce.reporting import (
     alignment,
     evidence,
     markdown,
+    missing,
     photos,
+    published_rows,
     records,
     reliability,
     speed,
+    summary,
     trained,
     twins,
 )
@@ -175,8 +178,9 @@ def test_a_row_is_worth_its_weakest_main_value(monkeypatch, outside):
 def test_commands_of_a_training_stand_only_beside_its_own_rows():
     table = next(block for block in evidence.open_section().blocks if isinstance(block, Table))
     mmpose = [r for r in table.rows if "mmpose" in r[0].below and r[0].text.startswith("HRNet")]
-    assert len(mmpose) == 14
-    for row in mmpose:
+    plain = [r for r in mmpose if r[0].text.count(",") == 1]  # "HRNet-W32, 256×192": no technique
+    assert len(plain) == 14
+    for row in plain:
         assert row[2] == NO_TRAINING
         assert "train.py" not in row[3]
         assert "val.py" in row[3]
@@ -228,3 +232,52 @@ def test_reliability_says_what_was_tried_and_what_fell_short(root):
     assert "*25 of 27*" in text
     assert "left 3 files: `interrupted`" in text
     assert "traceback: KeyError at a.py:3 | 2 | `a.0: drop` | `KeyError: 'x'` |" in text
+
+
+# Editions of one table, and what is missing.
+
+
+def test_editions_are_one_row_everywhere():
+    rows = published_rows.table_rows()
+    lines = published_rows.lines(rows)
+    names = [row.id for line in lines for row in line.editions]
+    assert sorted(names) == sorted(row.id for row in rows)
+    three = next(x for x in lines if x.newest.id == "mmpose1:resnet_50_mpii_256x256")
+    publishers = [row.publisher for row in three.editions]
+    assert publishers == ["mmpose, 2020", "mmpose 0.x", "mmpose 1.x"]
+    counts = summary.Counts.of(rows)
+    users = sum(evidence.best(line)[1].word == evidence.BY_A_USER for line in lines)
+    assert counts.rows == sum(counts.by_word.values()) == len(lines) - users
+    assert len(summary.row_table(rows).rows) == len(lines)
+    cell = published_rows.line_cells(three)[0]
+    assert isinstance(cell, Cell)
+    assert [text.count("](https://") for text in cell.text.split(" / ")] == [1, 1, 1]
+
+
+def test_the_best_edition_is_named(monkeypatch):
+    rows = [r for r in published_rows.table_rows() if r.id.endswith(":resnet_50_mpii_256x256")]
+    rows = [row for row in rows if row.id.startswith("mmpose")]
+    words = {"mmpose0:resnet_50_mpii_256x256": "tested"}
+
+    def of(name: str) -> evidence.Evidence:
+        return evidence.Evidence(words.get(name, "ported and aligned"), "", {})
+
+    monkeypatch.setattr(evidence, "of", of)
+    (line,) = published_rows.lines(rows)
+    assert evidence.best(line)[0].publisher == "mmpose 0.x"
+    assert evidence.line_badge(line).below == "mmpose 0.x"
+    words.clear()
+    assert evidence.best(line)[0] is line.newest
+    assert evidence.line_badge(line).below == "mmpose, 2020 / mmpose 0.x / mmpose 1.x"
+
+
+def test_every_row_that_was_not_run_says_what_is_missing():
+    for line in published_rows.lines(published_rows.table_rows()):
+        row, found = evidence.best(line)
+        if found.word == "not run":
+            assert evidence.line_badge(line).below
+            assert missing.kind(found.why_not_better)
+    with pytest.raises(ValueError, match="nothing says why"):
+        missing.sentence(row, "")
+    with pytest.raises(ValueError, match="no kind of reason"):
+        missing.kind("because")

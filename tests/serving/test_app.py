@@ -16,13 +16,18 @@ import pytest
 from PIL import Image
 from places import ROOT
 
+from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.commands.predict import Drawing, Where, predict
 from paddle_pose.errors import UserError
+from paddle_pose.inference.frames import Frame, Seen
+from paddle_pose.inference.people import FoundPoses, cut_out
 from paddle_pose.limits import LIMITS
+from paddle_pose.poses.poses import Poses
+from paddle_pose.skeletons import MPII16
 
 pytest.importorskip("flask", reason="requirements-demo.txt is not installed")
 
-from paddle_pose.serving.app import SHOWN_PX, make_app
+from paddle_pose.serving.app import SHOWN_PX, _answer, make_app
 from paddle_pose.serving.networks import Networks
 
 BOX = [20.0, 10.5, 90.0, 150.0]
@@ -74,6 +79,18 @@ def test_a_map_lies_where_its_joint_is(client, photo):
         level = int(np.clip(score * 255, 0, 255))
         color = cv2.applyColorMap(np.array([[level]], np.uint8), cv2.COLORMAP_JET)[0, 0]
         assert picture[nearest[1], nearest[0], :3].tolist() == color.tolist()
+
+
+def test_by_udp_the_outermost_cells_centres_lie_on_the_crops_border():
+    people = cut_out(np.zeros((90, 80, 3), np.uint8), np.array([[10.0, 20, 40, 50]]), (64, 64), [1])
+    poses = FoundPoses.of(Poses.at(people.place, np.zeros((1, 16, 3))), MPII16)
+    seen = Seen(Frame(np.zeros((90, 80, 3), np.uint8), people, 0), poses, np.zeros((1, 16, 16, 16)))
+    with pytest.importorskip("flask").Flask(__name__).test_request_context():
+        answer = _answer(seen, HeatmapCodec(encoding="udp"))
+    left, top, width, height = answer["people"][0]["place"]
+    inner = [left + width / 32, top + height / 32, width * 15 / 16, height * 15 / 16]
+    # A few operations on float64 below 128 px: each within 2^-46 px = 1.4e-14.
+    np.testing.assert_allclose(inner, people.place.boxes_xywh()[0], rtol=0, atol=1e-12)
 
 
 def test_the_photo_is_shown_upright_and_no_larger_than_a_screen(client, turned):

@@ -108,6 +108,20 @@ with one_line_errors():
     assert (done.returncode, done.stdout) == (143, "written\n")
 
 
+def test_held_signals_come_later_where_a_library_has_threads_that_do_not_block_them():
+    done = run("""
+import threading
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+with one_line_errors():
+    with ending.held():
+        os.kill(me, signal.SIGTERM)
+        time.sleep(0.2)
+        print("written", flush=True)
+    time.sleep(60)
+""")
+    assert (done.returncode, done.stdout) == (143, "written\n")
+
+
 def test_python_has_the_last_word_before_an_abort_of_a_library():
     done = run("""
 import threading
