@@ -1,16 +1,19 @@
 """Finished runs on rendered scenes → a record: AP by number of people, of every way; time.
 
 python -m reproduce.scenes_judge --runs output/scenes
+python -m reproduce.scenes_judge --runs output/scenes --only speed
 
 The folder is as ``reproduce/scenes_run.py`` leaves it. Written below ``reproduce/runs/scenes/``:
-record, metrics and recipe of each run, ``scenes.json`` and pictures. Time a picture: the first
-bottom-up network, pruned as well, and the top-down one with true boxes, from pixels to poses, all
-compiled, in turn in one process, by how many people the picture shows.
+record, metrics and recipe of each run, ``scenes.json``, pictures, and ``speed.json``: time a
+picture from pixels to poses, of the first bottom-up network, of the pruned one, of INT8 of both,
+and of the top-down one with true boxes, in turn in one process on one thread, by how many people
+the picture shows. ``--only speed`` writes that one alone: for when nothing else runs.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import statistics
 import time
@@ -24,12 +27,14 @@ import numpy as np
 
 from paddle_pose import drawing
 from paddle_pose.command_line import CommandLine
+from paddle_pose.commands.record import environment
 from paddle_pose.errors import UserError, one_line_errors
 from paddle_pose.files import read_json, write_bytes, write_json
 from paddle_pose.metrics.coco_ap import coco_ap_with_intervals
 from paddle_pose.names import require_apart
 from paddle_pose.skeletons import COCO17
-from reproduce.small_runs import mean_and_spread
+from paddle_pose.system import runtime
+from reproduce.small_runs import ONE_THREAD, mean_and_spread
 from reproduce.twins_judge import copy_run, pairs_in
 
 RUNS = Path(__file__).parent / "runs" / "scenes"
@@ -38,8 +43,11 @@ WAYS = ("single", "multi_scale", "strict")
 COUNTS = {"all": (1, 99), "1": (1, 1), "2-3": (2, 3), "4-5": (4, 5), "6-8": (6, 8)}
 TRUTH = "annotations/person_keypoints_val2017.json"
 RESULTS = "keypoints_val2017_results.json"
-RESAMPLES, ROUNDS, PICTURES, HEIGHT_PX = 300, 9, 6, 240
-MOST = 8
+RESAMPLES, ROUNDS, HEIGHT_PX = 300, 15, 240
+MOST, SIZE_WH = 8, (512, 384)
+EXPORTED, INT8 = "exported", "_int8"
+LIBRARIES = {"onnx": "ONNX Runtime", "int8": "OpenVINO"}
+STEPS = ("scores", "speed")
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     command = CommandLine(prog="python -m reproduce.scenes_judge", description=__doc__)
     command.add_argument("--runs", type=Path, required=True, help="folder of the finished runs")
     command.add_argument("--record_dir", type=Path, default=RUNS, help="where the record goes")
+    command.add_argument("--only", choices=STEPS, help="one of both")
     return command
 
 
@@ -102,10 +111,28 @@ def judged(folder: Path, scenes: Scenes, output: Path, resamples: int) -> dict[s
     return {"folder": folder.name, "parameters": record["parameters"], "ways": ways}
 
 
-def seconds_by_people(networks: dict[str, Path], data: Path, rounds: int) -> dict[str, Any]:
-    """Network → people in the picture → median seconds from pixels to poses."""
+def predictors(runs: Path) -> dict[str, tuple[Any, str]]:
+    """Network → what looks at a picture, and which library runs it; INT8 where it was made."""
     from paddle_pose.inference.predictor import PosePredictor
 
+    ready: dict[str, tuple[Any, str]] = {}
+    for name in (BOTTOM_UP, PRUNED, TOP_DOWN):
+        folder = runs / f"{name}_s0"
+        weights = folder / "best_model" / "model.pdparams"
+        benchmark = "scenes_ground_truth" if name == TOP_DOWN else "scenes_strict"
+        given: dict[str, Any] = {"benchmark": benchmark, "batch_size": MOST}
+        for kind, key in (("onnx", name), ("int8", name + INT8)):
+            made = folder / EXPORTED / kind
+            if (made / "model.yaml").is_file():
+                ready[key] = PosePredictor.from_exported(made, **given), LIBRARIES[kind]
+            elif kind == "onnx" and weights.is_file():
+                made_by = PosePredictor.from_weights(weights, engine="onednn", **given)
+                ready[key] = made_by, "oneDNN"
+    return ready
+
+
+def one_of_each(data: Path) -> dict[int, tuple[np.ndarray, list[list[float]]]]:
+    """People → the first picture of so many labelled people, of one size, with their boxes."""
     content = read_json(data / TRUTH)
     boxes: dict[int, list[list[float]]] = {}
     for one in content["annotations"]:
@@ -116,16 +143,19 @@ def seconds_by_people(networks: dict[str, Path], data: Path, rounds: int) -> dic
         of = boxes.get(image["id"], [])
         if len(of) in range(1, MOST + 1) and len(of) not in chosen:
             pixels = cv2.imread(str(data / "images" / "val2017" / image["file_name"]))
-            chosen[len(of)] = cv2.resize(pixels, (512, 384)), of
-    ready = {
-        name: PosePredictor.from_weights(
-            weights, engine="onednn", benchmark=_timed(name), batch_size=MOST
-        )
-        for name, weights in networks.items()
-    }
-    costs: dict[str, dict[str, list[float]]] = {name: {} for name in networks}
+            zoom = np.divide(SIZE_WH, pixels.shape[1::-1])
+            scaled = (np.array(of) * np.tile(zoom, 2)).tolist()
+            chosen[len(of)] = cv2.resize(pixels, SIZE_WH), scaled
+    return dict(sorted(chosen.items()))
+
+
+def measured(
+    ready: dict[str, Any], pictures: dict[int, tuple[np.ndarray, list[list[float]]]], rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    """Network → people in the picture → seconds of each round, all networks in turn."""
+    costs: dict[str, dict[str, list[float]]] = {name: {} for name in ready}
     for turn in range(rounds + 1):
-        for people, (pixels, of) in sorted(chosen.items()):
+        for people, (pixels, of) in pictures.items():
             for name, predictor in ready.items():
                 given = None if predictor.whole else of
                 began = time.perf_counter()
@@ -133,14 +163,49 @@ def seconds_by_people(networks: dict[str, Path], data: Path, rounds: int) -> dic
                 cost = time.perf_counter() - began
                 if turn:  # the first one warms up
                     costs[name].setdefault(str(people), []).append(cost)
-    return {
+    return costs
+
+
+def times_as_fast(
+    costs: dict[str, dict[str, list[float]]], base: str
+) -> dict[str, dict[str, float]]:
+    """Network → the base's time of all pictures by its own, of the same round: median and range."""
+    whole = {name: np.sum(list(of.values()), axis=0) for name, of in costs.items()}
+    if base not in whole:
+        return {}
+    found = {}
+    for name, own in whole.items():
+        low, middle, high = np.quantile(whole[base] / own, (0.1, 0.5, 0.9))
+        found[name] = {"median": round(middle, 3), "low": round(low, 3), "high": round(high, 3)}
+    return found
+
+
+def judge_speed(runs: Path, output: Path, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Write ``speed.json``; Raises UserError where there is no network."""
+    ready = predictors(runs)
+    if not ready:
+        raise UserError(f"--runs {runs}: no finished run; see python -m reproduce.scenes_run")
+    cv2.setNumThreads(1)
+    networks = {name: predictor for name, (predictor, _) in ready.items()}
+    costs = measured(networks, one_of_each(runs / "data"), rounds)
+    seconds = {
         name: {people: round(statistics.median(each), 5) for people, each in of.items()}
         for name, of in costs.items()
     }
-
-
-def _timed(name: str) -> str:
-    return "scenes_ground_truth" if name == TOP_DOWN else "scenes_strict"
+    result = {
+        "rounds": rounds,
+        "threads": runtime.thread_count(),
+        "environment": environment(),
+        "by": {name: library for name, (_, library) in ready.items()},
+        "seconds_a_picture": seconds,
+        "times_as_fast": times_as_fast(costs, BOTTOM_UP),
+    }
+    write_json(output / "speed.json", result)
+    for name, of in seconds.items():
+        words = ", ".join(f"{people}: {1000 * cost:.1f}" for people, cost in of.items())
+        print(f"[TIMED] {name}: ms a picture by people: {words}")
+    print(f"=> {output / 'speed.json'}")
+    return result
 
 
 def pictures(folder: Path, data: Path, output: Path) -> list[dict[str, Any]]:
@@ -172,9 +237,7 @@ def pictures(folder: Path, data: Path, output: Path) -> list[dict[str, Any]]:
     return sorted(made, key=lambda one: one["people"])
 
 
-def judge(
-    runs: Path, output: Path, resamples: int = RESAMPLES, rounds: int = ROUNDS
-) -> dict[str, Any]:
+def judge(runs: Path, output: Path, resamples: int = RESAMPLES) -> dict[str, Any]:
     """Write the record of all finished runs; Raises UserError where there is none."""
     data = runs / "data"
     shutil.rmtree(output / "pictures", ignore_errors=True)
@@ -186,20 +249,13 @@ def judge(
             found.setdefault(name, {})[str(seed)] = judged(folder, scenes, output, resamples)
     if scenes is None:
         raise UserError(f"--runs {runs}: no finished run; see python -m reproduce.scenes_run")
-    networks = {
-        name: runs / of_seeds["0"]["folder"] / "best_model" / "model.pdparams"
-        for name, of_seeds in found.items()
-        if "0" in of_seeds
-    }
     first = runs / f"{BOTTOM_UP}_s0"
-    drawn = pictures(first, data, output / "pictures") if BOTTOM_UP in networks else []
+    drawn = pictures(first, data, output / "pictures") if BOTTOM_UP in found else []
     result = {
         "pictures_by_people": {name: len(scenes.images(name)) for name in COUNTS},
         "resamples": resamples,
         "runs": found,
         "over_seeds": over_seeds(found),
-        "rounds": rounds,
-        "seconds_a_picture": seconds_by_people(networks, data, rounds),
         "pictures": drawn,
     }
     write_json(output / "scenes.json", result)
@@ -226,7 +282,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; Raises UserError."""
     options = parser().parse_args(arguments)
     require_apart(options.record_dir, [options.runs], "--record_dir")
-    judge(options.runs, options.record_dir)
+    os.environ.update(ONE_THREAD)
+    runtime.configure(quiet=True)
+    if options.only != "speed":
+        judge(options.runs, options.record_dir)
+    if options.only != "scores":
+        judge_speed(options.runs, options.record_dir)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,26 @@
 
 python -m reproduce.scenes_run --output_dir output/scenes
 
-Renders scenes of one to eight people, trains the network (two seeds) and a top-down one, prunes the
-first to half of its filters, trains that again, makes INT8 of both, and scores each by one scale,
-four scales and strict; then ``reproduce/scenes_judge.py`` judges. What is done already is skipped:
+Renders scenes of one to eight people, trains the network and a top-down one, prunes the network to
+half of its filters, trains that again, makes INT8 of both, and scores each by one scale, four
+scales and strict; then ``reproduce/scenes_judge.py`` judges. What is done already is skipped:
 after a stop the same command goes on. Two runs go at a time, of one thread each
-(``reproduce/small_runs.py``).
+(``reproduce/small_runs.py``). Speeds are worth nothing beside other work: ``python -m
+reproduce.scenes_judge --runs output/scenes --only speed`` takes them again.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from paddle_pose.command_line import CommandLine
+from paddle_pose.commands import quickstart
 from paddle_pose.commands.record import RunFolder
 from paddle_pose.errors import UserError, one_line_errors
-from paddle_pose.files import read_json, sha256
+from paddle_pose.files import sha256
 from paddle_pose.names import require_apart
 from paddle_pose.synthetic import dataset as synthetic
 from paddle_pose.system import runtime
@@ -29,7 +32,7 @@ TRAIN_PEOPLE, VAL_PEOPLE = 7500, 1350
 KEPT = 0.5
 """Of the filters, after pruning."""
 GRANULARITY = 4
-RETRAINING = ("train.epochs=4", "train.learning_rate=1e-3")
+RETRAINING = ("train.epochs=2", "train.validate_every=2", "train.learning_rate=1e-3")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     add("--record_dir", type=Path, default=scenes_judge.RUNS, help="where the record goes")
     add("--train", type=int, default=TRAIN_PEOPLE, help="people to train on")
     add("--val", type=int, default=VAL_PEOPLE, help="people to validate on")
-    small_runs.add_arguments(command, seeds="runs of the network (2)")
-    command.set_defaults(seeds=2)
+    small_runs.add_arguments(command, seeds="runs of the network (1)")
+    command.set_defaults(seeds=1)
     return command
 
 
@@ -81,18 +84,27 @@ def prune(run: RunFolder, output: Path) -> None:
     source.write_text(digest, encoding="utf-8")
 
 
-def quantise(run: RunFolder, data: Path, log: Path) -> None:
-    """INT8 of a run's network in ``int8/``, and its strict score, unless they are there."""
-    folder = run.root / "exported"
-    scores = run.root / "int8_strict" / "scores.json"
-    pictures = data / "images" / "train2017"
-    if not (folder / "int8" / "model.yaml").is_file():
-        words = ["--weights", run.best_weights, "--output", folder, "--format", "int8"]
-        words += ["--calibration", pictures]
-        small_runs.run_script("export.py", ["--config", str(run.recipe_file), *words], log)
-    if not (scores.is_file() and "values" in read_json(scores)):
-        words = ["--exported", folder / "int8", "--dataset_root", data]
-        words += ["--benchmark", "scenes_strict", "--output_dir", scores.parent]
+def export(run: RunFolder, formats: str, data: Path, log: Path) -> None:
+    """A run's network for other engines in ``exported/``, unless it is there."""
+    folder = run.root / scenes_judge.EXPORTED
+    digest = sha256(run.best_weights)
+    cards = [folder / name / "model.yaml" for name in formats.split(",")]
+    if all(card.is_file() and digest in card.read_text(encoding="utf-8") for card in cards):
+        return
+    words = ["--weights", run.best_weights, "--output", folder, "--format", formats]
+    if "int8" in formats:
+        # pictures of the strict protocol's size, which is the only one that the network then sees
+        words += ["--calibration", data / "images" / "train2017"]
+        words += ["--set", "data.image_size_wh=[352,256]"]
+    small_runs.run_script("export.py", ["--config", str(run.recipe_file), *words], log)
+
+
+def score_int8(run: RunFolder, data: Path, log: Path) -> None:
+    """The strict score of ``exported/int8``, unless it is there."""
+    scores = run.root / "int8_strict"
+    if not quickstart.evaluated(scores, run.best_weights):
+        words = ["--exported", run.root / scenes_judge.EXPORTED / "int8", "--dataset_root", data]
+        words += ["--benchmark", "scenes_strict", "--output_dir", scores, "--num_workers", "0"]
         small_runs.run_script("val.py", words, log)
 
 
@@ -101,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     small_runs.require_possible(options)
     require_apart(options.record_dir, [options.output_dir], "--record_dir")
+    os.environ.update(small_runs.ONE_THREAD)
     runtime.configure(quiet=True)
     output, data = options.output_dir, options.output_dir / "data"
     synthetic.write_dataset(
@@ -124,14 +137,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             SmallRun(str(smaller / "recipe.yaml"), one.seed, data, ways, told=told, name=name)
         )
     small_runs.run_all(again, output, options)
-    for one in (*whole[:1], *again[:1]):
-        try:
-            quantise(RunFolder(output / one.name), data, (output / one.name).with_suffix(".log"))
-        except UserError as error:
-            if "requirements-export" not in str(error):
-                raise
-            print(f"=> INT8 is left out: {error}")
+    try:
+        for one, formats in ((whole[0], "onnx,int8"), (again[0], "onnx,int8"), (people, "onnx")):
+            run, log = RunFolder(output / one.name), output / f"{one.name}.log"
+            export(run, formats, data, log)
+            if "int8" in formats:
+                score_int8(run, data, log)
+    except UserError as error:
+        if "requirements-export" not in str(error):
+            raise
+        print(f"=> INT8 is left out: {error}")
     scenes_judge.judge(output, options.record_dir)
+    scenes_judge.judge_speed(output, options.record_dir)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ from reproduce.reporting.records import points, read_json, signed
 
 FOLDER = "reproduce/runs/scenes"
 RECORD = f"{FOLDER}/scenes.json"
+SPEED = f"{FOLDER}/speed.json"
 LABELS = {
     "vgg_scenes": "BodyPoseNet, small",
     "vgg_scenes_pruned": "the same, half of its filters",
     "hrnet_w8_scenes_96x64": "HRNet, width 8, true boxes",
+    "vgg_scenes_int8": "BodyPoseNet, small, INT8",
+    "vgg_scenes_pruned_int8": "half of its filters, INT8",
 }
 WAYS = {
     "single": "one scale",
@@ -38,10 +41,10 @@ WAYS = {
 def sections() -> list[Section]:
     """The section, where there is a record."""
     record = read_json(RECORD)
-    return [section(record)] if record else []
+    return [section(record, read_json(SPEED) or {})] if record else []
 
 
-def section(record: dict[str, Any]) -> Section:
+def section(record: dict[str, Any], speed: dict[str, Any]) -> Section:
     """What the record says."""
     counts = record["pictures_by_people"]
     lead = Text(
@@ -52,9 +55,9 @@ def section(record: dict[str, Any]) -> Section:
         "true boxes, which knows what the other has to find. The people are rendered: no number "
         "compares with a published one."
     )
-    blocks: list[Block] = [*findings(record), lead, scores(record)]
-    if record["seconds_a_picture"]:
-        blocks.append(Charts([time_chart(record)]))
+    blocks: list[Block] = [*findings(record, speed), lead, scores(record)]
+    if speed:
+        blocks += [times(speed), Charts([time_chart(speed)])]
     if record["pictures"]:
         strips = [
             Strip(
@@ -73,7 +76,7 @@ def _mean(record: dict[str, Any], name: str, way: str) -> float | None:
     return None if found is None else found["mean"]
 
 
-def findings(record: dict[str, Any]) -> list[Block]:
+def findings(record: dict[str, Any], speed: dict[str, Any]) -> list[Block]:
     """What offsets, pruning and INT8 are worth, and where bottom-up is faster."""
     parts = []
     for text, pair in {
@@ -85,9 +88,9 @@ def findings(record: dict[str, Any]) -> list[Block]:
         new, old = (_mean(record, *one) for one in pair)
         if new is not None and old is not None:
             parts.append(f"{text} {signed(new - old, 3)} AP")
-    times = record["seconds_a_picture"]
-    if {"vgg_scenes", "hrnet_w8_scenes_96x64"} <= set(times):
-        ours, theirs = times["vgg_scenes"], times["hrnet_w8_scenes_96x64"]
+    seconds = speed.get("seconds_a_picture", {})
+    if {"vgg_scenes", "hrnet_w8_scenes_96x64"} <= set(seconds):
+        ours, theirs = seconds["vgg_scenes"], seconds["hrnet_w8_scenes_96x64"]
         faster = [int(n) for n in ours if n in theirs and ours[n] < theirs[n]]
         parts.append(
             f"a picture takes less time than top-down from {min(faster)} people on"
@@ -119,8 +122,8 @@ def scores(record: dict[str, Any]) -> Table:
             label = f"{LABELS[name]}: {WAYS[way]}"
             rows.append([label, f"{first['parameters'] / 1e6:.2f} M", *cells])
     caption = (
-        "*Trained* on rendered scenes: AP by the number of people in a picture; mean of two seeds "
-        "± their standard deviation, or of one with its 95 % bootstrap interval over pictures"
+        "*Trained* on rendered scenes: AP by the number of people in a picture; mean of the "
+        "seeds ± their standard deviation, or one with its 95 % bootstrap interval over pictures"
     )
     words = ["any number of people", *(f"{one} people" for one in list(counts)[1:])]
     columns = [f"{word} ({n})" for word, n in zip(words, counts.values(), strict=True)]
@@ -128,10 +131,30 @@ def scores(record: dict[str, Any]) -> Table:
     return Table(caption, header, rows, frozenset(range(1, 2 + len(counts))), anchor="scenes-table")
 
 
-def time_chart(record: dict[str, Any]) -> Chart:
+def times(speed: dict[str, Any]) -> Table:
+    """How many times as fast as the float32 network each is."""
+    rows = []
+    for name, found in speed["times_as_fast"].items():
+        of = speed["seconds_a_picture"][name]
+        mean = 1000 * sum(of.values()) / len(of)
+        text = f"{found['median']:.2f} ({found['low']:.2f} – {found['high']:.2f})"
+        rows.append(
+            [LABELS[name], speed["by"][name], Cell(f"{mean:.1f}", SPEED), Cell(text, SPEED)]
+        )
+    caption = (
+        f"*Measured* from pixels to poses, {speed['threads']} thread of "
+        f"{speed['environment']['cpu']}, all in turn in one process, {speed['rounds']} rounds over "
+        "a picture of each number of people; ratios are of the same round, with the middle 80 % of "
+        "rounds"
+    )
+    header = ["network", "run by", "ms a picture, mean", "times as fast as the small one"]
+    return Table(caption, header, rows, frozenset({2, 3}), anchor="scenes-speed")
+
+
+def time_chart(speed: dict[str, Any]) -> Chart:
     """Time a picture by the number of people."""
     series = []
-    for color, (name, of) in enumerate(record["seconds_a_picture"].items()):
+    for color, (name, of) in enumerate(speed["seconds_a_picture"].items()):
         people = sorted(of, key=int)
         x, y = [float(n) for n in people], [1000 * of[n] for n in people]
         series.append(Series(LABELS[name], numbers(x), numbers(y, 4), color))
@@ -139,8 +162,8 @@ def time_chart(record: dict[str, Any]) -> Chart:
         "scenes-time",
         "lines",
         "Time a picture by the number of people",
-        "From pixels to poses, compiled, strict or true boxes, median of "
-        f"{record['rounds']} rounds in turn in one process, [record]({RECORD}).",
+        "From pixels to poses, strict or true boxes, median of "
+        f"{speed['rounds']} rounds in turn in one process, [record]({SPEED}).",
         "Bottom-up takes about the same time whatever the number of people, top-down a run of the "
         "network for each.",
         "people in the picture",
