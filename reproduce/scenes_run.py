@@ -17,6 +17,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from paddle_pose import configs
 from paddle_pose.command_line import CommandLine
 from paddle_pose.commands import quickstart
 from paddle_pose.commands.record import RunFolder
@@ -85,7 +86,7 @@ def prune(run: RunFolder, output: Path) -> None:
 
 
 def export(run: RunFolder, formats: str, data: Path, log: Path) -> None:
-    """A run's network for other engines in ``exported/``, unless it is there."""
+    """A run's network in ``exported/``, unless it is there; INT8 for the strict protocol's size."""
     folder = run.root / scenes_judge.EXPORTED
     digest = sha256(run.best_weights)
     cards = [folder / name / "model.yaml" for name in formats.split(",")]
@@ -93,9 +94,9 @@ def export(run: RunFolder, formats: str, data: Path, log: Path) -> None:
         return
     words = ["--weights", run.best_weights, "--output", folder, "--format", formats]
     if "int8" in formats:
-        # pictures of the strict protocol's size, which is the only one that the network then sees
-        words += ["--calibration", data / "images" / "train2017"]
-        words += ["--set", "data.image_size_wh=[352,256]"]
+        strict = configs.load(str(run.recipe_file)).benchmark("scenes_strict").whole
+        height, width = strict.size_hw if strict else ()
+        words += ["--calibration", data, "--set", f"data.image_size_wh=[{width},{height}]"]
     small_runs.run_script("export.py", ["--config", str(run.recipe_file), *words], log)
 
 
