@@ -27,13 +27,13 @@ from paddle_pose.settings import (
 _SINGLE = replace(
     SINGLE,
     name="scenes_single",
-    whole=WholeImage((256, 256), "adjust", "reference"),
+    whole=WholeImage((192, 192), "adjust", "reference"),
     source="none: no published number",
 )
 
 
 def vgg_scenes() -> Recipe:
-    """BodyPoseNet of two stages, a fifth as wide, 256×256, on rendered scenes; no published row.
+    """BodyPoseNet of two stages, a fifth as wide, 192×192, on rendered scenes; no published row.
 
     Protocol: AP of everybody in scenes of one to eight people, one scale, four scales or strict.
     Cost: 1,700 pictures, half an hour of one CPU core.
@@ -45,6 +45,7 @@ def vgg_scenes() -> Recipe:
         base,
         name="vgg_scenes",
         model=BodyPoseNet(stages=2, width=12, features=32, initializer="xavier"),
+        data=replace(base.data, image_size_wh=(192, 192)),
         augment=AugmentSettings(
             distribution="uniform",
             scale_factor=0.0,
@@ -73,7 +74,7 @@ def vgg_scenes() -> Recipe:
             _SINGLE,
             replace(_SINGLE, name="scenes_multi_scale", test_scales=(0.5, 1.0, 1.5, 2.0)),
             replace(
-                _SINGLE, name="scenes_strict", whole=WholeImage((256, 352), "pad", "reference")
+                _SINGLE, name="scenes_strict", whole=WholeImage((192, 264), "pad", "reference")
             ),
         ),
     )
