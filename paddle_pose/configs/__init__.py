@@ -24,6 +24,7 @@ from paddle_pose.configs import (
     mmpose,
     pairs,
     quickstart,
+    scenes,
     simple_baseline,
     twins,
 )
@@ -43,6 +44,7 @@ FAMILIES: dict[str, ModuleType] = {
     "mmpose": mmpose,
     "pairs": pairs,
     "quickstart": quickstart,
+    "scenes": scenes,
     "simple_baseline": simple_baseline,
     "twins": twins,
 }

@@ -10,7 +10,7 @@ included.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -103,8 +103,23 @@ def draw_several(rng: np.random.Generator, people: int) -> tuple[np.ndarray, lis
         size = np.array([columns[-1] + 1, rows[-1] + 1]) - corner
         records.append(SeenPerson(np.zeros((17, 3)), np.concatenate([corner, size]), group, True))
     if rng.random() < 0.04 and not group.any():
+        before = image.copy()
         foreground(rng, image)
+        strip = (image != before).any(2)
+        records = [_behind(one, strip) for one in records]
     return photograph(rng, image), records
+
+
+def _behind(one: SeenPerson, strip: np.ndarray) -> SeenPerson:
+    """A record with what these pixels hide."""
+    height, width = strip.shape
+    keypoints, flags = one.keypoints.copy(), one.keypoints[:, 2]
+    columns, rows = np.rint(keypoints[:, :2]).astype(int).T
+    hidden = strip[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
+    keypoints[:, 2] = np.where((flags == 2) & hidden, 1, flags)
+    if (keypoints[:, 2] == 2).sum() < LEAST_JOINTS:
+        keypoints[:] = 0
+    return replace(one, keypoints=keypoints, seen=one.seen & ~strip)
 
 
 def _placed(rng: np.random.Generator, people: int, size_wh: tuple[int, int]) -> list[Placement]:
