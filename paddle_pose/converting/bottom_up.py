@@ -126,7 +126,7 @@ def _head(plan: Plan, people: WholePeople) -> dict[str, Any]:
     }
 
 
-_OF_PLAN = {
+_OF_PLAN: dict[str, Any] = {
     "made_from": "of another file, or with another --pictures ({!r:.160})",
     "rule": "by another rule ({!r})",
     "masks": {True: "with masks", False: "without masks"},

@@ -11,7 +11,7 @@ from typing import Any
 from paddle_pose import names
 from paddle_pose.errors import UserError
 from paddle_pose.files import write_bytes, write_json
-from paddle_pose.understood import ASSUMED, Fact, Understood
+from paddle_pose.understood import ASSUMED, Fact, Understood, counted
 
 
 def assumed(what: str, value: Any, text: str) -> Fact:
@@ -21,7 +21,7 @@ def assumed(what: str, value: Any, text: str) -> Fact:
 
 @dataclass
 class LeftOut:
-    """Counts by reason, each with the first place."""
+    """Counts by reason, each with the first place; a reason begins with a plural (``people …``)."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first: dict[str, str] = field(default_factory=dict)
@@ -34,8 +34,19 @@ class LeftOut:
 
     def fact(self) -> Fact:
         """One line of all of them."""
-        parts = [f"{n:,} {why} (first: {self.first[why]})" for why, n in self.counts.items() if n]
+        parts = [
+            f"{counted(n, _of_one(why), why)} (first: {self.first[why]})"
+            for why, n in self.counts.items()
+            if n
+        ]
         return Fact("left_out", dict(self.counts), "; ".join(parts) or "nothing", "counted")
+
+
+def _of_one(reason: str) -> str:
+    """``person without …`` for ``people without …``."""
+    noun, _, rest = reason.partition(" ")
+    one = "person" if noun == "people" else noun.removesuffix("s")
+    return f"{one} {rest}".rstrip()
 
 
 @dataclass(frozen=True)

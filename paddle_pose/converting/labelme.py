@@ -53,7 +53,7 @@ def convert(folder: Path, output: Path, *, images: Path | None, joints: Sequence
         if isinstance(content, dict) and isinstance(content.get("shapes"), list):
             documents.append((path, content))
         else:
-            left.add("files that are not labelme's", path.name)
+            left.add("files of another kind than labelme's", path.name)
     if not documents:
         raise UserError(f"{folder}: no labelme files (*.json with 'shapes'); {left.fact().text}")
     known = tuple(joints) or _joints_of(documents)

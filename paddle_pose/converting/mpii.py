@@ -77,7 +77,7 @@ def convert(mat: Path, images: Path, output: Path, valid_list: Path | None) -> C
         elif person.image not in their_images:
             train.append(person)
         elif (person.image, person.person) not in taken:
-            left.add("people on validation images who are not validated", person.where)
+            left.add("people on validation images, not validated", person.where)
     scored = [person for person in valid if person.has_head]
     for person in valid:
         left.add("people to validate without a head box", person.where, not person.has_head)

@@ -18,7 +18,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.geometry import box_to_center_scale
 from paddle_pose.settings import DataSettings, by_alphapose
 from paddle_pose.skeletons import Skeleton
-from paddle_pose.understood import ASSUMED, Fact, Understood
+from paddle_pose.understood import ASSUMED, Fact, Understood, counted
 
 BOX_PADDING = 1.25
 
@@ -259,7 +259,12 @@ def _summary(source: CocoFile, out: dict[str, int], people: int) -> str:
     read = 0 if source.people is None else len(source.people)
     out = out | {why: count for why, count in source.left_out.items() if count}
     listed = read + sum(source.left_out.values())
-    text = f"{source.image_count} images, {listed} annotations, {people} people"
+    parts = (
+        (source.image_count, "image", ""),
+        (listed, "annotation", ""),
+        (people, "person", "people"),
+    )
+    text = ", ".join(counted(*part) for part in parts)
     left = ", ".join(f"{count} {why}" for why, count in out.items())
     return f"{text}; left out {left}" if left else text
 

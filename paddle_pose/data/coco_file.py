@@ -91,7 +91,9 @@ class CocoFile:
         if image_ids is not None:
             counts = counts & np.isin(self.people.image_ids, image_ids)
         if not counts.any():
-            where = "" if image_ids is None else f" on the {len(image_ids)} images that are scored"
+            where = (
+                "" if image_ids is None else f" on the {counted(len(image_ids), 'scored image')}"
+            )
             out = [f"{count} {why}" for why, count in self.left_out.items() if count]
             raise UserError(
                 f"{self.file}: there would be {made} nobody: of "

@@ -107,8 +107,9 @@ def test_labelme_says_how_its_images_are_found(tmp_path: Path, monkeypatch, caps
     monkeypatch.setattr("paddle_pose.skeletons.SKELETONS", dict(SKELETONS))
     Path("labels").mkdir()
     cv2.imwrite("labels/a.png", np.zeros((40, 80, 3), np.uint8))
-    shape = {"label": "tail", "points": [[5, 6]], "shape_type": "point"}
-    Path("labels/a.json").write_text(json.dumps({"imagePath": "a.png", "shapes": [shape]}))
+    shapes = [{"label": label, "points": [[x, 6]], "shape_type": "point"}
+              for label, x in (("tail", 5), ("nose", 25))]  # fmt: skip
+    Path("labels/a.json").write_text(json.dumps({"imagePath": "a.png", "shapes": shapes}))
     convert.main(["labelme", "labels", "--output", "own/annotations/person_keypoints_train.json"])
     last = capsys.readouterr().out.splitlines()[-1]
     assert last == (

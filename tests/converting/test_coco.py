@@ -53,7 +53,7 @@ def test_what_one_trains_on(tmp_path: Path, capsys):
     said = capsys.readouterr().out
     assert "1 of 5 annotations on 1 of 3 images; to train on, not to score" in said
     assert "2 people without labelled joints (first: in.json: annotations[1])" in said
-    assert "1 crowds" in said
+    assert "1 crowd" in said
     assert "1 of other categories" in said
     assert "2 images without such people" in said
 

@@ -58,7 +58,7 @@ def test_lspet_by_hand(tmp_path: Path, capsys):
     truth = mpii.truth(tmp_path / "out", "valid")
     np.testing.assert_allclose(truth.head_size_px, 0.75 * np.hypot(10, 5))
     said = capsys.readouterr().out
-    assert "1 people with fewer than 8 joints" in said
+    assert "1 person with fewer than 8 joints" in said
     assert "assumed: pixel_origin: joints.mat counts pixels from 0" in said
 
 

@@ -81,9 +81,9 @@ def test_splits_are_the_lists_in_its_order_and_rows(release: Path, kind: str, ca
     assert test[0] == {"image": "test1.jpg", "scale": 2.25, "center": [7.5, 8]}
     said = capsys.readouterr().out
     assert "2 train, 2 valid, 3 test (2 of the test people in single_person)" in said
-    assert "people on validation images who are not validated" in said
+    assert "on validation images, not validated" in said
     assert "3 people without position or scale" in said
-    assert "1 people to train on without any joint" in said
+    assert "1 person to train on without any joint" in said
     assert "8 in the release, 7 of them not in" in said
 
 

@@ -61,7 +61,7 @@ def test_a_person_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture):
     assert whole["num_keypoints"] == np.count_nonzero(joints[:, 2])
     said = capsys.readouterr().out
     assert "2 people without joints or mask" in said
-    assert "1 people with the very box of another" in said
+    assert "1 person with the very box of another" in said
     assert "assumed: split" in said
     people = coco.load(
         out,

@@ -56,7 +56,7 @@ def test_by_hand(tmp_path: Path, capsys):
         "=> flip_pairs: 1 pair by the joints' names, the left one first (left_0 - right_0)" in said
     )
     assert "assumed: area" in said
-    assert "1 images without a label file: nobody on them (first: images/train/b.png)" in said
+    assert "1 image without a label file: nobody on them (first: images/train/b.png)" in said
 
 
 def test_the_loader_reads_it_back(tmp_path: Path):
@@ -80,7 +80,7 @@ def test_as_roboflow_exports_it(tmp_path: Path, capsys):
     found = run(file)
     assert found["images"][0]["file_name"] == "train/images/a.png"
     assert len(found["annotations"]) == 1
-    assert "1 splits whose images are not there (first: test)" in capsys.readouterr().out
+    assert "1 split whose images are not there (first: test)" in capsys.readouterr().out
 
 
 def test_sixteen_joints_in_mpiis_order_have_its_names(tmp_path: Path):

@@ -317,7 +317,7 @@ def test_a_score_over_nobody_is_refused_before_anything_is_predicted(tmp_path: P
     box = {"image_id": 2, "category_id": 1, "bbox": [5, 5, 90, 90], "score": 0.9}
     boxes.write_text(json.dumps([box]))
     one = json.loads(_cases(tmp_path).read_text())["annotations"][:1]
-    with pytest.raises(UserError, match="on the 1 images that are scored"):
+    with pytest.raises(UserError, match="on the 1 scored image none has"):
         len(_evaluator(_cases(tmp_path, annotations=one), "data.limit=1", boxes=boxes).table)
 
 
