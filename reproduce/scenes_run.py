@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -93,6 +94,7 @@ def export(run: RunFolder, formats: str, data: Path, log: Path) -> None:
     cards = [folder / name / "model.yaml" for name in formats.split(",")]
     if all(card.is_file() and digest in card.read_text(encoding="utf-8") for card in cards):
         return
+    shutil.rmtree(folder, ignore_errors=True)  # of other weights, or what a stop left
     words = ["--weights", run.best_weights, "--output", folder, "--format", formats]
     if "int8" in formats:
         strict = configs.load(str(run.recipe_file)).benchmark("scenes_strict").whole
