@@ -109,6 +109,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0.1, 10), "benchmarks.*.test_scales.*"),
     (Range(0, 100, above=True), "benchmarks.*.metric.thresholds.*"),
     (Range(0, 100), "benchmarks.*.metric.rescore_threshold benchmarks.*.metric.box_threshold"),
+    (Range(14, 16), "benchmarks.*.metric.joints"),
     (Range(-1000, 1000), "benchmarks.*.published.*"),
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
@@ -148,6 +149,7 @@ COORDINATES = {
 PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
 
 CHOICES = {
+    "benchmarks.*.metric.joints": (14, 16),
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,

@@ -108,6 +108,7 @@ ABSURD = {
         "data.image_size_wh=[100000,100000]", "data.image_size_wh=[32,8192]",
         "benchmarks.0.test_scales=[]", "benchmarks.0.test_scales=[.nan,1,1]",
         "benchmarks.0.test_scales=[1e308]", "benchmarks.0.metric.thresholds=[]",
+        "benchmarks.0.metric.joints=15",
         "benchmarks.0.metric.thresholds=[.nan]", "benchmarks.0.boxes=detected",
         "benchmarks.0.published={Mean: .nan}", "train.milestones=[5,3]", "train.milestones=[5,5]",
         "train.optimizer={kind: Adam, beta1: .nan}", "train.clip_norm=.inf", "codec.stride=0",
