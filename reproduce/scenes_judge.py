@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from paddle_pose import drawing
+from paddle_pose import configs, drawing
 from paddle_pose.command_line import CommandLine
 from paddle_pose.commands.record import environment
 from paddle_pose.errors import UserError, one_line_errors
@@ -103,14 +103,27 @@ def scores(results: Sequence[dict[str, Any]], scenes: Scenes, resamples: int) ->
     return found
 
 
+def size_of(recipe_file: Path) -> dict[str, int]:
+    """Parameters, multiply-adds at the recipe's size, and filters of its network."""
+    from paddle_pose.models import pruning
+    from paddle_pose.models.build import build
+    from paddle_pose.models.counting import count
+
+    recipe = configs.load(str(recipe_file))
+    network = build(recipe.model)
+    counts = count(network, recipe.data.image_size_wh)
+    filters = sum(pruning.widths(network).values())
+    return {"parameters": counts.parameters, "macs": counts.macs, "filters": filters}
+
+
 def judged(folder: Path, scenes: Scenes, output: Path, resamples: int) -> dict[str, Any]:
     """Everything that one run was scored by."""
-    record = copy_run(folder, output / folder.name)
+    copy_run(folder, output / folder.name)
     ways = {
         file.parent.name: scores(read_json(file), scenes, resamples)
         for file in sorted(folder.glob(f"*/{RESULTS}"))
     }
-    found = {"folder": folder.name, "parameters": record["parameters"], "ways": ways}
+    found = {"folder": folder.name, **size_of(folder / "recipe.yaml"), "ways": ways}
     refused = folder / REFUSED
     if refused.is_file():
         found["int8_refused"] = refused.read_text(encoding="utf-8")

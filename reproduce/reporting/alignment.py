@@ -60,7 +60,7 @@ def _row(path: str, row: dict[str, Any]) -> list[Cell | str]:
         "–" if row["tolerance"] is None else f"{row['tolerance']:.2g}",
         words[row["ok"]],
         row["tolerance_source"],
-        Cell(where, link, title=f"{stated['repository']} @{stated['commit'][:7]}"),
+        Cell(where, link),
     ]
 
 

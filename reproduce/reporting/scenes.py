@@ -23,10 +23,10 @@ RECORD = f"{FOLDER}/scenes.json"
 SPEED = f"{FOLDER}/speed.json"
 LABELS = {
     "vgg_scenes": "BodyPoseNet, small",
-    "vgg_scenes_pruned": "the same, half of its filters",
-    "hrnet_w8_scenes_96x64": "HRNet, width 8, true boxes",
+    "vgg_scenes_pruned": "BodyPoseNet, small, half its filters",
+    "hrnet_w8_scenes_96x64": "HRNet, width 8, top-down",
     "vgg_scenes_int8": "BodyPoseNet, small, INT8",
-    "vgg_scenes_pruned_int8": "half of its filters, INT8",
+    "vgg_scenes_pruned_int8": "BodyPoseNet, small, half its filters, INT8",
 }
 WAYS = {
     "single": "one scale",
@@ -61,8 +61,8 @@ def section(record: dict[str, Any], speed: dict[str, Any]) -> Section:
     if record["pictures"]:
         strips = [
             Strip(
-                [Picture(f"{FOLDER}/pictures/{one['file']}", f"{one['people']} people", "")],
-                f"{one['people']} people, {one['poses']} poses found",
+                [Picture(f"{FOLDER}/pictures/{one['file']}", f"people: {one['people']}", "")],
+                f"people: {one['people']}, poses found: {one['poses']}",
             )
             for one in record["pictures"]
         ]
@@ -90,7 +90,7 @@ def findings(record: dict[str, Any], speed: dict[str, Any]) -> list[Block]:
             parts.append(f"{text} {signed(new - old, 3)} AP")
     for name, of_seeds in record["runs"].items():
         for why in {run["int8_refused"] for run in of_seeds.values() if "int8_refused" in run}:
-            parts.append(f"{LABELS[name]} has no INT8 ({why})")
+            parts.append(f"{LABELS[name]} has no INT8 ({why.removeprefix('int8: ')})")
     seconds = speed.get("seconds_a_picture", {})
     if {"vgg_scenes", "hrnet_w8_scenes_96x64"} <= set(seconds):
         ours, theirs = seconds["vgg_scenes"], seconds["hrnet_w8_scenes_96x64"]
@@ -123,14 +123,18 @@ def scores(record: dict[str, Any]) -> Table:
                 text += f" ± {points(found['sd'], 3)}" if "sd" in found else ""
                 cells.append(Cell(text, RECORD))
             label = f"{LABELS[name]}: {WAYS[way]}"
-            rows.append([label, f"{first['parameters'] / 1e6:.2f} M", *cells])
+            size = f"{first['parameters'] / 1e6:.2f} M, {first['macs'] / 1e9:.2f} G"
+            rows.append([label, f"{size}, {first['filters']:,}", *cells])
     caption = (
         "*Trained* on rendered scenes: AP by the number of people in a picture; mean of the "
         "seeds ± their standard deviation, or one with its 95 % bootstrap interval over pictures"
     )
-    words = ["any number of people", *(f"{one} people" for one in list(counts)[1:])]
+    words = [
+        "any number of people",
+        *(f"{one} people" if one != "1" else "1 person" for one in list(counts)[1:]),
+    ]
     columns = [f"{word} ({n})" for word, n in zip(words, counts.values(), strict=True)]
-    header = ["network and way", "parameters", *columns]
+    header = ["network and way", "parameters, multiply-adds, filters", *columns]
     return Table(caption, header, rows, frozenset(range(1, 2 + len(counts))), anchor="scenes-table")
 
 
