@@ -67,7 +67,8 @@ def chosen(
     found = _found(config, image_size)
     recipe, shorter = _reached(override(found, assignments), found)
     require_sound(recipe)
-    shorter.tell()
+    if shorter.facts:
+        shorter.tell()
     _say_unread(recipe)
     return recipe
 

@@ -95,5 +95,6 @@ def _worst(rows: list[dict[str, Any]]) -> Cell | str:
         for row in judged_rows
     ]
     ok = all(row["ok"] for row in judged_rows)
-    text = "exact" if max(ratios) == 0 else f"{max(ratios):.2g}"
+    worst = max(ratios)
+    text = "exact" if worst == 0 else "< 0.01" if worst < 0.01 else f"{worst:.2g}"
     return badge("good" if ok else "bad", text, f"{len(judged_rows)} quantities")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 def test_shuffling_is_exact_there_and_back(channels, factor):
     deep, wide = (2, channels * factor**2, 3, 5), (2, channels, 3 * factor, 5 * factor)
     blocked = layout.blocked_shape(deep)
-    planned = shuffle._shuffle(blocked, factor)
+    planned = shuffle._shuffle(blocked, factor, layers.FLOAT32)
     assert (planned is None) == bool(blocked[-1] % factor**2)  # channels of part of a block
     for ours, paddles, x, d_out in (
         (shuffle.pixel_shuffle, F.pixel_shuffle, deep, wide),
@@ -38,7 +38,7 @@ def test_shuffling_is_exact_there_and_back(channels, factor):
 def test_hard_swish(channels):
     x, d_out = 3 * normal(2, channels, 7, 9), normal(2, channels, 7, 9, seed=6)
     exact, ours = (results(hard_swish, t, [x], d_out) for t in ("float64", "float32"))
-    assert layers._hard_swish(layout.blocked_shape(x.shape)) is not None
+    assert layers._hard_swish(layout.blocked_shape(x.shape), layers.FLOAT32) is not None
     # x/6 + 1/2, limits, and a product, each rounded; of values up to 12.
     for value, truth in zip(ours, exact, strict=True):
         assert abs(value - truth).max() <= 6 * 12 * EPS

@@ -106,7 +106,7 @@ def test_whole_chain(tmp_path, monkeypatch, capsys):
     assert set(record["runs"]) == set(list(scenes.LABELS)[:3])
     assert set(record["runs"]["vgg_scenes"]["0"]["ways"]) == {*scenes_judge.WAYS, "exact"}
     before, after = (record["runs"][name]["0"]["parameters"] for name in list(scenes.LABELS)[:2])
-    assert after < 0.6 * before
+    assert after < 0.9 * before  # narrow layers keep the official 16 filters
     assert record["pictures"]
     monkeypatch.setattr(records, "ROOT", tmp_path)
     (section,) = scenes.sections()
