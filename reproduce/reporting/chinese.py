@@ -104,7 +104,7 @@ def answer() -> str:
         f"{tested}"
         f"{word['not run']} 行未运行；{full}；{against}。** "
         f"对齐：与官方代码比较的 {counts.compared} 个量中有 {counts.within} 个"
-        "在事先设定的容差之内。"
+        "在所述的容差之内。"
         f"重新评分：{counts.rescored} 个作者给出的数值中有 {counts.equal} 个"
         "由其自己的预测结果重现，直到最后一位。"
     )

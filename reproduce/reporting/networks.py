@@ -18,9 +18,11 @@ ALIGNED = {
         "fastpose_r50": "FastPose-50",
         "fastpose_dcn_r50": "FastPose-DCN-50",
         "fastpose_duc_r50": "FastPose-DUC-50",
+        "fastpose_duc_r152": "FastPose-DUC-152",
         "simplepose_r50": "SimplePose-50",
         "fastpose_r50_wide": "FastPose-50, 256 channels",
         "fastpose_dcn_r50_wide": "FastPose-DCN-50, 256 channels",
+        "fastpose_r152_wide": "FastPose-152, 256 channels",
     },
     "BodyPoseNet": {"bodyposenet": "BodyPoseNet"},
 }
@@ -107,7 +109,12 @@ def alignment_section() -> Section:
         "Forward, data, metric, decoding, loss, learning rate, backward, optimiser, batch norm "
         "and initialisation, each compared with what the official PyTorch code computed, in "
         "float64 and float32. Each quantity, its tolerance and where that comes from stand in "
-        "the networks' sections. To run it: `python -m reproduce.align`."
+        "the networks' sections. To run it: `python -m reproduce.align`. Most tolerances were set "
+        "before anything was compared. Widened after fresh seeds had failed them, each by a cause "
+        "and not by the size of the failure: what follows Adam's steps in live runs (batch norm's "
+        "epsilon, which Paddle holds in float32, counts), live losses in float32 (the maps' error "
+        "in training mode counts), several of PaddleDetection's, and bfloat16's limit of 1.25 "
+        "times what PyTorch's autocast is off."
     )
     labels = {name: label for family in ALIGNED.values() for name, label in family.items()}
     overview = alignment.overview(labels | SHARED)

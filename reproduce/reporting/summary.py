@@ -113,9 +113,9 @@ def answer(rows: Sequence[TableRow]) -> str:
         f"{word['ported and aligned']} are ported and aligned, {word['re-scored']} re-scored, "
         f"{tested}"
         f"{word['not run']} not run; {full}; {against}.** Aligned: {counts.within} of "
-        f"{counts.compared} quantities equal the official code within tolerances that were set "
-        f"before. Re-scored: {counts.equal} of {counts.rescored} printed values come again from "
-        "their authors' own predictions, to the last printed digit."
+        f"{counts.compared} quantities equal the official code within stated "
+        f"tolerances. Re-scored: {counts.equal} of {counts.rescored} printed values "
+        "come again from their authors' own predictions, to the last printed digit."
     )
 
 
