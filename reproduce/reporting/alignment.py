@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from reproduce.aligning.rows import STEPS
@@ -64,8 +65,11 @@ def _row(path: str, row: dict[str, Any]) -> list[Cell | str]:
     ]
 
 
-def overview(labels: dict[str, str]) -> Table | None:
-    """Step by network: how many quantities, and how far the worst is from its tolerance."""
+def overview(labels: dict[str, str], apart: Container[str] = ()) -> Table | None:
+    """Step by network: how many quantities, and how far the worst is from its tolerance.
+
+    Those of ``apart`` have no table on the page and are linked to their record.
+    """
     names = [name for name in labels if rows_of(name)]
     if not names:
         return None
@@ -73,7 +77,8 @@ def overview(labels: dict[str, str]) -> Table | None:
     steps = [step for step in STEPS if step in present]
     rows = []
     for name in names:
-        cells: list[Cell | str] = [Cell(labels[name], f"#aligned-{name}")]
+        link = rows_of(name)[0][0] if name in apart else f"#aligned-{name}"
+        cells: list[Cell | str] = [Cell(labels[name], link)]
         for step in steps:
             cells.append(_worst([row for _, row in rows_of(name) if row["step"] == step]))
         rows.append(cells)

@@ -34,6 +34,20 @@ SHARED = {
     "pixels": "Holes and colours of mmpose's rows",
     "bfloat16": "bfloat16 on a CPU, beside PyTorch's autocast",
 }
+APART = {
+    "newell_hg8": "Newell's hourglass, 8 stacks",
+    **{
+        f"pose_resnet{layers}{end}": f"PoseResNet-{layers}{words}"
+        for end, words in (("", ""), ("_caffe", " (Caffe-style)"))
+        for layers in (50, 101, 152)
+        if f"{layers}{end}" != "50"
+    },
+    "paddledetection": "PaddleDetection's HRNet",
+    "challenger": "AI Challenger beside COCO",
+    "newell": "Newell's own test",
+    "half": "Half precision",
+}
+"""What the page counts and has no table of: each record is a file."""
 DATA_SETS = {
     "mpii": "MPII, PCKh in per cent",
     "coco": "COCO, AP and AR",
@@ -117,7 +131,7 @@ def alignment_section() -> Section:
         "times what PyTorch's autocast is off."
     )
     labels = {name: label for family in ALIGNED.values() for name, label in family.items()}
-    overview = alignment.overview(labels | SHARED)
+    overview = alignment.overview(labels | SHARED | APART, APART)
     shared = [t for name, label in SHARED.items() if (t := alignment.table(name, label))]
     blocks: list[Block] = [lead, overview or absent("the alignment"), *shared]
     return Section("alignment", title, blocks)
