@@ -48,7 +48,14 @@ def write(record: dict[str, Any], file: Path) -> None:
 
 def newest_file(prefix: str = "") -> Path | None:
     """The latest record in ``results/``: of the comparisons, or with ``growth-`` of growth."""
-    others = (GROWTH, "export", "light", "bottom_up", "two_people")  # of commands of their own
+    others = (
+        GROWTH,
+        "export",
+        "light",
+        "bottom_up",
+        "two_people",
+        "ready",
+    )  # of commands of their own
     files = [f for f in FOLDER.glob(f"{prefix}*.json") if prefix or not f.name.startswith(others)]
     return max(files, key=lambda f: read_json(f)["date"], default=None)
 
