@@ -149,7 +149,6 @@ COORDINATES = {
 PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
 
 CHOICES = {
-    "benchmarks.*.metric.joints": (14, 16),
     "train.scale_learning_rate": ("none", "linear"),
     "train.amp": ("none", "O1", "O2"),
     "train.amp_dtype": HALF,
