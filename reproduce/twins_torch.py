@@ -36,6 +36,7 @@ from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.recipes.recipe import Recipe, dump_yaml
 from paddle_pose.settings import DataSettings
 from paddle_pose.training.schedules import learning_rate
+from reproduce.aligning.torch_side import hold_epsilon_in_float32
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -227,9 +228,7 @@ def train(
     load_initial(twin.network, initial)
     twin.network.to(dtype).train()
     if paddle_epsilon:
-        for layer in twin.network.modules():
-            if isinstance(layer, torch.nn.BatchNorm2d):
-                layer.eps = float(np.float32(layer.eps))
+        hold_epsilon_in_float32(twin.network)
     files = DataFiles(dataset_root)
     task, recipe = task_for(recipe, files, files)
     normalize = Normalizer(recipe.data, dtype)

@@ -22,6 +22,17 @@ from paddle_pose.models.architectures import with_numbers
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import AugmentSettings, Benchmark, OksProtocol
 
+MMPOSE_1X = AugmentSettings(
+    distribution="truncated",
+    scale_factor=0.5,
+    rotation_deg=80.0,
+    half_body_probability=0.3,
+    half_body_min_joints=8,
+    shift_factor=0.16,
+    shift_probability=0.3,
+)
+"""How mmpose 1.x draws crops of COCO."""
+
 _NOW = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/{}.md @759b39c"
 _BEFORE = "open-mmlab/mmpose configs/body/2d_kpt_sview_rgb_img/topdown_heatmap/{}.md @3b81734"
 _SCORES = ("AP", "AP50", "AP75", "AR", "AR50")
@@ -131,16 +142,7 @@ def _coco(
             detector, name="coco_val_ground_truth", boxes="ground_truth", published={}, source=""
         ),
     )
-    augment = AugmentSettings(
-        distribution="truncated",
-        scale_factor=0.5,
-        rotation_deg=80.0,
-        half_body_probability=0.3,
-        half_body_min_joints=8,
-        shift_factor=0.16,
-        shift_probability=0.3,
-    )
-    return _trained(replace(recipe, benchmarks=benchmarks), augment, people)
+    return _trained(replace(recipe, benchmarks=benchmarks), MMPOSE_1X, people)
 
 
 def _trained(recipe: Recipe, augment: AugmentSettings, people: int) -> Recipe:

@@ -16,10 +16,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from paddle_pose.configs import hrnet, simple_baseline
+from paddle_pose.configs import encodings, hrnet, simple_baseline
 from paddle_pose.models.architectures import HRNetMore
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.settings import AugmentSettings
 
 _MPII = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/mpii/resnet_mpii.md @759b39c"
 _COCO = "open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/coco/{}_coco.md @759b39c"
@@ -244,21 +243,12 @@ def _with_aic(way: str, row: tuple[float, ...]) -> Recipe:
     Boxes are HRNet's, a pixel smaller than those of 1.x, which are clipped alone.
     """
     base = _trained(hrnet.w32_coco_256x192(), _COCO.format("hrnet_coco_aic"), 512)
-    augment = AugmentSettings(
-        distribution="truncated",
-        scale_factor=0.5,
-        rotation_deg=80.0,
-        half_body_probability=0.3,
-        half_body_min_joints=8,
-        shift_factor=0.16,
-        shift_probability=0.3,
-    )
     published = dict(zip(("AP", "AP50", "AP75", "AR", "AR50"), row, strict=True))
     return replace(
         base,
         name=f"w32_coco_aic_{way}_256x192",
         data=replace(base.data, join=f"aic_{way}d"),
-        augment=augment,
+        augment=encodings.MMPOSE_1X,
         benchmarks=(replace(base.benchmarks[0], published=published),),
     )
 
