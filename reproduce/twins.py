@@ -27,7 +27,15 @@ from paddle_pose.system import runtime
 
 TAKEN = {
     "initial": (),
-    "torch": ("dataset_root", "initial", "reference", "steps", "float64", "paddle_epsilon"),
+    "torch": (
+        "dataset_root",
+        "initial",
+        "reference",
+        "device",
+        "steps",
+        "float64",
+        "paddle_epsilon",
+    ),
     "steps": ("dataset_root", "initial", "steps", "float64"),
 }
 """Options of each command, besides those of all."""
@@ -49,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add("--dataset_root", type=Path, help="torch, steps: LSPET in MPII layout")
     add("--initial", type=Path, help="torch: initial.safetensors; steps: initial.pdparams")
     add("--reference", type=Path, help="torch: clone of the official repository")
+    add("--device", help="torch: cpu (the default), cuda or cuda:N")
     add("--steps", type=int, help="torch, steps: only so many, their losses into losses.json")
     add("--float64", action="store_true", help="torch, steps: double precision")
     add(
@@ -154,6 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             initial=options.initial,
             dataset_root=options.dataset_root,
             output_dir=options.output_dir,
+            device=options.device or "cpu",
             steps=options.steps,
             float64=options.float64,
             paddle_epsilon=options.paddle_epsilon,

@@ -163,16 +163,27 @@ def load_initial(network: torch.nn.Module, file: Path) -> None:
 
 
 class Normalizer:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W): (x / 255 - mean) / std."""
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) on a device: (x / 255 - mean) / std."""
 
-    def __init__(self, data: DataSettings, dtype: torch.dtype) -> None:
-        self._mean = torch.tensor(data.rgb_mean, dtype=dtype).reshape(1, 3, 1, 1)
-        self._std = torch.tensor(data.rgb_std, dtype=dtype).reshape(1, 3, 1, 1)
+    def __init__(self, data: DataSettings, dtype: torch.dtype, device: str = "cpu") -> None:
+        self._mean = torch.tensor(data.rgb_mean, dtype=dtype, device=device).reshape(1, 3, 1, 1)
+        self._std = torch.tensor(data.rgb_std, dtype=dtype, device=device).reshape(1, 3, 1, 1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images go."""
+        return self._mean.device
 
     def __call__(self, images_BHWC: np.ndarray) -> torch.Tensor:
         """Bytes of crops to floats."""
-        images = torch.from_numpy(images_BHWC).permute(0, 3, 1, 2).to(self._mean.dtype)
+        images = torch.from_numpy(images_BHWC).to(self._mean.device)
+        images = images.permute(0, 3, 1, 2).to(self._mean.dtype)
         return ((images / 255 - self._mean) / self._std).contiguous()
+
+
+def device_name(device: torch.device) -> str:
+    """The name of a GPU; "cpu" else."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def batches(crops: PersonCrops, recipe: Recipe) -> Iterator[tuple[int, int, list[Sample]]]:
@@ -195,7 +206,7 @@ def predict(twin: Official, normalize: Normalizer, evaluator: Evaluator, recipe:
     for first in range(0, len(crops), size):
         samples = [crops[index] for index in range(first, min(first + size, len(crops)))]
         images = normalize(np.stack([sample.image_HWC for sample in samples]))
-        maps = twin.forward(torch.cat([images, images.flip(3)])).float().numpy()
+        maps = twin.forward(torch.cat([images, images.flip(3)])).float().cpu().numpy()
         view = View(*({"heatmaps": half} for half in np.split(maps, 2)))
         place = Place.stacked([sample.place for sample in samples])
         found.append(recipe.codec.decode([view], place, benchmark, order))
@@ -210,6 +221,7 @@ def train(
     initial: Path,
     dataset_root: Path,
     output_dir: Path,
+    device: str = "cpu",
     steps: int | None = None,
     float64: bool = False,
     paddle_epsilon: bool = False,
@@ -220,18 +232,19 @@ def train(
         UserError: no such clone, weights of another network, data that cannot be read.
     """
     torch.manual_seed(recipe.seed)
+    torch.backends.cudnn.allow_tf32 = False  # float32 on a GPU too
     dtype = torch.float64 if float64 else torch.float32
     torch.set_default_dtype(dtype)
     twin = official(recipe, reference)
     if getattr(recipe.model, "stacks", 1) != 1:
         raise UserError("the twin's loss is written for one stack")
     load_initial(twin.network, initial)
-    twin.network.to(dtype).train()
+    twin.network.to(device, dtype).train()
     if paddle_epsilon:
         hold_epsilon_in_float32(twin.network)
     files = DataFiles(dataset_root)
     task, recipe = task_for(recipe, files, files)
-    normalize = Normalizer(recipe.data, dtype)
+    normalize = Normalizer(recipe.data, dtype, device)
     optimizer = torch.optim.Adam(twin.network.parameters(), lr=recipe.train.learning_rate)
     run = _Run(recipe, twin, normalize, output_dir, task.evaluator, len(task.samples))
     total = steps or recipe.train.epochs * run.steps_per_epoch
@@ -246,7 +259,9 @@ def train(
                 group["lr"] = rate
             maps = twin.forward(normalize(np.stack([sample.image_HWC for sample in samples])))
             targets, weights = (
-                torch.from_numpy(np.stack([sample.targets[name] for sample in samples])).to(dtype)
+                torch.from_numpy(np.stack([sample.targets[name] for sample in samples])).to(
+                    device, dtype
+                )
                 for name in ("heatmaps", "weights")
             )
             loss = twin.loss(maps, targets, weights)
@@ -299,6 +314,7 @@ class _Run:
                     "recipe": self.recipe.name,
                     "seed": self.recipe.seed,
                     "framework": f"torch {torch.__version__}",
+                    "device": device_name(self.normalize.device),
                     "threads": torch.get_num_threads(),
                     "official": self.twin.source,
                 }
