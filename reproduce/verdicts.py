@@ -8,8 +8,8 @@ what they published; ``within`` says which.
 *ported and aligned*: its weights convert, and its network and everything around it equal the
 official code step by step, as recorded or as run live from a clone; not trained in full.
 *aligned*: its network and everything around it equal the publisher's official code step by step,
-but its number cannot be tested from outside: no weights of it to fetch, the boxes it was measured
-with or the truth of its test set are not public. The row says which.
+but its number cannot be tested from outside: no weights of it to fetch, or the boxes it was
+measured with or the truth of its test set are not public. The row says which.
 *not run*: none of these. A shortened run never counts.
 """
 

@@ -32,8 +32,8 @@ MEANING = {
     "code and recipe, AlphaPose's deformable operator by its formula); not trained in full",
     "aligned": "its network and everything around it equal the publisher's official code step by "
     "step (AlphaPose's deformable operator by its formula), but its number cannot be tested from "
-    "outside: no weights of it to fetch, the boxes it was measured with or the truth of its test "
-    "set are not public; the row says which",
+    "outside, as its weights, the boxes it was measured with or the truth of its test set are not "
+    "public; the row says which",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }

@@ -21,8 +21,8 @@ KINDS = {
     r"its weights are not published|^no weights": "no weights of it that porting can fetch",
     r"no alignment record|no record of|outside its tolerance": "not compared with official code",
     r"another network|network code|stride stands": "network not built",
+    r"^no benchmark": "its protocol is not stated in full, or not built",
     r"no recipe": "no recipe here of its training",
-    r"no benchmark|not stated": "its protocol is not stated in full, or not built",
 }
 """Pattern of a sentence → its kind, in one line of a table; the first that fits."""
 
