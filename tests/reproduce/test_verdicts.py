@@ -18,7 +18,7 @@ import train
 import val
 from paddle_pose import configs
 from paddle_pose.recipes import recipe as recipes
-from reproduce import aligned, published, training_costs, training_logs, verdicts
+from reproduce import published, training_costs, training_logs, verdicts
 from reproduce.verdicts import WORDS, verdict
 
 ROWS = published.load()
@@ -121,21 +121,6 @@ def test_live_rows_count_and_their_absence_or_failure_does(tmp_path: Path):
     assert verdict(row, tmp_path).lacking.endswith("no record of loss, backward, optimiser")
 
 
-def test_alphaposes_logs_stand_by_their_weights_and_networks():
-    """Of true boxes; its tables are with a detector whose AP is not stated, DUC-152 is two."""
-    rows = {row.id: verdict(row) for row in ROWS if row.id.startswith("alphapose")}
-    for name in ("simple_r50", "r50", "r50_duc", "r50_dcn"):
-        one = rows[f"alphapose_log:{name}_coco_256x192"]
-        assert one.word == "ported and aligned", (name, one.lacking)
-        assert "alignment/fastpose.json" in one.records
-        assert one.records[0].startswith("alignment/live_")
-    two = rows["alphapose_log:r152_duc_coco_256x192"]
-    assert two.word == "not run"
-    assert "not known to be one model" in two.lacking
-    zoo = {(one.word, one.lacking[:10]) for name, one in rows.items() if "zoo:r" in name}
-    assert zoo == {("aligned", "no boxes: ")}
-
-
 @pytest.mark.parametrize(
     ("name", "metric", "why"),
     [
@@ -158,23 +143,6 @@ def test_aligned_without_a_test_from_outside(tmp_path: Path, name: str, metric: 
     neither = verdict(dataclasses.replace(row, weights="", trains=False))
     assert neither.word == "not run"
     assert neither.lacking.endswith(verdicts.NO_TRAINING)
-
-
-def test_a_publisher_whose_code_was_never_run_aligns_nothing():
-    found = {row.id: one for row, one in verdicts.all_verdicts()}
-    for publisher in aligned.NEVER_RUN:
-        ours = [one for name, one in found.items() if name.startswith(f"{publisher}:")]
-        assert ours
-        assert {one.word for one in ours} == {"not run"}
-        assert all("was never run here" in one.lacking for one in ours)
-
-
-def test_nothing_settles_a_row_whose_protocol_is_not_stated():
-    for row in ROWS:
-        if published.NOT_STATED in row.protocol.detector_ap:
-            assert verdicts.missing_of(row).startswith(verdicts.MISSING), row.id
-            assert not verdicts.settles(row)
-            assert verdicts.train_command(row) == verdicts.port_command(row) == ""
 
 
 def test_committed_alignment_is_with_code_as_published():
