@@ -25,11 +25,19 @@ ALIGNED_AS = {
     "FastPose-152, 256 channels": "fastpose_r152_wide",
     "FastPose-DCN-50, 256 channels": "fastpose_dcn_r50_wide",
     **{f"PoseResNet-{n} (Caffe-style)": f"pose_resnet{n}_caffe" for n in (50, 101, 152)},
+    "BodyPoseNet, 3 stages": "bodyposenet",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
-TWO_PEOPLE = "crowds"
-"""The records of data, merging and scores of two people in a box, on all of their data sets."""
+OWN_DATA = {"mipnet": "crowds", "bodyposenet": "bodyposenet"}
+"""Records of data and scores that are a network's own, on all of its data sets."""
+
+NEVER_RUN = {
+    "fluid": "its own code, of Paddle Fluid, was never run here",
+    "predecessor": "its own code, a port of mmpose, was never run here",
+    "ascend": "its own code, for Ascend's devices, was never run here",
+}
+"""Publisher, as ids begin → why its rows are compared with nobody's code."""
 
 ALPHAPOSE = "fastpose"
 """The records of AlphaPose's crops, codecs, losses and scores, which all of its networks share."""
@@ -48,7 +56,7 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     if row.id.startswith("alphapose"):
         yield ALPHAPOSE, (*DATA_STEPS, "loss", "backward", "learning rate")
     else:
-        yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
+        yield OWN_DATA.get(name, row.protocol.dataset), DATA_STEPS
     if recipe and recipe.data.join.startswith("aic"):
         yield "challenger", ("data", "decode")
     if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":
@@ -61,6 +69,15 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
         yield "newell", ("data", "decode", "metric")
     if row.id.startswith("paddledetection:"):
         yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
+
+
+def not_compared(row: PublishedRow, root: Path) -> str:
+    """What keeps a row from being equal to its publisher's code, as shown; empty where nothing."""
+    if why := NEVER_RUN.get(row.id.partition(":")[0]):
+        return why
+    if row.protocol.network not in ALIGNED_AS:
+        return f"no alignment record of {row.protocol.network}"
+    return next(filter(None, (lacking(*one, root) for one in wanted(row))), "")
 
 
 def files(name: str, root: Path) -> list[str]:
