@@ -24,7 +24,6 @@ from paddle_pose.training.field_losses import masked_squares
 if TYPE_CHECKING:
     from paddle_pose.codecs.codec import Codec
     from paddle_pose.models.instances import TwoPeople
-    from paddle_pose.models.visibility import MapsAndVisibility
     from paddle_pose.settings import TrainSettings
 
 Targets = Mapping[str, paddle.Tensor]
@@ -137,14 +136,13 @@ def offset_mse(outputs: Sequence[StageOutput], targets: Targets) -> dict[str, pa
     return {"heatmaps": total(discs), "offsets": total(offsets)}
 
 
-def maps_and_visibility(
-    outputs: Sequence[MapsAndVisibility], targets: Targets
-) -> dict[str, paddle.Tensor]:
+def maps_and_visibility(outputs: Sequence[Any], targets: Targets) -> dict[str, paddle.Tensor]:
     """``joints_mse``, and 0.0005 × the mean cross-entropy of which joints are visible.
 
-    Those are the joints of weight 1: labelled, hidden or not, with a Gaussian in the crop. Both
-    parts are half of mmpose's. All joints count, also those that a data set does not have, as the
-    mask that mmpose makes for them is lost: the codec's table of what to pack does not name it.
+    Of MapsAndVisibility. Visible are the joints of weight 1: labelled, hidden or not, with a
+    Gaussian in the crop. Both parts are half of mmpose's. All joints count, also those that a data
+    set does not have, as the mask that mmpose makes for them is lost: the codec's table of what to
+    pack does not name it.
 
     Source: open-mmlab/mmpose mmpose/models/heads/hybrid_heads/vis_head.py:194,
     mmpose/models/losses/classification_loss.py:43, mmpose/codecs/msra_heatmap.py:50 @759b39c
