@@ -240,8 +240,8 @@ class TrainSettings:
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
-            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse);
-            ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
+            ``integral_l1`` and ``combined`` (AlphaPose, maps by joints_mse); ``masked_squares``
+            (BodyPoseNet: sums) or ``masked_focal``; ``maps_and_visibility`` (joints_mse and more).
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.

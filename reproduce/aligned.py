@@ -26,6 +26,7 @@ ALIGNED_AS = {
     "FastPose-DCN-50, 256 channels": "fastpose_dcn_r50_wide",
     **{f"PoseResNet-{n} (Caffe-style)": f"pose_resnet{n}_caffe" for n in (50, 101, 152)},
     "BodyPoseNet, 3 stages": "bodyposenet",
+    "PoseResNet-50 (visibility head)": "pose_resnet50_vis",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
@@ -59,6 +60,8 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
         yield OWN_DATA.get(name, row.protocol.dataset), DATA_STEPS
     if recipe and recipe.data.join.startswith("aic"):
         yield "challenger", ("data", "decode")
+    if recipe and recipe.train.loss == "maps_and_visibility":
+        yield "visibility", ("data", "decode")
     if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
     if recipe and recipe.augment.pixels != "none":

@@ -29,6 +29,7 @@ from paddle_pose.models.architectures import (
     MIPNet,
     NewellHourglass,
     PoseResNet,
+    PoseResNetVisibility,
 )
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
@@ -276,8 +277,9 @@ def network_name(model: Architecture) -> str:
             return f"PoseResNet-{layers}"
         case HRNetMore(joints=17, width=width, more=2):
             return f"HRNet-W{width}"
-        case CaffePoseResNet(layers=layers):
-            return f"PoseResNet-{layers} (Caffe-style)"
+        case CaffePoseResNet(layers=layers) | PoseResNetVisibility(layers=layers):
+            kind = "Caffe-style" if isinstance(model, CaffePoseResNet) else "visibility head"
+            return f"PoseResNet-{layers} ({kind})"
         case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
             return f"BodyPoseNet, {stages} stages"
     if name := _alphapose_name(model):

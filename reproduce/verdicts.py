@@ -43,6 +43,7 @@ BEGAN_WITH = {
     "PoseResNet-101": "imagenet_resnet101",
     "PoseResNet-152": "imagenet_resnet152",
     **{f"PoseResNet-{n} (Caffe-style)": f"imagenet_resnet{n}_caffe" for n in (50, 101, 152)},
+    "PoseResNet-50 (visibility head)": "imagenet_resnet50",
     "MIPNet-W48": "official_hrnet_w48_coco_384x288",
     **{
         f"{kind}{layers}{wide}": f"imagenet_resnet{layers}"

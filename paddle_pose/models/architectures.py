@@ -116,6 +116,15 @@ class CaffePoseResNet(PoseResNet):
 
 
 @dataclass(frozen=True)
+class PoseResNetVisibility(PoseResNet):
+    """SimpleBaseline that also says how likely each joint can be seen.
+
+    Source: open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/coco/
+    td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge.py @759b39c
+    """
+
+
+@dataclass(frozen=True)
 class FastPose:
     """AlphaPose's network: SE-ResNet, pixel shuffling and two upsampling convolutions.
 
@@ -225,6 +234,7 @@ Whole = (
     | BodyPoseNet
     | CaffePoseResNet
     | HRNetMore
+    | PoseResNetVisibility
 )
 """Networks as their authors have them."""
 

@@ -21,6 +21,7 @@ from paddle_pose.models.architectures import (
     MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
+    PoseResNetVisibility,
     Pruned,
 )
 from paddle_pose.models.blocks import PoseNetwork
@@ -37,7 +38,7 @@ from paddle_pose.models.hrnet import HRNetNetwork
 from paddle_pose.models.hrnet_more import HRNetMoreNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
 from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
-from paddle_pose.models.pose_resnet import PoseResNetNetwork
+from paddle_pose.models.pose_resnet import PoseResNetNetwork, PoseResNetVisibilityNetwork
 from paddle_pose.models.pruning import narrow
 
 NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
@@ -54,6 +55,7 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     BodyPoseNet: BodyPoseNetNetwork,
     CaffePoseResNet: CaffePoseResNetNetwork,
     HRNetMore: HRNetMoreNetwork,
+    PoseResNetVisibility: PoseResNetVisibilityNetwork,
 }
 
 

@@ -29,6 +29,7 @@ from paddle_pose.models.architectures import (
     MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
+    PoseResNetVisibility,
 )
 from paddle_pose.porting.keras import KERAS_VGG, TORCH_VGG, TORCH_VGG_BN
 from paddle_pose.porting.paddledetection import hrnet_rules
@@ -176,6 +177,14 @@ for _two, _one, _gates in (
 
 TABLES[CaffePoseResNet] = TABLES[PoseResNet]
 TABLES[HRNetMore] = TABLES[HRNet]
+TABLES[PoseResNetVisibility] = NameTable(
+    spellings=(
+        Spelling("official", r"^layer1\."),
+        Spelling("mmpose", r"^backbone\.layer1\.", ((r"^head\.pose_head\.", ""), *_MMPOSE_HEAD)),
+    ),
+    unused=(_MMPOSE_UNUSED,),
+    head=(*TABLES[PoseResNet].head, r"^vis_head\."),
+)
 
 
 OURS = Spelling("our", r"", linear_transposed=False, statistics=False)

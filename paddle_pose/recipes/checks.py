@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from paddle_pose.codecs.heatmap import HeatmapCodec
-from paddle_pose.codecs.integral import NORMS, CombinedCodec, IntegralCodec
-from paddle_pose.codecs.offsets import OFFSETS, OffsetCodec
+from paddle_pose.codecs.integral import NORMS, CombinedCodec
+from paddle_pose.codecs.offsets import OFFSETS
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.unbiased import SUBCELL
@@ -28,6 +28,7 @@ from paddle_pose.models.architectures import (
 from paddle_pose.recipes.decoders import require_decoders
 from paddle_pose.recipes.joins import JOINS, require_joined
 from paddle_pose.recipes.recipe import KINDS, Recipe
+from paddle_pose.recipes.together import BY_LOSS, VISIBILITY, require_together
 from paddle_pose.recipes.unread import SOFT_START, require_read
 from paddle_pose.settings import (
     DECODERS,
@@ -139,13 +140,6 @@ MASKED = ("masked_squares", "masked_focal")
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
 
-COORDINATES = {
-    "integral_l1": IntegralCodec,
-    "combined": CombinedCodec,
-    "offset_mse": OffsetCodec,
-}
-"""Losses of coordinates and offsets, and the codec that each of them needs."""
-
 PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
 
 CHOICES = {
@@ -156,7 +150,7 @@ CHOICES = {
     "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
     "train.loss": (
         *("joints_mse", "heatmap_mse", "cell_cross_entropy"),
-        *(*TWO_PEOPLE, *MASKED, *COORDINATES),
+        *(*TWO_PEOPLE, *MASKED, *BY_LOSS, VISIBILITY),
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "data.rules": ("auto", "hrnet", "alphapose"),
@@ -264,27 +258,7 @@ def _require_people_alike(recipe: Recipe) -> None:
     if for_two != (recipe.train.loss in TWO_PEOPLE):
         needed = "two_people_mse" if for_two else "joints_mse"
         raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
-    _require_coordinates(recipe)
-
-
-def _require_coordinates(recipe: Recipe) -> None:
-    """A loss of coordinates, its codec, and what it weighs."""
-    codec = recipe.codec
-    for loss, wanted in COORDINATES.items():
-        if (type(codec) is wanted) != (recipe.train.loss == loss):
-            raise UserError(
-                f"train.loss={recipe.train.loss}: does not go with "
-                f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
-            )
-    if isinstance(codec, IntegralCodec) and (codec.double_first or 0) > recipe.model.joints:
-        raise UserError(
-            f"codec.double_first={codec.double_first}: the network has {recipe.model.joints} joints"
-        )
-    for_coordinates = isinstance(codec, IntegralCodec | CombinedCodec)
-    if for_coordinates and not recipe.train.use_target_weight:
-        raise UserError(
-            f"train.use_target_weight=false: train.loss={recipe.train.loss} always weighs joints"
-        )
+    require_together(recipe)
 
 
 def _require_whole(recipe: Recipe) -> None:

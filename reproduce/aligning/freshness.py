@@ -23,6 +23,7 @@ from reproduce.aligning.rows import STEPS, read
 LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
 BOTH = "paddle_pose.models.instances.BothInstances"
 TWO_MSE = "paddle_pose.training.losses.two_people_mse"
+VISIBILITY = "paddle_pose.training.losses.maps_and_visibility"
 SAMPLES = (
     "paddle_pose.data.images.read_rgb",
     "paddle_pose.data.top_down.PersonCrops",
@@ -43,6 +44,7 @@ ROOTS = {
     ),
     **{f"mipnet {step}": (BOTH,) for step in ("forward", "batch norm")},
     **{f"mipnet {step}": (BOTH, TWO_MSE) for step in ("loss", "backward", "optimiser")},
+    **{f"pose_resnet50_vis {step}": (VISIBILITY,) for step in ("loss", "backward", "optimiser")},
     "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
     "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
     "mpii metric": (

@@ -23,6 +23,7 @@ from reproduce.aligning import (
     newell,
     paddledetection,
     pixels,
+    visibility,
 )
 
 MODULES: dict[str, tuple[Any, ...]] = {
@@ -31,10 +32,10 @@ MODULES: dict[str, tuple[Any, ...]] = {
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
     bfloat16.NAME: (bfloat16,),
-    **{one.NAME: (one,) for one in (challenger, newell, half)},
+    **{one.NAME: (one,) for one in (challenger, newell, half, visibility)},
 }
 OF_CLONES: dict[str, tuple[Any, ...]] = {
-    "mmpose": (challenger,),
+    "mmpose": (challenger, visibility),
     "princeton": (newell,),
     "hrnet": (half,),
 }

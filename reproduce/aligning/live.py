@@ -33,6 +33,7 @@ SIMPLE_BASELINE = "microsoft/human-pose-estimation.pytorch"
 RESNETS = tuple(f"pose_resnet{layers}" for layers in (50, 101, 152))
 CAFFE = tuple(f"{name}_caffe" for name in RESNETS)
 LIVE = {**NETWORKS, **LIVE_ONLY}
+MMPOSE_MARK, VISIBILITY = "mmpose/models/backbones/hourglass.py", "pose_resnet50_vis"
 STEPS, QUICK_STEPS = 3, 2
 ALPHAPOSE_FILES = {
     "fastpose_r50": "coco/resnet/256x192_res50_lr1e-3_2x.yaml",
@@ -71,7 +72,7 @@ KINDS = (
     ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", *RESNETS)),
     ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, (*RESNETS, *CAFFE)),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2", "newell_hg8")),
-    ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
+    ("mmpose", MMPOSE_MARK, MMPOSE[0], ("hourglass52", VISIBILITY)),
     ("alphapose", "alphapose/models/fastpose.py", ALPHAPOSE[0], tuple(ALPHAPOSE_FILES)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
 )
@@ -103,6 +104,7 @@ CONFIGS = {
 SOURCES = {
     "princeton": "models/posenet.py, task/loss.py",
     "mmpose": "mmpose/models/backbones/hourglass.py, mmpose/models/losses/heatmap_loss.py × 0.5",
+    VISIBILITY: "mmpose/models/backbones/resnet.py, heads/hybrid_heads/vis_head.py, loss × 0.5",
 }
 
 
@@ -173,7 +175,8 @@ def fresh_weights(keys: NetworkKeys, gain: float, seed: int) -> dict[str, np.nda
         elif len(shape) == 1:
             arrays[name] = rng.uniform(0.5, 1.5, shape)
         else:
-            arrays[name] = rng.standard_normal(shape) * gain / np.sqrt(np.prod(shape[1:]))
+            inputs = shape[:1] if name in keys.linear else shape[1:]
+            arrays[name] = rng.standard_normal(shape) * gain / np.sqrt(np.prod(inputs))
     return arrays
 
 
@@ -211,6 +214,8 @@ def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) ->
         "seed": seed,
         "threads": threads,
     }
+    if name == VISIBILITY:
+        job |= {"outputs": ["visible", "0"], "first": "vis_head."}
     config = CONFIGS.get((clone.kind, name))
     if config is not None:
         job["config"] = yaml.safe_load((clone.folder / config).read_text(encoding="utf-8"))
@@ -228,7 +233,7 @@ def network_rows(
     inputs = fresh_inputs(name, seed)
     job = network_job(clone, name, seed, QUICK_STEPS if quick else STEPS, threads)
     theirs = ask(python, job, weights=official, inputs=inputs)
-    source = CONFIGS.get((clone.kind, name)) or SOURCES[clone.kind]
+    source = CONFIGS.get((clone.kind, name)) or SOURCES.get(name) or SOURCES[clone.kind]
     if "_dcn_" in name:
         source += ", its CUDA operator by the formula in alphapose_side.py"
     versions = f"{source} (PyTorch {theirs['facts']['torch']}, seed {seed})"

@@ -70,6 +70,9 @@ LIVE_ONLY = {
     "newell_hg8": Network("hourglass:newell_hg8_mpii_256x256", "newell_hg2_mpii_256"),
     "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
+    "pose_resnet50_vis": Network(
+        "mmpose:res50_vis_coco_aic_merge_256x192", "pose_resnet50_mpii_256x256"
+    ),
     "fastpose_r50": Network("fastpose:r50_coco_256x192_2x", "fastpose_r50_coco"),
     "fastpose_dcn_r50": Network("fastpose:r50_dcn_coco_256x192", "fastpose_r50_coco"),
     "fastpose_duc_r50": Network("fastpose:r50_duc_coco_256x192", "fastpose_duc_r50_coco"),
@@ -89,7 +92,7 @@ LIVE_ONLY = {
 DATA_SETS = ("mpii", "coco", "crowds")
 GROUPS = (
     *("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16"),
-    *("challenger", "newell", "half"),
+    *("challenger", "newell", "half", "visibility"),
 )
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}

@@ -95,6 +95,8 @@ def build(job: dict[str, Any]) -> nn.Module:
     if kind == "alphapose":
         side = importlib.import_module("alphapose_side")
         return side.build(clone, config_of(job["config"]), package)
+    if job["what"] == "pose_resnet50_vis":
+        return importlib.import_module("visibility_side").build(clone, package)
     package("mmpose", clone / "mmpose")
     package("mmpose.models", clone / "mmpose/models")
     package("mmpose.models.backbones", clone / "mmpose/models/backbones")
@@ -172,7 +174,8 @@ def train(
 ) -> dict[str, np.ndarray]:
     """Adam steps on one batch: losses, first gradients, tensors after the first step, last maps."""
     kind, dtype = job["kind"], next(network.parameters()).dtype
-    stages, criterion = as_stages(network, kind), loss_of(job)
+    stages = as_stages(network, kind)
+    criterion = getattr(network, "criterion", None) or loss_of(job)
     batch = [torch.from_numpy(a).to(dtype) for a in (images, arrays["targets"], arrays["weights"])]
     adam = torch.optim.Adam(network.parameters(), lr=job["rate"])
     answers, losses = {}, []
@@ -226,14 +229,17 @@ def run_network(job: dict[str, Any], folder: Path) -> tuple[dict[str, np.ndarray
                 maps = outputs_of(
                     as_stages(network, job["kind"]), torch.from_numpy(arrays["images"]).to(dtype)
                 )
-            answers |= {f"{run}/forward/{index}": out.numpy() for index, out in enumerate(maps)}
+            names = job.get("outputs", range(len(maps)))
+            answers |= {
+                f"{run}/forward/{name}": out.numpy() for name, out in zip(names, maps, strict=True)
+            }
         for name, array in train(network, job, arrays, images).items():
             answers[f"{run}/{name}"] = array
     if job["kind"] == "simple_baseline":
         return answers, without
     torch.manual_seed(job["seed"])
     for name, value in build(job).state_dict().items():
-        if not name.startswith("keypoint_head."):
+        if not name.startswith("keypoint_head.") and name.startswith(job.get("first", "")):
             answers[f"first/{name}"] = sample(value.numpy())
     return answers, without
 
@@ -329,6 +335,8 @@ def main() -> None:
         answers = run_pipeline(job, folder)
     elif job["what"] == "challenger":
         answers = importlib.import_module("mmpose_side").challenger(job, folder, package)
+    elif job["what"] == "visibility":
+        answers = importlib.import_module("visibility_side").visibility(job, folder, package)
     elif job["what"] == "half":
         answers = importlib.import_module("half_side").half(job, folder, build, load, outputs_of)
     elif job["what"] == "newell":
