@@ -341,7 +341,7 @@ class OksProtocol:
 Metric = PckhProtocol | OksProtocol
 
 
-WHOLE_MODES = ("adjust", "pad", "stretch")
+WHOLE_MODES = ("adjust", "pad", "stretch", "height")
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,8 @@ class WholeImage:
     Attributes:
         size_hw: of the network's input, at scale 1.
         mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
-            picture as wide as that is for its height; ``stretch``: it is made so.
+            picture as wide as that is for its height; ``stretch``: it is made so; ``height``: it
+            gets that height, unrounded, and grey on all sides (Lightweight OpenPose).
         coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
     """
 

@@ -46,6 +46,7 @@ APART = {
     "challenger": "AI Challenger beside COCO",
     "newell": "Newell's own test",
     "half": "Half precision",
+    "lightweight": "Lightweight OpenPose",
 }
 """What the page counts and has no table of: each record is a file."""
 DATA_SETS = {
