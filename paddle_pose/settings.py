@@ -351,8 +351,7 @@ class WholeImage:
     Attributes:
         size_hw: of the network's input, at scale 1.
         mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
-            picture as wide as that is for its height; ``stretch``: it is made so; ``height``: it
-            gets that height, unrounded, and grey on all sides (Lightweight OpenPose).
+            picture so wide for its height; ``stretch``: it is made so; ``height``: so high, grey.
         coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
     """
 

@@ -25,6 +25,7 @@ ALIGNED_AS = {
     "FastPose-152, 256 channels": "fastpose_r152_wide",
     "FastPose-DCN-50, 256 channels": "fastpose_dcn_r50_wide",
     **{f"PoseResNet-{n} (Caffe-style)": f"pose_resnet{n}_caffe" for n in (50, 101, 152)},
+    "Lightweight OpenPose, MobileNet": "lightweight",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
@@ -48,7 +49,8 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     if row.id.startswith("alphapose"):
         yield ALPHAPOSE, (*DATA_STEPS, "loss", "backward", "learning rate")
     else:
-        yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
+        own = {"mipnet": TWO_PEOPLE, "lightweight": name}
+        yield own.get(name, row.protocol.dataset), DATA_STEPS
     if recipe and recipe.data.join.startswith("aic"):
         yield "challenger", ("data", "decode")
     if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from paddle_pose.codecs.light_paf import LightPafCodec
+from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.whole_images import GREY
 from paddle_pose.data.bottom_up import require_whole
 from paddle_pose.data.images import decode_as_annotated
@@ -137,7 +137,7 @@ class LightSamples:
         self,
         people: WholePeople,
         data: DataSettings,
-        codec: LightPafCodec,
+        codec: PafCodec,
         *,
         augment: dict[int, AugmentSettings] | None = None,
         seed: int = 0,

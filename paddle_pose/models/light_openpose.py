@@ -9,6 +9,7 @@ modules/conv.py @d23c284
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import paddle
 from paddle import nn
@@ -194,14 +195,15 @@ def _conv(
     norm: bool = False,
 ) -> nn.Sequential:
     """Convolution (name 0), maybe a batch norm (name 1), and a ReLU."""
-    given = {"stride": stride, "dilation": dilation, "bias": bias}
+    given: dict[str, Any] = {"stride": stride, "dilation": dilation, "bias": bias}
     last = BatchNorm2D(out_channels, relu=True) if norm else _Activation(relu)
     return nn.Sequential(_plain(in_channels, out_channels, kernel, **given), last)
 
 
 def _separable(in_channels: int, out_channels: int, stride: int, dilation: int) -> nn.Sequential:
     """3×3 of each channel alone (names 0 and 1), then 1×1 (names 3 and 4)."""
-    given = {"stride": stride, "dilation": dilation, "groups": in_channels, "bias": False}
+    given: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": in_channels}
+    given["bias"] = False
     return nn.Sequential(
         ("0", _plain(in_channels, in_channels, 3, **given)),
         ("1", BatchNorm2D(in_channels, relu=True)),

@@ -75,12 +75,12 @@ def lightweight(job: dict[str, Any], folder: Path) -> dict[str, np.ndarray]:
 
 def _network(weights: dict[str, np.ndarray], dtype: torch.dtype, stages: int) -> Any:
     module = importlib.import_module("models.with_mobilenet")
-    network = module.PoseEstimationWithMobileNet(stages)
+    network = module.PoseEstimationWithMobileNet(stages).to(dtype)
     state = {name: torch.from_numpy(value) for name, value in weights.items()}
     for name, value in network.state_dict().items():
         state.setdefault(name, value)  # num_batches_tracked
     network.load_state_dict(state)
-    return network.to(dtype)
+    return network
 
 
 class _Stop(Exception):
@@ -206,6 +206,7 @@ def _decoded(val: Any, arrays: dict[str, np.ndarray], job: dict, dtype: str) -> 
         heat, pafs = val.infer(
             _Given(arrays, number, dtype, answers), arrays[f"picture/{number}"], scales, 368, 8
         )
+        seen = heat.copy()  # extract_keypoints sets what is low to 0 in place
         by_type: list = []
         total = 0
         for joint in range(18):
@@ -213,7 +214,7 @@ def _decoded(val: Any, arrays: dict[str, np.ndarray], job: dict, dtype: str) -> 
         entries, every = keypoints.group_keypoints(by_type, pafs)
         poses, scores = val.convert_to_coco_format(entries, every)
         answers |= {
-            f"{dtype}/heat/{number}": heat,
+            f"{dtype}/heat/{number}": seen,
             f"{dtype}/pafs/{number}": pafs,
             f"{dtype}/peaks/{number}": np.array(
                 [[j, *p[:3]] for j, ps in enumerate(by_type) for p in ps]
