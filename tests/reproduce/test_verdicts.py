@@ -237,7 +237,9 @@ def test_only_the_weights_of_mmposes_hrnets_are_tested_by_a_recipe_of_others():
     distilled = {r.id for r in ROWS if zoo.match(r.id)}
     assert len(distilled) == 3
     ascend = {r.id for r in ROWS if r.id.startswith("ascend:")}
-    assert others == mmpose | crowds | ascend | distilled
+    # The last of three trainings, whose beginning is not published.
+    third = {"osokin_readme:lightweight_coco_val"}
+    assert others == mmpose | crowds | ascend | distilled | third
     assert len(mmpose) == 55
     for row in ROWS:
         if row.id in mmpose:
