@@ -1,6 +1,6 @@
 """How a whole picture becomes the input of Lightweight OpenPose, and its maps the picture's.
 
-Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch val.py:24, :75 @d23c284
+Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch val.py:30, :36, :81 @d23c284
 """
 
 from __future__ import annotations

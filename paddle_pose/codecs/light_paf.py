@@ -3,7 +3,7 @@
 Maps are read in pixels of the picture: they are enlarged to it. The fields' limbs are bodypose18's.
 
 Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch datasets/coco.py:72,
-modules/keypoints.py, val.py:75 @d23c284
+modules/keypoints.py, val.py:81 @d23c284
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def assemble(peaks: Peaks, found: Limbs, limbs: np.ndarray, joints: int) -> Huma
     A limb gives its end to everybody who has its start, in place of any that was there, and is
     counted; where nobody has, it begins a person. People are never joined.
 
-    Source: modules/keypoints.py:118
+    Source: modules/keypoints.py:117
     """
     people: list[list[int]] = []
     totals: list[float] = []
@@ -227,7 +227,7 @@ def assemble(peaks: Peaks, found: Limbs, limbs: np.ndarray, joints: int) -> Huma
 def _poses(peaks: Peaks, people: Humans, image_id: int) -> Poses:
     """Pixels counted from the picture's corner, as COCO does; scores rise with joints squared.
 
-    Source: val.py:45
+    Source: val.py:52
     """
     count, joints = people.peaks.shape
     seen = people.peaks >= 0

@@ -3,7 +3,7 @@
 Three trainings, each from the weights of the one before. The published 40 % AP on COCO val2017 is
 of the third, which has three refinement stages, looked at through the first of them alone.
 
-Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch README.md:61, train.py @d23c284
+Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch README.md:42, train.py @d23c284
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ OPTIMIZER = Adam(
     ),
 )
 """Biases learn twice as fast, convolutions of refinements four times; no decay of biases, batch
-norms and convolutions of single channels. Source: train.py:43"""
+norms and convolutions of single channels. Source: train.py:41"""
 
 
 def from_mobilenet_coco() -> Recipe:
@@ -65,7 +65,7 @@ def from_mobilenet_coco() -> Recipe:
     Protocol: whole pictures of val2017, 368 pixels high, one scale.
     Cost: 420,000 steps of 80. Begins with mobilenet_sgd_68.848.pth.tar (marvis/pytorch-mobilenet):
     ``--pretrained_model FILE --allow_partial``.
-    Source: README.md:63, :75; train.py @d23c284, whose rates fall an epoch earlier in a PyTorch
+    Source: README.md:43, :53; train.py @d23c284, whose rates fall an epoch earlier in a PyTorch
     newer than the 0.4.1 that it is for
     """
     return Recipe(
@@ -125,7 +125,7 @@ def three_stages_coco() -> Recipe:
 
     Protocol: as there, by the initial stage and the first refinement; the others are for training.
     Cost: 370,000 steps of 80; checkpoint_iter_370000.pth is its last.
-    Source: README.md:79, :96 @d23c284
+    Source: README.md:57, :96 @d23c284
     """
     base = again_coco()
     return replace(

@@ -87,7 +87,7 @@ def main_persons(boxes_xywh: np.ndarray, able: np.ndarray) -> np.ndarray:
 
     None whose middle is near that of one before, by 0.3 of the width of that one's box.
 
-    Source: scripts/prepare_train_labels.py:17
+    Source: scripts/prepare_train_labels.py:22
     """
     middles = boxes_xywh[:, :2] + boxes_xywh[:, 2:] / 2
     found: list[int] = []
