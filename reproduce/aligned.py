@@ -32,6 +32,9 @@ ALIGNED_AS = {
 TWO_PEOPLE = "crowds"
 """The records of data, merging and scores of two people in a box, on all of their data sets."""
 
+LIGHTWEIGHT = "lightweight"
+"""The records of Lightweight OpenPose, which hold its data, decoding and score too."""
+
 ALPHAPOSE = "fastpose"
 """The records of AlphaPose's crops, codecs, losses and scores, which all of its networks share."""
 
@@ -45,12 +48,12 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     """Names of records, and the steps that a row needs of each."""
     name = ALIGNED_AS[row.protocol.network]
     recipe = configs.load(row.recipe) if row.recipe else None
-    yield name, NETWORK_STEPS
+    alone = name == LIGHTWEIGHT
+    yield name, (*NETWORK_STEPS, *DATA_STEPS * alone)
     if row.id.startswith("alphapose"):
         yield ALPHAPOSE, (*DATA_STEPS, "loss", "backward", "learning rate")
-    else:
-        own = {"mipnet": TWO_PEOPLE, "lightweight": name}
-        yield own.get(name, row.protocol.dataset), DATA_STEPS
+    elif not alone:
+        yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
     if recipe and recipe.data.join.startswith("aic"):
         yield "challenger", ("data", "decode")
     if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":

@@ -60,7 +60,7 @@ norms and convolutions of single channels. Source: train.py:41"""
 
 
 def from_mobilenet_coco() -> Recipe:
-    """Lightweight OpenPose, one refinement stage, from MobileNet: README, about 38 % AP; no row.
+    """Lightweight OpenPose, one refinement, from MobileNet: about 38 % AP, no published row.
 
     Protocol: whole pictures of val2017, 368 pixels high, one scale.
     Cost: 420,000 steps of 80. Begins with mobilenet_sgd_68.848.pth.tar (marvis/pytorch-mobilenet):
@@ -110,10 +110,11 @@ def from_mobilenet_coco() -> Recipe:
 
 
 def again_coco() -> Recipe:
-    """The same once more, from the weights of from_mobilenet_coco: README, about 39 % AP; no row.
+    """The same from the weights of from_mobilenet_coco: about 39 % AP, no published row.
 
     Protocol: as there.
     Cost: 280,000 steps of 80.
+    Source: README.md:44, :55 @d23c284
     """
     base = from_mobilenet_coco()
     train = replace(base.train, pretrained="COCO", max_steps=280_000)
