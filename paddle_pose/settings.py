@@ -341,7 +341,7 @@ class OksProtocol:
 Metric = PckhProtocol | OksProtocol
 
 
-WHOLE_MODES = ("adjust", "pad", "stretch")
+WHOLE_MODES = ("adjust", "pad", "stretch", "height")
 
 
 @dataclass(frozen=True)
@@ -351,7 +351,7 @@ class WholeImage:
     Attributes:
         size_hw: of the network's input, at scale 1.
         mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
-            picture as wide as that is for its height; ``stretch``: it is made so.
+            picture so wide for its height; ``stretch``: it is made so; ``height``: so high, grey.
         coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
     """
 

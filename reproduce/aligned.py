@@ -27,10 +27,11 @@ ALIGNED_AS = {
     **{f"PoseResNet-{n} (Caffe-style)": f"pose_resnet{n}_caffe" for n in (50, 101, 152)},
     "BodyPoseNet, 3 stages": "bodyposenet",
     "PoseResNet-50 (visibility head)": "pose_resnet50_vis",
+    "Lightweight OpenPose, MobileNet": "lightweight",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
-OWN_DATA = {"mipnet": "crowds", "bodyposenet": "bodyposenet"}
+OWN_DATA = {"mipnet": "crowds", **{name: name for name in ("bodyposenet", "lightweight")}}
 """Records of data and scores that are a network's own, on all of its data sets."""
 
 NEVER_RUN = {

@@ -26,6 +26,7 @@ from paddle_pose.models.architectures import (
     Hourglass52,
     HRNet,
     HRNetMore,
+    LightOpenPose,
     MIPNet,
     NewellHourglass,
     PoseResNet,
@@ -280,11 +281,18 @@ def network_name(model: Architecture) -> str:
         case CaffePoseResNet(layers=layers) | PoseResNetVisibility(layers=layers):
             kind = "Caffe-style" if isinstance(model, CaffePoseResNet) else "visibility head"
             return f"PoseResNet-{layers} ({kind})"
-        case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
-            return f"BodyPoseNet, {stages} stages"
-    if name := _alphapose_name(model):
+    if name := _alphapose_name(model) or _bottom_up_name(model):
         return name
     raise UserError(f"{model}: not a network of published.csv")
+
+
+def _bottom_up_name(model: Architecture) -> str:
+    match model:
+        case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
+            return f"BodyPoseNet, {stages} stages"
+        case LightOpenPose(joints=18, limbs=19, tested=1, features=128):
+            return "Lightweight OpenPose, MobileNet"
+    return ""
 
 
 def _alphapose_name(model: Architecture) -> str:

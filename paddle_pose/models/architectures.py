@@ -220,6 +220,28 @@ class BodyPoseNet:
     initializer: str = "random_normal"
 
 
+@dataclass(frozen=True)
+class LightOpenPose:
+    """Lightweight OpenPose: MobileNet v1, an initial stage and refinement stages.
+
+    Attributes:
+        joints: heat maps less one, which is background.
+        limbs: part affinity fields, two maps each.
+        refinements: stages after the initial one that are trained.
+        tested: how many of them a test looks through; the published number is of the first of 3.
+        features: channels of what every stage sees and of its layers.
+
+    Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch models/with_mobilenet.py
+    @d23c284
+    """
+
+    joints: int = 18
+    limbs: int = 19
+    refinements: int = 3
+    tested: int = 1
+    features: int = 128
+
+
 Whole = (
     Hourglass52
     | NewellHourglass
@@ -235,6 +257,7 @@ Whole = (
     | CaffePoseResNet
     | HRNetMore
     | PoseResNetVisibility
+    | LightOpenPose
 )
 """Networks as their authors have them."""
 
@@ -296,19 +319,22 @@ def parameters_about(network: object) -> float:
         case FastPoseMobile():
             trunk = 5.2e6 if network.size == "large" else 2.3e6
             return trunk + (9_216 + 9 * network.joints) * network.conv_dim
-        case BodyPoseNet():
-            wide, maps = network.features, network.joints + 1 + 2 * network.limbs
-            attention = 18 * wide**2 if network.attention else 0
-            first = (27 if network.shared else 54) * wide**2 + 8 * wide**2 + 4 * wide * maps
-            chain = 49 * (4 * wide**2 + (wide + maps) * wide) * (1 if network.shared else 2)
-            later = chain + 2 * wide**2 + wide * maps + attention
-            return (
-                1722 * network.width**2
-                + 36 * network.width * wide
-                + first
-                + (network.stages - 1) * later
-            )
+        case BodyPoseNet() | LightOpenPose():
+            return _of_fields(network)
     return 0
+
+
+def _of_fields(network: BodyPoseNet | LightOpenPose) -> float:
+    wide, maps = network.features, network.joints + 1 + 2 * network.limbs
+    if isinstance(network, LightOpenPose):
+        first = 1.6e6 + 1536 * wide + 39 * wide**2 + 512 * maps
+        return first + network.refinements * (96 * wide**2 + wide * (wide + 2 * maps))
+    attention = 18 * wide**2 if network.attention else 0
+    first = (27 if network.shared else 54) * wide**2 + 8 * wide**2 + 4 * wide * maps
+    chain = 49 * (4 * wide**2 + (wide + maps) * wide) * (1 if network.shared else 2)
+    later = chain + 2 * wide**2 + wide * maps + attention
+    stem = 1722 * network.width**2 + 36 * network.width * wide
+    return stem + first + (network.stages - 1) * later
 
 
 def with_joints(architecture: Architecture, joints: int) -> Architecture:

@@ -17,6 +17,7 @@ from paddle_pose.models.architectures import (
     Hourglass52,
     HRNet,
     HRNetMore,
+    LightOpenPose,
     MIPNet,
     MIPPoseResNet,
     NewellHourglass,
@@ -36,6 +37,7 @@ from paddle_pose.models.fastpose import (
 from paddle_pose.models.hourglass52 import Hourglass52Network
 from paddle_pose.models.hrnet import HRNetNetwork
 from paddle_pose.models.hrnet_more import HRNetMoreNetwork
+from paddle_pose.models.light_openpose import LightOpenPoseNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
 from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
 from paddle_pose.models.pose_resnet import PoseResNetNetwork, PoseResNetVisibilityNetwork
@@ -56,6 +58,7 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     CaffePoseResNet: CaffePoseResNetNetwork,
     HRNetMore: HRNetMoreNetwork,
     PoseResNetVisibility: PoseResNetVisibilityNetwork,
+    LightOpenPose: LightOpenPoseNetwork,
 }
 
 

@@ -25,6 +25,7 @@ from paddle_pose.models.architectures import (
     Hourglass52,
     HRNet,
     HRNetMore,
+    LightOpenPose,
     MIPNet,
     MIPPoseResNet,
     NewellHourglass,
@@ -162,6 +163,16 @@ TABLES[BodyPoseNet] = NameTable(
         Spelling("torchvision VGG-19-BN", r"^features\.1\.", TORCH_VGG_BN),
     ),
     head=(r"^block_6a_", r"^channel_reduction_conv\.", r"^stage\d", r"_out\."),
+)
+
+TABLES[LightOpenPose] = NameTable(
+    spellings=(
+        Spelling("official", r"^cpm\."),
+        Spelling("marvis' MobileNet", r"^model\.0\.0\."),
+    ),
+    # Of a checkpoint with three refinement stages the first one alone may be wanted.
+    unused=(r"^refinement_stages\.[12]\.",),
+    head=(r"^cpm\.", r"^initial_stage\.", r"^refinement_stages\."),
 )
 
 for _network in (FastPose, FastPoseDuc):

@@ -19,6 +19,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import (
     BodyPoseNet,
+    LightOpenPose,
     MIPNet,
     MIPPoseResNet,
     Pruned,
@@ -115,7 +116,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
     (Range(1, 1000), "model.joints model.limbs model.more"),
-    (Range(1, 64), "model.stacks model.stages model.convolutions.*"),
+    (Range(1, 64), "model.stacks model.stages model.refinements model.tested model.convolutions.*"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
@@ -242,7 +243,7 @@ def _require_people_alike(recipe: Recipe) -> None:
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
         return
-    fields = isinstance(whole(recipe.model), BodyPoseNet)
+    fields = isinstance(whole(recipe.model), BodyPoseNet | LightOpenPose)
     if fields != isinstance(codec, PafCodec) and isinstance(codec, KINDS["codec"]):
         word = "needs" if fields else "has no fields for"
         raise UserError(f"codec.kind={type(codec).__name__}: model {kind} {word} PafCodec")

@@ -20,6 +20,7 @@ import yaml
 from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
+from paddle_pose.codecs.light_paf import LightPafCodec
 from paddle_pose.codecs.offsets import OffsetCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
@@ -43,7 +44,10 @@ from paddle_pose.settings import (
 KINDS: dict[str, tuple[type, ...]] = {
     "model": typing.get_args(Architecture),
     "model.of": typing.get_args(Whole),
-    "codec": (HeatmapCodec, PairCodec, IntegralCodec, CombinedCodec, PafCodec, OffsetCodec),
+    "codec": (
+        *(HeatmapCodec, PairCodec, IntegralCodec, CombinedCodec, PafCodec, OffsetCodec),
+        LightPafCodec,
+    ),
     "train.optimizer": typing.get_args(Optimizer),
     "benchmarks.*.metric": typing.get_args(Metric),
 }

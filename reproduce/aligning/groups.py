@@ -20,6 +20,7 @@ from reproduce.aligning import (
     encodings,
     fastpose,
     half,
+    lightweight,
     newell,
     paddledetection,
     pixels,
@@ -32,12 +33,13 @@ MODULES: dict[str, tuple[Any, ...]] = {
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
     bfloat16.NAME: (bfloat16,),
-    **{one.NAME: (one,) for one in (challenger, newell, half, visibility)},
+    **{one.NAME: (one,) for one in (challenger, newell, half, visibility, lightweight)},
 }
 OF_CLONES: dict[str, tuple[Any, ...]] = {
     "mmpose": (challenger, visibility),
     "princeton": (newell,),
     "hrnet": (half,),
+    "lightweight": (lightweight,),
 }
 """Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 

@@ -20,6 +20,7 @@ from reproduce.aligning import live_pipeline, live_rows, paddledet_answers
 from reproduce.aligning.networks import (
     ALPHAPOSE,
     HRNET,
+    LIGHTWEIGHT,
     LIVE_ONLY,
     MMPOSE,
     NETWORKS,
@@ -75,6 +76,7 @@ KINDS = (
     ("mmpose", MMPOSE_MARK, MMPOSE[0], ("hourglass52", VISIBILITY)),
     ("alphapose", "alphapose/models/fastpose.py", ALPHAPOSE[0], tuple(ALPHAPOSE_FILES)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
+    ("lightweight", "models/with_mobilenet.py", LIGHTWEIGHT[0], ()),
 )
 """Kind, a file that only this repository has (the first that fits counts), name, networks."""
 

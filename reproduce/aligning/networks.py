@@ -29,6 +29,10 @@ MMPOSE = ("open-mmlab/mmpose", "759b39c13fea6ba094afc1fa932f51dc1b11cbf9")
 PRINCETON = ("princeton-vl/pytorch_stacked_hourglass", "ceedc14b9b8814ba641f4a00baa5d0af153588a9")
 ALPHAPOSE = ("MVIG-SJTU/AlphaPose", "c60106d19afb443e964df6f06ed1842962f5f1f7")
 MIPNET = ("rawalkhirodkar/MIPNet", "245651d0ea5abbbfefdc44640f89cc9136d72f20")
+LIGHTWEIGHT = (
+    "Daniil-Osokin/lightweight-human-pose-estimation.pytorch",
+    "d23c284b09acf27a163e1febd511e7482cac25ed",
+)
 PYTORCH = ("pytorch/pytorch", "2.13.0")
 
 
@@ -92,7 +96,7 @@ LIVE_ONLY = {
 DATA_SETS = ("mpii", "coco", "crowds")
 GROUPS = (
     *("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16"),
-    *("challenger", "newell", "half", "visibility"),
+    *("challenger", "newell", "half", "visibility", "lightweight"),
 )
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}

@@ -341,6 +341,8 @@ def main() -> None:
         answers = importlib.import_module("half_side").half(job, folder, build, load, outputs_of)
     elif job["what"] == "newell":
         answers = importlib.import_module("princeton_side").newell(job, folder)
+    elif job["what"] == "lightweight":
+        answers = importlib.import_module("lightweight_side").lightweight(job, folder)
     else:
         answers, without = run_network(job, folder)
         if "config" in job and job["kind"] != "alphapose":  # whose rates begin again
