@@ -9,6 +9,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BearpawHourglass,
     BodyPoseNet,
     CaffePoseResNet,
     FastPose,
@@ -23,6 +24,7 @@ from paddle_pose.models.architectures import (
     PoseResNet,
     Pruned,
 )
+from paddle_pose.models.bearpaw_hourglass import BearpawHourglassNetwork
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
 from paddle_pose.models.caffe_resnet import CaffePoseResNetNetwork
@@ -54,6 +56,7 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     BodyPoseNet: BodyPoseNetNetwork,
     CaffePoseResNet: CaffePoseResNetNetwork,
     HRNetMore: HRNetMoreNetwork,
+    BearpawHourglass: BearpawHourglassNetwork,
 }
 
 

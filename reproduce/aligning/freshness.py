@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.models import build
+from paddle_pose.settings import RMSprop
 from reproduce.aligning import groups, training
 from reproduce.aligning.definitions import Definition, Package
 from reproduce.aligning.networks import DATA_SETS, GROUPS, LIVE_ONLY, NETWORKS, ROOT
@@ -43,6 +44,10 @@ ROOTS = {
     ),
     **{f"mipnet {step}": (BOTH,) for step in ("forward", "batch norm")},
     **{f"mipnet {step}": (BOTH, TWO_MSE) for step in ("loss", "backward", "optimiser")},
+    **{
+        f"bearpaw_hg{stacks} optimiser": ("paddle_pose.training.rmsprop.optimizer_of",)
+        for stacks in (2, 8)
+    },
     "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
     "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
     "mpii metric": (
@@ -147,6 +152,8 @@ def settings(network: str, step: str) -> list[Any]:
     recipe = ALL[network].load()
     if step == "learning rate":
         return [recipe.train]
+    if step == "optimiser" and isinstance(recipe.train.optimizer, RMSprop):
+        return [recipe.model, recipe.train]
     return [recipe.model, training.OPTIMIZER] if step == "optimiser" else [recipe.model]
 
 

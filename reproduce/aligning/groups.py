@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.aligning import (
+    bearpaw,
     bfloat16,
     bodyposenet,
     challenger,
@@ -31,12 +32,13 @@ MODULES: dict[str, tuple[Any, ...]] = {
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
     bfloat16.NAME: (bfloat16,),
-    **{one.NAME: (one,) for one in (challenger, newell, half)},
+    **{one.NAME: (one,) for one in (challenger, newell, half, bearpaw)},
 }
 OF_CLONES: dict[str, tuple[Any, ...]] = {
     "mmpose": (challenger,),
     "princeton": (newell,),
     "hrnet": (half,),
+    "bearpaw": (bearpaw,),
 }
 """Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 
