@@ -34,7 +34,7 @@ class CutCodec(HeatmapCodec):
     ) -> dict[str, np.ndarray]:
         """As HeatmapCodec, of joints half a cell up and left.
 
-        Source: pose/datasets/mpii.py:113, pose/utils/transforms.py:117
+        Source: pose/datasets/mpii.py:120, pose/utils/transforms.py:117
         """
         return super().encode(joints_xy - self.stride / 2, visible, image_size_wh)
 
@@ -45,7 +45,7 @@ class CutCodec(HeatmapCodec):
 
         There 1 is taken from cells and given back to pixels, whose origin is the crop's, from 1.
 
-        Source: pose/utils/transforms.py:109
+        Source: pose/utils/transforms.py:117
         """
         poses = super().decode(views, place, benchmark, flip_order)
         if benchmark.decoder in TRUNCATED:
@@ -58,7 +58,7 @@ class CutCodec(HeatmapCodec):
         A map without a positive value gives (-1, -1). The printed tables were made so;
         ``quarter_offset_half_truncated`` adds half a cell, as that code does since 0bba099.
 
-        Source: pose/utils/evaluation.py:14, :72
+        Source: pose/utils/evaluation.py:13, :75
         """
         if decoder not in TRUNCATED:
             return super().cells(maps_BJHW, decoder)

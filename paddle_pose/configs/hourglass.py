@@ -167,7 +167,7 @@ def bearpaw_hg2_mpii_256x256() -> Recipe:
     Run: ``python train.py --config hourglass:bearpaw_hg2_mpii_256x256 --dataset_root data/mpii``
     Epochs and the one step of the rate, at 150, are read from the curve beside its table
     (data/acc_curve.png). main.py has 100 epochs and steps at 60 and 90 (90 epochs, then). Error is
-    unweighted as it was when the table was printed (example/mpii.py:53 @17dc840, half of it here:
+    unweighted as it was when the table was printed (example/mpii.py:47 @17dc840, half of it here:
     RMSprop divides by the gradient's size); since 2019 occluded joints do not count.
     Not as there: crops are cut in whole pixels and resized, here warped once; its mirrored joints
     stand a pixel too far left in the photo; colours are cut at white before the crop, here after.
@@ -188,7 +188,7 @@ def bearpaw_hg2_mpii_256x256() -> Recipe:
         decoder="quarter_offset_half_truncated",
         metric=PckhProtocol(),
         published={},
-        source="bearpaw/pytorch-pose pose/utils/evaluation.py:72 @edc7aec (no table)",
+        source="bearpaw/pytorch-pose pose/utils/evaluation.py:87 @edc7aec (no table)",
     )
     return Recipe(
         name="bearpaw_hg2_mpii_256x256",

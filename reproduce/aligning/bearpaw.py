@@ -47,7 +47,7 @@ _FILES = {
     "data": "pose/datasets/mpii.py, pose/utils/imutils.py draw_labelmap",
     "decode": "pose/utils/evaluation.py final_preds",
     "metric": "evaluation/eval_PCKh.py",
-    "optimiser": "example/main.py:88, torch.optim.RMSprop",
+    "optimiser": "example/main.py:79, torch.optim.RMSprop",
     "learning rate": "pose/utils/misc.py adjust_learning_rate",
 }
 MEASURED = "measured: what it is worth, not an error"

@@ -173,7 +173,7 @@ def _steps(arrays: dict, job: dict[str, Any]) -> np.ndarray:
 
 
 def _rates(misc: Any, job: dict[str, Any]) -> np.ndarray:
-    """The rate of every epoch, as example/main.py:142 asks for it."""
+    """The rate of every epoch, as example/main.py:141 asks for it."""
     given = torch.optim.RMSprop([torch.nn.Parameter(torch.zeros(1))], lr=job["rate"])
     rate, rates = job["rate"], []
     for epoch in range(job["epochs"]):

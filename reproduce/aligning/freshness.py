@@ -44,10 +44,6 @@ ROOTS = {
     ),
     **{f"mipnet {step}": (BOTH,) for step in ("forward", "batch norm")},
     **{f"mipnet {step}": (BOTH, TWO_MSE) for step in ("loss", "backward", "optimiser")},
-    **{
-        f"bearpaw_hg{stacks} optimiser": ("paddle_pose.training.rmsprop.optimizer_of",)
-        for stacks in (2, 8)
-    },
     "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
     "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
     "mpii metric": (
@@ -125,6 +121,8 @@ def roots(network: str, step: str) -> tuple[str, ...]:
         return (*named, JOINTS[network])
     if step == "learning rate":
         return named
+    if step == "optimiser" and isinstance(ALL[network].load().train.optimizer, RMSprop):
+        named = (*named, "paddle_pose.training.rmsprop.optimizer_of")
     made_by = build.NETWORKS[type(ALL[network].load().model)]
     return (*named, f"{made_by.__module__}.{made_by.__qualname__}")
 

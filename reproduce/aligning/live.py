@@ -104,7 +104,7 @@ CONFIGS = {
 }
 SOURCES = {
     "princeton": "models/posenet.py, task/loss.py",
-    "bearpaw": "pose/models/hourglass.py, pose/losses/jointsmseloss.py, example/main.py:88",
+    "bearpaw": "pose/models/hourglass.py, pose/losses/jointsmseloss.py, example/main.py:79",
     "mmpose": "mmpose/models/backbones/hourglass.py, mmpose/models/losses/heatmap_loss.py × 0.5",
 }
 

@@ -133,7 +133,7 @@ def loss_of(job: dict[str, Any]) -> Any:
         return lambda outputs, targets, weights: sum(
             0.5 * criterion(out, targets, weights) for out in outputs
         )
-    if job["kind"] == "bearpaw":  # example/main.py:192
+    if job["kind"] == "bearpaw":  # example/main.py:201
         criterion = importlib.import_module("pose.losses.jointsmseloss").JointsMSELoss()
         return lambda outputs, targets, weights: sum(
             criterion(out, targets, weights[:, :, None]) for out in outputs

@@ -111,7 +111,7 @@ def test_newell_eight_stacks_have_the_official_parameters_less_the_unused():
 
 
 def test_bearpaws_two_stacks_have_the_official_parameters():
-    # As its example/main.py:127 counts them, run @edc7aec.
+    # As its example/main.py:112 counts them, run @edc7aec.
     assert count_parameters(build(BearpawHourglass(joints=16, stacks=2))) == 6_730_912
 
 
