@@ -13,6 +13,7 @@ ALIGNED_AS = {
     "Hourglass-52, 1 stack": "hourglass52",
     "Newell hourglass, 2 stacks": "newell_hg2",
     "Newell hourglass, 8 stacks": "newell_hg8",
+    **{f"bearpaw hourglass, {stacks} stacks": f"bearpaw_hg{stacks}" for stacks in (2, 8)},
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
@@ -69,6 +70,8 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
         yield PIXELS, ("data",)
     if recipe and recipe.train.amp != "none":
         yield "half", ("forward", "optimiser")
+    if row.benchmark == "mpii_val_bearpaw":
+        yield "bearpaw", ("data", "decode", "metric", "optimiser", "learning rate")
     if row.benchmark == "mpii_val_newell":
         yield "newell", ("data", "decode", "metric")
     if row.id.startswith("paddledetection:"):

@@ -46,6 +46,23 @@ class NewellHourglass:
 
 
 @dataclass(frozen=True)
+class BearpawHourglass:
+    """Newell's network as bearpaw has it: full width already after the stem's pooling.
+
+    Attributes:
+        joints, stacks, features, depth, stem: as of NewellHourglass.
+
+    Source: bearpaw/pytorch-pose pose/models/hourglass.py:109 @edc7aec
+    """
+
+    joints: int = 16
+    stacks: int = 2
+    features: int = 256
+    depth: int = 4
+    stem: int = 64
+
+
+@dataclass(frozen=True)
 class HRNet:
     """HRNet for poses (Sun et al., CVPR 2019): width 32 or 48 at the highest resolution.
 
@@ -258,6 +275,7 @@ Whole = (
     | HRNetMore
     | PoseResNetVisibility
     | LightOpenPose
+    | BearpawHourglass
 )
 """Networks as their authors have them."""
 
@@ -298,10 +316,11 @@ def parameters_about(network: object) -> float:
     match network:
         case Hourglass52():
             return 93.7e6 * network.stacks
-        case NewellHourglass():
+        case NewellHourglass() | BearpawHourglass():
             width, stem = network.features, network.stem
             stacks = network.stacks * (9.75 * network.depth + 9.5) * width**2
-            return stacks + 27 * stem**2 + 3 * stem * width + 2.75 * width**2
+            more = 13 * stem**2 if isinstance(network, NewellHourglass) else 3.25 * width**2
+            return stacks + 14 * stem**2 + 3 * stem * width + 2.75 * width**2 + more
         case HRNet():
             return 27_500 * network.width**2 + 0.37e6
         case PoseResNet():

@@ -9,6 +9,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BearpawHourglass,
     BodyPoseNet,
     CaffePoseResNet,
     FastPose,
@@ -25,6 +26,7 @@ from paddle_pose.models.architectures import (
     PoseResNetVisibility,
     Pruned,
 )
+from paddle_pose.models.bearpaw_hourglass import BearpawHourglassNetwork
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
 from paddle_pose.models.caffe_resnet import CaffePoseResNetNetwork
@@ -59,6 +61,7 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     HRNetMore: HRNetMoreNetwork,
     PoseResNetVisibility: PoseResNetVisibilityNetwork,
     LightOpenPose: LightOpenPoseNetwork,
+    BearpawHourglass: BearpawHourglassNetwork,
 }
 
 

@@ -17,6 +17,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BearpawHourglass,
     BodyPoseNet,
     CaffePoseResNet,
     FastPose,
@@ -186,6 +187,7 @@ for _two, _one, _gates in (
 ):
     TABLES[_two] = replace(TABLES[_one], head=(*TABLES[_one].head, _gates))
 
+TABLES[BearpawHourglass] = NameTable((Spelling("bearpaw", r"^hg\.\d+\.hg\."),))
 TABLES[CaffePoseResNet] = TABLES[PoseResNet]
 TABLES[HRNetMore] = TABLES[HRNet]
 TABLES[PoseResNetVisibility] = NameTable(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from paddle_pose.codecs.cut import TRUNCATED
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import NORMS, CombinedCodec
 from paddle_pose.codecs.offsets import OFFSETS
@@ -84,7 +85,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0, 1), "augment.shift_factor"),
     (Range(0, 1000), "augment.half_body_min_joints"),
     (Range(0, 1, below=True), "train.optimizer.beta1 train.optimizer.beta2"),
-    (Range(0, 1, below=True), "train.optimizer.momentum"),
+    (Range(0, 1, below=True), "train.optimizer.momentum train.optimizer.alpha"),
     (Range(0, 1, above=True), "train.gamma"),
     (
         Range(0, 1),
@@ -167,7 +168,7 @@ CHOICES = {
     "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
     "benchmarks.*.whole.mode": WHOLE_MODES,
     "benchmarks.*.whole.coordinates": ("exact", "reference"),
-    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
+    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS, *TRUNCATED),
     "benchmarks.*.metric.score": SCORE_RULES,
     "benchmarks.*.metric.joints": (14, 16),
     "codec.norm": NORMS,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.models import build
+from paddle_pose.settings import RMSprop
 from reproduce.aligning import groups, training
 from reproduce.aligning.definitions import Definition, Package
 from reproduce.aligning.networks import DATA_SETS, GROUPS, LIVE_ONLY, NETWORKS, ROOT
@@ -122,6 +123,8 @@ def roots(network: str, step: str) -> tuple[str, ...]:
         return (*named, JOINTS[network])
     if step == "learning rate":
         return named
+    if step == "optimiser" and isinstance(ALL[network].load().train.optimizer, RMSprop):
+        named = (*named, "paddle_pose.training.rmsprop.optimizer_of")
     made_by = build.NETWORKS[type(ALL[network].load().model)]
     return (*named, f"{made_by.__module__}.{made_by.__qualname__}")
 
@@ -149,6 +152,8 @@ def settings(network: str, step: str) -> list[Any]:
     recipe = ALL[network].load()
     if step == "learning rate":
         return [recipe.train]
+    if step == "optimiser" and isinstance(recipe.train.optimizer, RMSprop):
+        return [recipe.model, recipe.train]
     return [recipe.model, training.OPTIMIZER] if step == "optimiser" else [recipe.model]
 
 

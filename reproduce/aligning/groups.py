@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.aligning import (
+    bearpaw,
     bfloat16,
     bodyposenet,
     challenger,
@@ -33,13 +34,14 @@ MODULES: dict[str, tuple[Any, ...]] = {
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
     bfloat16.NAME: (bfloat16,),
-    **{one.NAME: (one,) for one in (challenger, newell, half, visibility, lightweight)},
+    **{one.NAME: (one,) for one in (challenger, newell, half, visibility, lightweight, bearpaw)},
 }
 OF_CLONES: dict[str, tuple[Any, ...]] = {
     "mmpose": (challenger, visibility),
     "princeton": (newell,),
     "hrnet": (half,),
     "lightweight": (lightweight,),
+    "bearpaw": (bearpaw,),
 }
 """Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 

@@ -19,6 +19,7 @@ from paddle_pose.porting.names import NetworkKeys
 from reproduce.aligning import live_pipeline, live_rows, paddledet_answers
 from reproduce.aligning.networks import (
     ALPHAPOSE,
+    BEARPAW,
     HRNET,
     LIGHTWEIGHT,
     LIVE_ONLY,
@@ -74,6 +75,7 @@ KINDS = (
     ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, (*RESNETS, *CAFFE)),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2", "newell_hg8")),
     ("mmpose", MMPOSE_MARK, MMPOSE[0], ("hourglass52", VISIBILITY)),
+    ("bearpaw", "pose/models/hourglass_gn.py", BEARPAW[0], ("bearpaw_hg2", "bearpaw_hg8")),
     ("alphapose", "alphapose/models/fastpose.py", ALPHAPOSE[0], tuple(ALPHAPOSE_FILES)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
     ("lightweight", "models/with_mobilenet.py", LIGHTWEIGHT[0], ()),
@@ -105,6 +107,7 @@ CONFIGS = {
 }
 SOURCES = {
     "princeton": "models/posenet.py, task/loss.py",
+    "bearpaw": "pose/models/hourglass.py, pose/losses/jointsmseloss.py, example/main.py:79",
     "mmpose": "mmpose/models/backbones/hourglass.py, mmpose/models/losses/heatmap_loss.py × 0.5",
     VISIBILITY: "mmpose/models/backbones/resnet.py, heads/hybrid_heads/vis_head.py, loss × 0.5",
 }
@@ -193,6 +196,8 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
         "hourglass52": (8, 128),
         "newell_hg2": (4, 128),
         "newell_hg8": (4, 128),
+        "bearpaw_hg2": (4, 128),
+        "bearpaw_hg8": (4, 128),
     }.get(name, (4, 64))
     return {
         "images": rng.standard_normal((1, 3, height, width)),
@@ -204,7 +209,8 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
 
 def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) -> dict[str, Any]:
     """What the child is asked about a network."""
-    architecture = LIVE[name].load().model
+    recipe = LIVE[name].load()
+    architecture, compared = recipe.model, live_rows.steps_of(recipe)
     job: dict[str, Any] = {
         "what": name,
         "kind": clone.kind,
@@ -212,7 +218,8 @@ def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) ->
         "joints": architecture.joints,
         "stacks": getattr(architecture, "stacks", 1),
         "steps": steps,
-        "rate": 1e-3,
+        "rate": compared.learning_rate,
+        "optimizer": type(compared.optimizer).__name__,
         "seed": seed,
         "threads": threads,
     }

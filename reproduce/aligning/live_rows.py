@@ -13,8 +13,9 @@ import paddle
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.training.loop import make_optimizer
+from paddle_pose.settings import RMSprop, TrainSettings
 from paddle_pose.training.losses import heatmap_mse, joints_mse, maps_and_visibility, total
+from paddle_pose.training.rmsprop import optimizer_of
 from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import name_seeded
 from reproduce.aligning.initialisation import KOLMOGOROV, KOLMOGOROV_REASON, two_sample
@@ -62,7 +63,7 @@ def our_answers(
             loss_of = maps_and_visibility
         answers |= _forward(network, images)
         network.train()
-        adam = make_optimizer(network, replace(OPTIMIZER, learning_rate=LEARNING_RATE))
+        adam = optimizer_of(network, steps_of(recipe))
         losses = []
         for step in range(steps):
             outputs = network(batch)
@@ -100,6 +101,18 @@ def _forward(network: PoseNetwork, images: paddle.Tensor) -> dict[str, np.ndarra
         if hasattr(out, "visible_BJ"):
             answers["forward/visible"] = out.visible_BJ.numpy()
     return answers
+
+
+def steps_of(recipe: Recipe) -> TrainSettings:
+    """The settings of compared steps: Adam at one rate for all, or the recipe's RMSprop at its.
+
+    RMSprop's first step is ten times the rate.
+    """
+    own = recipe.train
+    rate, optimizer = LEARNING_RATE, OPTIMIZER.optimizer
+    if isinstance(own.optimizer, RMSprop):
+        rate, optimizer = own.learning_rate, own.optimizer
+    return replace(OPTIMIZER, learning_rate=rate, optimizer=optimizer)
 
 
 def _official(array: np.ndarray) -> np.ndarray:
@@ -193,16 +206,18 @@ class Comparison:
         text = f"norms of {len(pairs)} gradients over all values, relative"
         norms = (float(ours[f"norm/{n}"] / base[f"norm/{n}"] - 1) for n in self._real)
         measures["backward", text] = max(map(abs, norms))
+        compared = steps_of(self._recipe)
+        kind = type(compared.optimizer).__name__
         moved = max(
             float(np.abs(ours[f"after/{n}"] - base[f"after/{n}"]).max()) for n in self._real
         )
-        measures["optimiser", f"parameters after one Adam step, {VALUES}, in learning rates"] = (
-            moved / LEARNING_RATE
+        measures["optimiser", f"parameters after one {kind} step, {VALUES}, in learning rates"] = (
+            moved / compared.learning_rate
         )
         steps = len(base["losses"])
         off = np.abs(ours["losses"] / base["losses"] - 1).max()
-        measures["optimiser", f"losses of {steps} Adam steps, relative"] = float(off)
-        text = f"heat maps after {steps} Adam steps, relative to the largest"
+        measures["optimiser", f"losses of {steps} {kind} steps, relative"] = float(off)
+        text = f"heat maps after {steps} {kind} steps, relative to the largest"
         measures["optimiser", text] = _apart(ours["last"], base["last"])
         return measures
 

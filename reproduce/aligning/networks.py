@@ -33,6 +33,7 @@ LIGHTWEIGHT = (
     "Daniil-Osokin/lightweight-human-pose-estimation.pytorch",
     "d23c284b09acf27a163e1febd511e7482cac25ed",
 )
+BEARPAW = ("bearpaw/pytorch-pose", "edc7aece651649927764435ce0c1f03cffa2edaf")
 PYTORCH = ("pytorch/pytorch", "2.13.0")
 
 
@@ -71,6 +72,12 @@ NETWORKS = {
 }
 _WIDE = "fastpose_r50_c256_halpe136"
 LIVE_ONLY = {
+    **{
+        f"bearpaw_hg{stacks}": Network(
+            f"hourglass:bearpaw_hg{stacks}_mpii_256x256", "newell_hg2_mpii_256"
+        )
+        for stacks in (2, 8)
+    },
     "newell_hg8": Network("hourglass:newell_hg8_mpii_256x256", "newell_hg2_mpii_256"),
     "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
@@ -96,7 +103,7 @@ LIVE_ONLY = {
 DATA_SETS = ("mpii", "coco", "crowds")
 GROUPS = (
     *("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16"),
-    *("challenger", "newell", "half", "visibility", "lightweight"),
+    *("challenger", "newell", "half", "visibility", "lightweight", "bearpaw"),
 )
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}

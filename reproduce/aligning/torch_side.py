@@ -92,6 +92,8 @@ def build(job: dict[str, Any]) -> nn.Module:
         sys.path.insert(0, str(clone))
         posenet = importlib.import_module("models.posenet")
         return posenet.PoseNet(job["stacks"], 256, job["joints"], bn=False, increase=0)
+    if kind == "bearpaw":
+        return importlib.import_module("bearpaw_side").build(job, package)
     if kind == "alphapose":
         side = importlib.import_module("alphapose_side")
         return side.build(clone, config_of(job["config"]), package)
@@ -133,6 +135,11 @@ def loss_of(job: dict[str, Any]) -> Any:
         return lambda outputs, targets, weights: sum(
             0.5 * criterion(out, targets, weights) for out in outputs
         )
+    if job["kind"] == "bearpaw":  # example/main.py:201
+        criterion = importlib.import_module("pose.losses.jointsmseloss").JointsMSELoss()
+        return lambda outputs, targets, weights: sum(
+            criterion(out, targets, weights[:, :, None]) for out in outputs
+        )
     if job["kind"] == "alphapose":  # scripts/train.py:53
 
         def masked(outputs: list, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -172,12 +179,12 @@ def sample(array: np.ndarray) -> np.ndarray:
 def train(
     network: nn.Module, job: dict[str, Any], arrays: dict[str, np.ndarray], images: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Adam steps on one batch: losses, first gradients, tensors after the first step, last maps."""
+    """Steps on one batch: losses, first gradients, tensors after the first step, last maps."""
     kind, dtype = job["kind"], next(network.parameters()).dtype
     stages = as_stages(network, kind)
     criterion = getattr(network, "criterion", None) or loss_of(job)
     batch = [torch.from_numpy(a).to(dtype) for a in (images, arrays["targets"], arrays["weights"])]
-    adam = torch.optim.Adam(network.parameters(), lr=job["rate"])
+    adam = getattr(torch.optim, job["optimizer"])(network.parameters(), lr=job["rate"])
     answers, losses = {}, []
     network.train()
     for step in range(1 if dtype == torch.float32 else job["steps"]):
@@ -343,6 +350,8 @@ def main() -> None:
         answers = importlib.import_module("princeton_side").newell(job, folder)
     elif job["what"] == "lightweight":
         answers = importlib.import_module("lightweight_side").lightweight(job, folder)
+    elif job["what"] == "bearpaw":
+        answers = importlib.import_module("bearpaw_side").everything(job, folder, package)
     else:
         answers, without = run_network(job, folder)
         if "config" in job and job["kind"] != "alphapose":  # whose rates begin again

@@ -9,6 +9,7 @@ import pytest
 
 from paddle_pose import configs
 from paddle_pose.codecs.codec import maps_of
+from paddle_pose.codecs.cut import TRUNCATED
 from paddle_pose.codecs.offsets import OFFSETS
 from paddle_pose.codecs.unbiased import SUBCELL
 from paddle_pose.models.architectures import LightOpenPose
@@ -70,7 +71,10 @@ PUBLISHED_ROWS = [
 ]
 
 COCO_SCORES = {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"}
-DECODERS = {"quarter_offset", "quarter_offset_per_axis", "dark", "argmax", *SUBCELL, *OFFSETS}
+DECODERS = {
+    *("quarter_offset", "quarter_offset_per_axis", "dark", "argmax"),
+    *(*SUBCELL, *OFFSETS, *TRUNCATED),
+}
 
 
 @pytest.fixture(params=NAMES)
