@@ -28,7 +28,6 @@ from paddle_pose.understood import NOTHING, Understood, counted
 
 if TYPE_CHECKING:
     from paddle_pose.inference.exported import Exported
-    from paddle_pose.inference.streams import or_onednn
     from paddle_pose.models.blocks import PoseNetwork
 
 
@@ -248,6 +247,7 @@ def _predicted(
     from paddle_pose.commands import predicting
     from paddle_pose.commands.fitting import require_batch
     from paddle_pose.inference.exported import Exported
+    from paddle_pose.inference.streams import or_onednn
     from paddle_pose.models.blocks import PoseNetwork
     from paddle_pose.models.build import build
     from paddle_pose.porting.loading import Use, load_weights
