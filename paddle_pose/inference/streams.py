@@ -101,7 +101,10 @@ def start(whole: Any, size_wh: tuple[int, int], precision: str) -> tuple[Streams
 
     Raises:
         Unreadable: OpenVINO cannot read or compile it.
+        UserError: there is no OpenVINO here.
     """
+    if why := lacking(precision):
+        raise UserError(f"engine openvino: {why}")
     import openvino
 
     core, how = openvino.Core(), settings(precision)
