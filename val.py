@@ -66,8 +66,8 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--engine",
         choices=ENGINES,
-        help="onednn compiles first: equal within 1e-5 of the largest value; auto (default): on a "
-        "CPU for 30 people or more",
+        help="onednn and openvino compile first: equal within 1e-5 of the largest value; auto "
+        "(default): on a CPU for 30 people or more, by openvino where it is installed",
     )
     add(
         "--precision",

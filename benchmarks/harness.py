@@ -114,6 +114,7 @@ class Comparison:
         name: short, for ``--only``.
         work: what is done, in words, with sizes and batch.
         ours: this project's side.
+        also_ours: another way of its own; the row has the faster one of both.
         theirs: the other; None where there is none or it is missing here (see ``missing``), or
             where there are rivals.
         target: None for rows that only inform.
@@ -141,11 +142,12 @@ class Comparison:
     expected_s: float = 2.0
     anew: bool = False
     rivals: tuple[Side, ...] = ()
+    also_ours: Side | None = None
 
     @property
     def sides(self) -> list[Side]:
         """All that run, ours first."""
-        return [side for side in (self.ours, self.theirs, *self.rivals) if side]
+        return [side for side in (self.ours, self.also_ours, self.theirs, *self.rivals) if side]
 
     def runs(self, options: Options) -> tuple[int, int]:
         """Warm-up and measured runs of each side, of all its starts together."""

@@ -97,6 +97,7 @@ def training(network: Network, kind: str, options: Options) -> Comparison:
 def forward(network: Network, kind: str, options: Options) -> Comparison:
     """One batch and its mirror image; in INT8 ours is what ``export.py`` writes."""
     batch = network.eval_batch
+    engine = None
     if kind == "int8":
         ours = Side("benchmarks.engines:our_int8", "export.py --format int8",
                     {**exported(network, options), "batch": batch})  # fmt: skip
@@ -112,11 +113,14 @@ def forward(network: Network, kind: str, options: Options) -> Comparison:
                 "overrides": [SMALL] if options.quick else [],
             },
         )
+        how = {**ours.options, "engine": "openvino"}
+        engine = replace(ours, label=f"OpenVINO by --engine openvino, {kind}", options=how)
     others = pytorch(network, "forward_with_flip", batch, kind, options)
     return Comparison(
         name=f"forward_{network.name}_{kind}",
         work=f"evaluation forward with flip, {network.title}, batch {batch}, {TITLES[kind]}",
         ours=ours,
+        also_ours=engine,
         target=Target("speedup", 1.0),
         unit="s/person",
         rivals=(*others, *engines(network, kind, options)),

@@ -95,7 +95,7 @@ def _compare(comparison: Comparison, options: Options, progress: Callable[[int],
                     progress(1)
             for child in children:
                 found = child.figures()
-                if child.side not in comparison.rivals:  # which compute other networks
+                if child.side in (comparison.ours, comparison.theirs):  # others are not alike
                     figures["ours" if child.side is comparison.ours else "theirs"] = found
         except SideError as error:
             trouble.notes.append(str(error))
@@ -126,7 +126,7 @@ def _begin(
             trouble.failed = trouble.failed or not error.skipped
             if side in comparison.rivals:
                 trouble.lost[side.label] = str(error).splitlines()[0].partition(": ")[2]
-            if side not in comparison.rivals or not error.skipped:
+            if side in (comparison.ours, comparison.theirs) or not error.skipped:
                 trouble.notes.append(str(error))
             children.remove(child)
             child.__exit__()
@@ -139,9 +139,13 @@ def _row(
     figures: dict[str, dict[str, float]],
 ) -> Row:
     measured = [child for child in children if child.samples]
-    ours = next((child for child in measured if child.side is comparison.ours), None)
-    others = [child for child in measured if child is not ours]
-    theirs = min(others, key=lambda child: statistics.median(child.samples), default=None)
+    both = comparison.ours, comparison.also_ours
+    own = [child for child in measured if any(child.side is side for side in both)]
+    others = [child for child in measured if child not in own]
+    ours, theirs = (
+        min(some, key=lambda child: statistics.median(child.samples), default=None)
+        for some in (own, others)
+    )
     reached = met = None
     if comparison.target and ours:
         reached = comparison.target.reached(ours.samples, theirs.samples if theirs else None)

@@ -8,7 +8,7 @@ from typing import Any
 
 DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
 """How heat maps become positions (codecs/heatmap.py)."""
-ENGINES = ("auto", "eager", "onednn")
+ENGINES = ("auto", "eager", "onednn", "openvino")
 """What runs a network that is evaluated (engine.py); ``auto`` is decided there."""
 PRECISIONS = ("float32", "bfloat16")
 """What an evaluated network computes in."""

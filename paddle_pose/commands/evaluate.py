@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -246,6 +247,7 @@ def _predicted(
     from paddle_pose.commands import predicting
     from paddle_pose.commands.fitting import require_batch
     from paddle_pose.inference.exported import Exported
+    from paddle_pose.inference.streams import or_onednn
     from paddle_pose.models.blocks import PoseNetwork
     from paddle_pose.models.build import build
     from paddle_pose.porting.loading import Use, load_weights
@@ -271,7 +273,8 @@ def _predicted(
     began = time.perf_counter()
     parallel.watch(lambda: "start the same command again")
     with ending.politely():
-        poses = predicting.poses_of(network, recipe, evaluator, how)
+        computed = partial(predicting.computed, network, recipe, evaluator, how)
+        poses, how = or_onednn(engine, how.engine, computed)
         parallel.stop_if_asked()
     parallel.unwatch()
     if folder is None:  # not the first rank

@@ -9,6 +9,7 @@ from pathlib import Path
 from paddle_pose.inference import engine as engines
 from paddle_pose.inference.predictor import PosePredictor, joints_of
 from paddle_pose.inference.sources import Photo, Video
+from paddle_pose.inference.streams import or_onednn
 from paddle_pose.inference.where import Boxes, Where
 from paddle_pose.skeletons import Skeleton
 from paddle_pose.system import runtime
@@ -72,12 +73,16 @@ class Network:
             )
         precision = self.precision or "float32"
         many = engines.AUTO_PEOPLE if pictures is None else pictures
-        return PosePredictor.from_weights(
-            self.weights,
-            self.recipe,
-            engine=engines.choose(self.engine or "auto", precision, people=many),
-            precision=precision,
-            batch_size=size,
-            instances=self.instances,
-            benchmark=self.benchmark,
+        return or_onednn(
+            self.engine,
+            engines.choose(self.engine or "auto", precision, people=many),
+            lambda kind: PosePredictor.from_weights(
+                self.weights,
+                self.recipe,
+                engine=kind,
+                precision=precision,
+                batch_size=size,
+                instances=self.instances,
+                benchmark=self.benchmark,
+            ),
         )

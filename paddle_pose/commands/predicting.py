@@ -23,7 +23,7 @@ class Computing:
     Attributes:
         batch_size: samples at a time.
         num_workers: processes that read photos; 0 for none.
-        engine: ``eager`` or ``onednn``, as ``engine.choose`` gave it.
+        engine: ``eager``, ``onednn`` or ``openvino``, as ``engine.choose`` gave it.
         precision: ``float32`` or ``bfloat16``.
     """
 
@@ -44,7 +44,7 @@ class Computing:
 
 
 def choose(engine: str, precision: str, evaluator: Evaluator) -> str:
-    """``eager`` or ``onednn`` for the samples of an evaluation; Raises UserError."""
+    """The engine for the samples of an evaluation; Raises UserError."""
     scales = evaluator.benchmark.test_scales
     people = len(evaluator.samples(1.0)) * len(scales)
     return bottom_up.choose(engine, precision, evaluator.benchmark, people=people)
@@ -89,6 +89,14 @@ def poses_of(
             num_workers=how.num_workers,
         )
     return evaluator.finish(_gathered(batches, joints))
+
+
+def computed(
+    network: PoseNetwork | Exported, recipe: Recipe, evaluator: Evaluator, how: Computing, by: str
+) -> tuple[Poses, Computing]:
+    """Poses by another engine, and how that was; Raises UserError."""
+    how = replace(how, engine=by)
+    return poses_of(network, recipe, evaluator, how), how
 
 
 def _gathered(own: list[Poses], joints: int) -> Poses:

@@ -40,7 +40,7 @@ def choose(engine: str, precision: str, benchmark: Benchmark, *, people: int) ->
             f"--precision {precision}: is compiled for one size of input; benchmark "
             f"'{benchmark.name}' has many; leave it out, or choose one with mode 'pad'"
         )
-    if engine == "onednn":
+    if engine in ("onednn", "openvino"):
         print(f"=> {benchmark.name}: inputs of many sizes, computed without compiling", flush=True)
     return engines.choose("eager", precision, people=people)
 

@@ -1,8 +1,9 @@
-"""Images to a network's outputs, by Paddle as it runs (eager) or by a graph compiled with oneDNN.
+"""Images to a network's outputs: by Paddle as it runs (eager), or by a compiled graph of it.
 
-``graph`` folds batch norms, biases, sums and ReLUs into oneDNN's convolutions, Paddle Inference
-runs them, ``kept`` has what was compiled before. Paddle 3.3's new graph format cannot run resizing
-there (PaddlePaddle/Paddle issue 79749), so the graph is in the format that 2.6 and 3.x both read.
+``streams`` gives the graph to OpenVINO. For oneDNN ``graph`` folds batch norms, biases, sums and
+ReLUs into convolutions, and Paddle Inference runs it. ``kept`` has what was compiled before.
+Paddle 3.3's new graph format cannot run resizing there (PaddlePaddle/Paddle issue 79749), so the
+graph is in the format that 2.6 and 3.x both read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from paddle import inference as paddle_inference
 from paddle import nn
 
 from paddle_pose.errors import UserError, nearest
-from paddle_pose.inference import graph, kept
+from paddle_pose.inference import graph, kept, streams
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.inputs import ImageNormalizer
 from paddle_pose.models.instances import all_instances
@@ -36,8 +37,9 @@ Forward = Callable[[np.ndarray | paddle.Tensor], tuple[Outputs, Outputs | None]]
 AUTO_PEOPLE = 30
 """``auto`` compiles for so many people or more: for fewer, compiling takes longer than it saves.
 
-HRNet-W32 saves 0.021 s of processor time a person (0.31 instead of 0.33). It is ready after 1.5 s,
-after 0.3 s where it was kept: made up for by 70 people, or by 15. The first is paid once.
+By OpenVINO HRNet-W32 saves 0.04 s of processor time a person (0.29 instead of 0.33). It is ready
+after 2.2 s, after 0.6 s where it was kept: made up for by 55 people, or by 15. The first is paid
+once. By oneDNN it saves 0.021 s and is ready after 1.5 s, or 0.3 s.
 """
 
 PEOPLE_AT_A_TIME = 4
@@ -86,7 +88,7 @@ def onednn_here() -> bool:
 
 
 def choose(engine: str, precision: str, *, people: int) -> str:
-    """``eager`` or ``onednn``: as asked, and for ``auto`` what is faster for so many people.
+    """``eager``, ``onednn`` or ``openvino``: as asked; for ``auto`` what is faster for so many.
 
     Raises:
         UserError: an unknown name, or what was asked for is not to be had here.
@@ -94,24 +96,28 @@ def choose(engine: str, precision: str, *, people: int) -> str:
     for name, value, valid in (("engine", engine, ENGINES), ("precision", precision, PRECISIONS)):
         if value not in valid:
             raise UserError(f"unknown {name} '{value}'{nearest(value, valid)}")
-    if precision == "bfloat16":
-        if engine == "eager":
-            raise UserError("--precision bfloat16: eager computes in float32; use --engine onednn")
-        if not bfloat16_here():
-            raise UserError(
-                "--precision bfloat16: this CPU has neither avx512_bf16 nor amx_bf16; use float32"
-            )
-    if engine == "eager":
-        return engine
-    needed = engine == "onednn" or precision == "bfloat16"
-    if not onednn_here():
-        if needed:
-            raise UserError(
-                f"--engine {engine} --precision {precision}: needs oneDNN, which this Paddle lacks "
-                f"on {paddle.get_device()}; use --engine eager and float32, on a CPU --device cpu"
-            )
+    half = precision == "bfloat16"
+    if half and engine == "eager":
+        raise UserError("--precision bfloat16: eager computes in float32; use --engine onednn")
+    if half and not bfloat16_here():
+        raise UserError(
+            "--precision bfloat16: this CPU has neither avx512_bf16 nor amx_bf16; use float32"
+        )
+    compiled = engine != "auto" or half or people >= AUTO_PEOPLE
+    if engine == "eager" or not compiled:
         return "eager"
-    return "onednn" if needed or people >= AUTO_PEOPLE else "eager"
+    if engine == "openvino" and (why := streams.lacking(precision)):
+        raise UserError(f"--engine openvino --precision {precision}: {why}")
+    if engine == "openvino" or (engine == "auto" and not streams.lacking(precision)):
+        return "openvino"
+    if onednn_here():
+        return "onednn"
+    if engine == "onednn" or half:
+        raise UserError(
+            f"--engine {engine} --precision {precision}: needs oneDNN, which this Paddle lacks "
+            f"on {paddle.get_device()}; use --engine eager and float32, on a CPU --device cpu"
+        )
+    return "eager"
 
 
 class _WholeNetwork(nn.Layer):
@@ -153,7 +159,7 @@ def make_forward(
         network: is put into evaluation mode; a compiled graph keeps the weights of this moment.
         data: size of the crops and how pixels are normalised.
         flip_test: also the maps of the mirrored crops.
-        engine: ``eager`` or ``onednn``, what ``choose`` gave.
+        engine: ``eager``, ``onednn`` or ``openvino``, what ``choose`` gave.
         precision: ``float32`` or ``bfloat16``.
         batch_size: people per call; other numbers work as well.
 
@@ -162,10 +168,12 @@ def make_forward(
         mirrored images, None without the flip test.
 
     Raises:
-        UserError: images of a size that the network cannot halve; or Paddle cannot compile it.
+        UserError: images of a size that the network cannot halve; or it cannot be compiled.
     """
     network.require_size(data.image_size_wh)  # the compiler would name an operator instead
     network.eval()
+    if engine == "openvino":
+        return _streaming(network, data, precision, flip_test=flip_test)
     whole = _WholeNetwork(network, data, flip_test=flip_test)
     if engine == "onednn":
         return _Compiled(whole, data, precision, min(batch_size, PEOPLE_AT_A_TIME))
@@ -178,6 +186,23 @@ def make_forward(
         halves = zip(*(np.split(one, 2 if flip_test else 1) for one in found), strict=True)
         plain, *mirrored = (dict(zip(whole.names, half, strict=True)) for half in halves)
         return plain, (mirrored[0] if mirrored else None)
+
+    return forward
+
+
+def _streaming(
+    network: PoseNetwork, data: DataSettings, precision: str, *, flip_test: bool
+) -> Forward:
+    """By OpenVINO, mirrored images after the plain ones."""
+    whole = _WholeNetwork(network, data, flip_test=False)
+    run, names = streams.start(whole, data.image_size_wh, precision)
+
+    def forward(images_BHWC: np.ndarray | paddle.Tensor) -> tuple[Outputs, Outputs | None]:
+        plain = np.asarray(images_BHWC)
+        found = run(np.concatenate([plain, plain[:, :, ::-1]]) if flip_test else plain)
+        halves = zip(*(np.split(one, 2 if flip_test else 1) for one in found), strict=True)
+        first, *mirrored = (dict(zip(names, half, strict=True)) for half in halves)
+        return first, (mirrored[0] if mirrored else None)
 
     return forward
 

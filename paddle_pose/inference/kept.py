@@ -31,12 +31,15 @@ from paddle_pose.system import runtime
 
 VARIABLE = "PADDLE_POSE_ENGINES"
 MOST_MB = 2048
-MODEL, WEIGHTS = "_optimized.pdmodel", "_optimized.pdiparams"
+PADDLES = MODEL, WEIGHTS = "_optimized.pdmodel", "_optimized.pdiparams"
 """As Paddle calls what it has optimised."""
 
 _CARD = "engine.json"
 _ABANDONED_S = 24 * 3600
-_CODE = ("models", "onednn", "settings.py", "inference/engine.py", "inference/graph.py")
+_CODE = (
+    *("models", "onednn", "settings.py"),
+    *("inference/engine.py", "inference/graph.py", "inference/streams.py"),
+)
 """Of this package: what decides how a network becomes a graph."""
 
 
@@ -132,14 +135,19 @@ def _plain(value: Any, name: str) -> Any:
     raise _Untold(f"{name} is a {type(value).__name__}")
 
 
-def read(path: Path) -> tuple[str, ...] | None:
-    """Names of the outputs of what is kept there; None if nothing is, or it is damaged."""
+def read(path: Path, *files: str) -> tuple[str, ...] | None:
+    """Names of the outputs of what is kept there; None if nothing is, or it is damaged.
+
+    Args:
+        path: as ``place`` gave it.
+        files: that it consists of; Paddle's by default.
+    """
     if not os.path.exists(path):  # also where it may not be looked at
         return None
     try:
         said = read_json(path / _CARD)
         names = tuple(map(str, said["outputs"]))
-        if all(sha256(path / name) == said["files"][name] for name in (MODEL, WEIGHTS)) and names:
+        if names and all(sha256(path / one) == said["files"][one] for one in files or PADDLES):
             with contextlib.suppress(OSError):
                 os.utime(path)  # the one used last goes last
             return names
@@ -156,10 +164,11 @@ def forget(path: Path, why: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def keep(path: Path, made: Path, outputs: tuple[str, ...]) -> None:
-    """Put what Paddle left in a folder where ``read`` finds it; a line says why it cannot be."""
+def keep(path: Path, made: Path, outputs: tuple[str, ...], *files: str) -> None:
+    """Put files of a folder where ``read`` finds them; a line says why they cannot be."""
+    files = files or PADDLES
     try:
-        size = sum((made / name).stat().st_size for name in (MODEL, WEIGHTS))
+        size = sum((made / name).stat().st_size for name in files)
         if size > most_bytes():
             raise UserError(f"its {size / 2**20:.1f} MB are more than {VARIABLE} allows")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -169,11 +178,11 @@ def keep(path: Path, made: Path, outputs: tuple[str, ...]) -> None:
         ) as temporary:
             new = Path(temporary, path.name)  # by the user's mask, which a temporary folder is not
             new.mkdir()
-            files = {}
-            for name in (MODEL, WEIGHTS):
+            digests = {}
+            for name in files:
                 shutil.copyfile(made / name, new / name)
-                files[name] = sha256(new / name)
-            write_json(new / _CARD, {"outputs": list(outputs), "files": files})
+                digests[name] = sha256(new / name)
+            write_json(new / _CARD, {"outputs": list(outputs), "files": digests})
             new.replace(path)
         remove_oldest(path)
     except (OSError, UserError) as error:

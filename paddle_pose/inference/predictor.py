@@ -37,6 +37,7 @@ from paddle_pose.inference.people import (
 )
 from paddle_pose.inference.pixels import Picture, rgb_of
 from paddle_pose.inference.predict import require_scales
+from paddle_pose.inference.streams import or_onednn
 from paddle_pose.models.architectures import with_joints
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
@@ -99,8 +100,8 @@ class PosePredictor:
             network: of the recipe, with its weights.
             recipe: says how a box becomes a crop and maps become joints.
             benchmark: one of the recipe's protocols; its first by default.
-            engine: ``eager``; ``onednn``, which takes a second to compile and then is faster; by
-                default ``auto``: eager, except for batches of 30 people or more.
+            engine: ``eager``; ``onednn`` or ``openvino``, which take seconds to compile and then
+                are faster; by default ``auto``: eager, except for batches of 30 people or more.
             precision: ``float32`` or ``bfloat16``.
             batch_size: boxes at a time.
             skeleton: the joints, where the recipe takes them from an annotation file
@@ -133,13 +134,11 @@ class PosePredictor:
             )
         self.whole = self.benchmark.whole is not None
         self.batch_size, self.instances = 1 if self.whole else batch_size, instances
-        self._forward = forward_of(
-            network,
-            recipe.data,
-            self.benchmark,
-            engine=choose(engine, precision, self.benchmark, people=batch_size),
-            precision=precision,
-            batch_size=self.batch_size,
+        options = {"precision": precision, "batch_size": self.batch_size}
+        self._forward = or_onednn(
+            engine,
+            choose(engine, precision, self.benchmark, people=batch_size),
+            lambda kind: forward_of(network, recipe.data, self.benchmark, engine=kind, **options),
         )
 
     @classmethod

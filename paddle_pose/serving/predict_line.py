@@ -82,7 +82,12 @@ def parse_arguments(words: Sequence[str] | None, door: str = DOOR) -> argparse.N
     add("--limit", type=int, metavar="N", help="of each video and camera the first N frames")
     add("--batch_size", type=int, metavar="N", help="people at a time (default: 4; 32 on a GPU)")
     add("--device", help="auto (default), cpu, gpu or gpu:N")
-    add("--engine", choices=ENGINES, metavar="NAME", help="auto (default), eager or onednn")
+    add(
+        "--engine",
+        choices=ENGINES,
+        metavar="NAME",
+        help="auto (default), eager, onednn, openvino",
+    )
     add(
         "--precision",
         choices=PRECISIONS,

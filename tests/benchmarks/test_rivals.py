@@ -40,6 +40,24 @@ def test_rivals_take_turns_and_the_fastest_is_the_other_side(tmp_path):
     assert results.against(alone.plain()) == "d: needs a clone"
 
 
+def test_the_faster_of_our_own_ways_is_ours(tmp_path):
+    file = tmp_path / "order"
+    ours, faster, rival = (
+        replace(side("order", file=str(file), name=name, value=value), label=name)
+        for name, value in (("a", 4.0), ("b", 2.0), ("c", 6.0))
+    )
+    target, none = Target("speedup", 1.5), side("unavailable")
+    row = compare(
+        Comparison("x", "x", ours, None, target, rivals=(rival,), also_ours=faster), OPTIONS
+    )
+    assert file.read_text() == "abc" * 4
+    assert (row.ours["label"], row.theirs["label"], row.reached) == ("b", "c", 3.0)
+    row = compare(
+        Comparison("x", "x", ours, None, target, rivals=(rival,), also_ours=none), OPTIONS
+    )
+    assert (row.ours["label"], row.reached, row.note, row.failed) == ("a", 1.5, "", False)
+
+
 def test_a_rival_that_breaks_fails_the_row_and_leaves_the_others(tmp_path):
     ours, other = (
         replace(side("order", file=str(tmp_path / "order"), name=n, value=1.0), label=n)
