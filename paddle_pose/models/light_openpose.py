@@ -13,9 +13,9 @@ from typing import Any
 
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
 
 from paddle_pose.errors import UserError
+from paddle_pose.models.activations import elu
 from paddle_pose.models.architectures import LightOpenPose
 from paddle_pose.models.blocks import (
     BatchNorm2D,
@@ -102,11 +102,6 @@ class _Activation(nn.Layer):
     def forward(self, x: Features) -> Features:
         """(B, C, H, W) -> the same."""
         return self._operation(x)
-
-
-def elu(x: Features) -> Features:
-    """F.elu, of either layout."""
-    return F.elu(x)
 
 
 class _Cpm(nn.Layer):
