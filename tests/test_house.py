@@ -31,9 +31,13 @@ LAYER_OF = {folder: layer for layer, folders in LAYERS.items() for folder in fol
 
 
 def python_files() -> list[Path]:
-    """Every Python file of the project."""
-    skipped = {".venv", ".venv-paddle26", "output", "build"}
-    return [f for f in ROOT.rglob("*.py") if not skipped & set(f.relative_to(ROOT).parts)]
+    """Ours: neither an environment's nor what a run wrote."""
+
+    def is_ours(file: Path) -> bool:
+        first = file.relative_to(ROOT).parts[0]
+        return first not in {"output", "build"} and not first.startswith(".venv")
+
+    return [file for file in ROOT.rglob("*.py") if is_ours(file)]
 
 
 def folders(parent: Path) -> list[Path]:

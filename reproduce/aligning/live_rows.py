@@ -15,6 +15,7 @@ from paddle_pose.models.build import build
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import RMSprop, TrainSettings
 from paddle_pose.training.losses import heatmap_mse, joints_mse, maps_and_visibility, total
+from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.training.rmsprop import optimizer_of
 from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import name_seeded
@@ -63,7 +64,9 @@ def our_answers(
             loss_of = maps_and_visibility
         answers |= _forward(network, images)
         network.train()
-        adam = optimizer_of(network, steps_of(recipe))
+        settings = steps_of(recipe)
+        make = optimizer_of if isinstance(settings.optimizer, RMSprop) else make_optimizer
+        adam = make(network, settings)
         losses = []
         for step in range(steps):
             outputs = network(batch)
