@@ -1,7 +1,4 @@
-"""What a recipe is made of, as frozen dataclasses without Paddle: data, crop, training.
-
-They stand in the lowest layer so that every folder can read its own part of a recipe.
-"""
+"""What a recipe is made of, as frozen dataclasses without Paddle, for every folder to read."""
 
 from __future__ import annotations
 
@@ -11,19 +8,17 @@ from typing import Any
 
 DECODERS = ("argmax", "quarter_offset", "quarter_offset_per_axis", "dark")
 """How heat maps become positions (codecs/heatmap.py)."""
-
 ENGINES = ("auto", "eager", "onednn", "openvino")
 """What runs a network that is evaluated (engine.py); ``auto`` is decided there."""
-
 PRECISIONS = ("float32", "bfloat16")
 """What an evaluated network computes in."""
-
 HALF = ("float16", "bfloat16")
 """Number types of mixed precision."""
-
 SCORE_RULES = ("product", "alphapose", "alphapose_demo")
 """How boxes' and joints' scores become a pose's (OksProtocol.score)."""
-
+SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio")
+WHOLE_MODES = ("adjust", "pad", "stretch", "height")
+"""How whole pictures become inputs, to train on and to be tested."""
 INSTANCES = ("primary", "secondary")
 """Whose pose of a box: its owner's, the second's; at their numbers in ``Poses.instances``."""
 
@@ -77,9 +72,6 @@ class DataSettings:
 def by_alphapose(data: DataSettings) -> bool:
     """Whether AlphaPose's rules hold; no property, as alignment digests would miss that."""
     return data.rules == "alphapose" or (data.rules == "auto" and data.dataset == "halpe")
-
-
-SPATIAL_MODES = ("person_centric", "standard", "standard_with_fixed_aspect_ratio")
 
 
 @dataclass(frozen=True)
@@ -181,7 +173,18 @@ class Momentum:
     groups: tuple[ParameterGroup, ...] = ()
 
 
-Optimizer = Adam | Momentum
+@dataclass(frozen=True)
+class RMSprop:
+    """As torch.optim.RMSprop, not centred, without momentum; ``l2`` … ``groups`` as in Adam."""
+
+    alpha: float = 0.99
+    epsilon: float = 1e-8
+    l2: float = 0.0
+    l1: float = 0.0
+    groups: tuple[ParameterGroup, ...] = ()
+
+
+Optimizer = Adam | Momentum | RMSprop
 
 
 @dataclass(frozen=True)
@@ -235,13 +238,13 @@ class TrainSettings:
         warmup_factor: see warmup_steps.
         soft_start: part of the run in which the rate rises, by equal factors a step, from
             ``min_learning_rate``; after ``annealing`` of it, it falls back (soft_start_annealing).
-        optimizer: ``Adam`` or ``Momentum``, with decay and groups of parameters.
+        optimizer: ``Adam``, ``Momentum`` or ``RMSprop``, with decay and groups of parameters.
         clip_norm: largest global gradient norm; 0 for no clipping.
         loss: ``joints_mse`` (HRNet: weighted, 0.5 ×, summed over stacks), ``heatmap_mse``
             (Newell: plain, mean over stacks), ``cell_cross_entropy`` (of logits, unpublished) or
             ``two_people_mse`` (MIPNet: both people of a box), or ``two_people_cross_entropy``;
-            ``integral_l1`` and ``combined`` (AlphaPose, whose loss of heat maps is joints_mse);
-            ``masked_squares`` (BodyPoseNet: summed over cells) or ``masked_focal``.
+            ``integral_l1`` and ``combined`` (AlphaPose, maps by joints_mse); ``masked_squares``
+            (BodyPoseNet: sums) or ``masked_focal``; ``maps_and_visibility`` (joints_mse and more).
         use_target_weight: weigh missing joints with 0.
         drop_last: leave out the last, short batch of an epoch.
         validate_every: epochs between validations; the last epoch is always validated.
@@ -341,9 +344,6 @@ class OksProtocol:
 Metric = PckhProtocol | OksProtocol
 
 
-WHOLE_MODES = ("adjust", "pad", "stretch")
-
-
 @dataclass(frozen=True)
 class WholeImage:
     """Pictures that a network sees whole, at each of ``test_scales``; nobody says who is where.
@@ -351,7 +351,7 @@ class WholeImage:
     Attributes:
         size_hw: of the network's input, at scale 1.
         mode: ``adjust``: one side has that size, the other at least; ``pad``: grey makes the
-            picture as wide as that is for its height; ``stretch``: it is made so.
+            picture so wide for its height; ``stretch``: it is made so; ``height``: so high, grey.
         coordinates: ``exact``, or ``reference``: whole pixels, cut off, as NVIDIA's evaluation.
     """
 

@@ -23,7 +23,9 @@ network on that data set shares, ``crowds`` for those of two people in a box, ``
 of light AlphaPose, ``bodyposenet`` for all of BodyPoseNet, ``encodings`` for DARK and UDP,
 ``pixels`` for holes and colours, ``bfloat16`` for it beside PyTorch's autocast,
 ``paddledetection`` for its HRNet, ``challenger`` for AI Challenger's data,
-``newell`` for Newell's own test, ``half`` for half precision (these live alone).
+``newell`` and ``bearpaw`` for their own tests, ``half`` for half precision, ``visibility`` for
+what is learnt and read of visible joints, ``lightweight`` for all of Lightweight OpenPose (these
+live alone).
 ``tolerance`` and ``ok`` are null where a row states the size of an effect and judges nothing.
 ``code`` is a digest of the functions and classes that the row judges (``aligning/freshness.py``).
 ``--check`` looks at the files alone and names what other code made.

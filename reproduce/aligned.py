@@ -13,6 +13,7 @@ ALIGNED_AS = {
     "Hourglass-52, 1 stack": "hourglass52",
     "Newell hourglass, 2 stacks": "newell_hg2",
     "Newell hourglass, 8 stacks": "newell_hg8",
+    **{f"bearpaw hourglass, {stacks} stacks": f"bearpaw_hg{stacks}" for stacks in (2, 8)},
     "HRNet-W32": "hrnet_w32",
     "HRNet-W48": "hrnet_w48",
     **{f"PoseResNet-{layers}": f"pose_resnet{layers}" for layers in (50, 101, 152)},
@@ -25,11 +26,21 @@ ALIGNED_AS = {
     "FastPose-152, 256 channels": "fastpose_r152_wide",
     "FastPose-DCN-50, 256 channels": "fastpose_dcn_r50_wide",
     **{f"PoseResNet-{n} (Caffe-style)": f"pose_resnet{n}_caffe" for n in (50, 101, 152)},
+    "BodyPoseNet, 3 stages": "bodyposenet",
+    "PoseResNet-50 (visibility head)": "pose_resnet50_vis",
+    "Lightweight OpenPose, MobileNet": "lightweight",
 }
 """Network → its records in ``alignment/``: from recorded arrays, and ``live_`` from a clone."""
 
-TWO_PEOPLE = "crowds"
-"""The records of data, merging and scores of two people in a box, on all of their data sets."""
+OWN_DATA = {"mipnet": "crowds", **{name: name for name in ("bodyposenet", "lightweight")}}
+"""Records of data and scores that are a network's own, on all of its data sets."""
+
+NEVER_RUN = {
+    "fluid": "its own code, of Paddle Fluid, was never run here",
+    "predecessor": "its own code, a port of mmpose, was never run here",
+    "ascend": "its own code, for Ascend's devices, was never run here",
+}
+"""Publisher, as ids begin → why its rows are compared with nobody's code."""
 
 ALPHAPOSE = "fastpose"
 """The records of AlphaPose's crops, codecs, losses and scores, which all of its networks share."""
@@ -48,19 +59,32 @@ def wanted(row: PublishedRow) -> Iterator[tuple[str, Sequence[str]]]:
     if row.id.startswith("alphapose"):
         yield ALPHAPOSE, (*DATA_STEPS, "loss", "backward", "learning rate")
     else:
-        yield TWO_PEOPLE if name == "mipnet" else row.protocol.dataset, DATA_STEPS
+        yield OWN_DATA.get(name, row.protocol.dataset), DATA_STEPS
     if recipe and recipe.data.join.startswith("aic"):
         yield "challenger", ("data", "decode")
+    if recipe and recipe.train.loss == "maps_and_visibility":
+        yield "visibility", ("data", "decode")
     if recipe and getattr(recipe.codec, "encoding", "cell") != "cell":
         yield ENCODINGS, ENCODING_STEPS
     if recipe and recipe.augment.pixels != "none":
         yield PIXELS, ("data",)
     if recipe and recipe.train.amp != "none":
         yield "half", ("forward", "optimiser")
+    if row.benchmark == "mpii_val_bearpaw":
+        yield "bearpaw", ("data", "decode", "metric", "optimiser", "learning rate")
     if row.benchmark == "mpii_val_newell":
         yield "newell", ("data", "decode", "metric")
     if row.id.startswith("paddledetection:"):
         yield "paddledetection", (*NETWORK_STEPS, "data", "decode")
+
+
+def not_compared(row: PublishedRow, root: Path) -> str:
+    """What keeps a row from being equal to its publisher's code, as shown; empty where nothing."""
+    if why := NEVER_RUN.get(row.id.partition(":")[0]):
+        return why
+    if row.protocol.network not in ALIGNED_AS:
+        return f"no alignment record of {row.protocol.network}"
+    return next(filter(None, (lacking(*one, root) for one in wanted(row))), "")
 
 
 def files(name: str, root: Path) -> list[str]:

@@ -76,8 +76,8 @@ def find(name: str) -> TableRow:
         hint = nearest(name, rows, "--list names the open ones")
         raise UserError(f"{name}: no published row{hint}")
     found = rows[name]
-    if not found[0].benchmark:
-        raise UserError(f"{name}: cannot be measured here: {found[0].note}")
+    if not verdicts.settles(found[0]):
+        raise UserError(f"{name}: cannot be measured here: {verdicts.missing_of(found[0])}")
     recipe = configs.load(found[0].recipe)
     recipe = replace(recipe, data=replace(recipe.data, val_split=found[0].protocol.split))
     return TableRow(name, {row.metric_name: row for row in found}, recipe)
@@ -230,6 +230,16 @@ def open_rows() -> list[str]:
     return [text for _, text in sorted(found)]
 
 
+def closed_rows() -> list[str]:
+    """Rows that are aligned, and what their numbers cannot be tested without."""
+    found = {
+        row.id: f"{row.id:<56} aligned, not to be filled: {one.lacking}"
+        for row, one in verdicts.all_verdicts()
+        if one.word == "aligned" and not verdicts.settles(row)
+    }
+    return list(found.values())
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     command = CommandLine(
@@ -244,7 +254,11 @@ def parser() -> argparse.ArgumentParser:
     add("row", nargs="?", metavar="ROW", help="a row's id, as --list and published.csv have it")
     add("--data_root", type=Path, default=Path("data"), metavar="DIR", help="holds mpii/, coco/ …")
     add("--train", action="store_true", help="train the row's recipe first, or go on with it")
-    add("--list", action="store_true", help="the open rows, the cheapest first")
+    add(
+        "--list",
+        action="store_true",
+        help="the open rows, the cheapest first, and what cannot be filled",
+    )
     add("--device", help="auto (default), cpu, gpu or gpu:N")
     add("--num_workers", type=int, metavar="N", help="loader processes (one per core)")
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", dest="assignments",
@@ -258,8 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.list:
         if options.row or options.train or options.assignments:
             raise UserError("--list: lists all rows; leave ROW, --train and --set out")
-        lines = open_rows()
-        print("\n".join([*lines, f"=> {len(lines)} rows can be filled"]))
+        lines, closed = open_rows(), closed_rows()
+        last = f"=> {len(lines)} rows can be filled, {len(closed)} aligned ones cannot"
+        print("\n".join([*lines, *closed, last]))
         return
     if options.row is None:
         raise UserError("name a row, or --list them")

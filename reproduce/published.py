@@ -16,9 +16,11 @@ from paddle_pose.codecs.codec import Codec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.metrics.bearpaw import PlainPckh
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BearpawHourglass,
     BodyPoseNet,
     CaffePoseResNet,
     FastPose,
@@ -26,9 +28,11 @@ from paddle_pose.models.architectures import (
     Hourglass52,
     HRNet,
     HRNetMore,
+    LightOpenPose,
     MIPNet,
     NewellHourglass,
     PoseResNet,
+    PoseResNetVisibility,
 )
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import Benchmark, OksProtocol, WholeImage
@@ -266,8 +270,11 @@ def network_name(model: Architecture) -> str:
     match model:
         case Hourglass52(stacks=stacks) if model == Hourglass52(model.joints, stacks):
             return f"Hourglass-52, {_counted(stacks)}"
-        case NewellHourglass(stacks=stacks) if model == NewellHourglass(model.joints, stacks):
-            return f"Newell hourglass, {_counted(stacks)}"
+        case NewellHourglass(stacks=stacks) | BearpawHourglass(stacks=stacks) if model == type(
+            model
+        )(model.joints, stacks):
+            whose = "Newell" if isinstance(model, NewellHourglass) else "bearpaw"
+            return f"{whose} hourglass, {_counted(stacks)}"
         case MIPNet(width=width) if model == MIPNet(model.joints, width):
             return f"MIPNet-W{width}"
         case HRNet(width=width) if model == HRNet(model.joints, width):
@@ -276,13 +283,21 @@ def network_name(model: Architecture) -> str:
             return f"PoseResNet-{layers}"
         case HRNetMore(joints=17, width=width, more=2):
             return f"HRNet-W{width}"
-        case CaffePoseResNet(layers=layers):
-            return f"PoseResNet-{layers} (Caffe-style)"
-        case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
-            return f"BodyPoseNet, {stages} stages"
-    if name := _alphapose_name(model):
+        case CaffePoseResNet(layers=layers) | PoseResNetVisibility(layers=layers):
+            kind = "Caffe-style" if isinstance(model, CaffePoseResNet) else "visibility head"
+            return f"PoseResNet-{layers} ({kind})"
+    if name := _alphapose_name(model) or _bottom_up_name(model):
         return name
     raise UserError(f"{model}: not a network of published.csv")
+
+
+def _bottom_up_name(model: Architecture) -> str:
+    match model:
+        case BodyPoseNet(stages=stages) if model == BodyPoseNet(model.joints, stages=stages):
+            return f"BodyPoseNet, {stages} stages"
+        case LightOpenPose(joints=18, limbs=19, tested=1, features=128):
+            return "Lightweight OpenPose, MobileNet"
+    return ""
 
 
 def _alphapose_name(model: Architecture) -> str:
@@ -308,7 +323,7 @@ def protocol_of(
     metric: str,
     *,
     joints: int | None = None,
-    mean: str = "weighted",
+    mean: str = "",
     detector_ap: str | None = None,
 ) -> Protocol:
     """The protocol that a score of a recipe's benchmark is measured under.
@@ -318,7 +333,7 @@ def protocol_of(
         benchmark: as it was run, of the recipe or changed.
         metric: score name, ``Mean@0.1`` or ``AP``.
         joints: of MPII's mean, 14 or 16; None for the benchmark's; the others have one.
-        mean: of MPII, ``weighted`` or ``plain``.
+        mean: of MPII, ``weighted`` or ``plain``; empty for the benchmark's.
         detector_ap: of the detector whose boxes were read; the official one by default.
     """
     oks_joints = JOINTS.get(recipe.data.dataset)
@@ -329,6 +344,8 @@ def protocol_of(
     detector = benchmark.boxes == "detector"
     if detector and detector_ap is None:
         detector_ap = DETECTOR_AP.get(recipe.data.val_split, NOT_STATED)
+    if not mean:
+        mean = "plain" if isinstance(benchmark.metric, PlainPckh) else "weighted"
     part = name in MPII_METRICS and name != "Mean"
     return Protocol(
         dataset=recipe.data.dataset,

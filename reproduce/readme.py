@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from reproduce.reporting import chinese, published_rows, rescored, summary
+from reproduce.reporting import chinese, evidence, published_rows, rescored, summary
 from reproduce.reporting.content import Fact, Facts, Table
 from reproduce.reporting.markdown import MarkdownWriter
 
@@ -35,6 +35,8 @@ CHINESE_VERDICTS = f"已发表结果各行在此的最强证据（[各词的含�
 CHINESE_RESCORED = "*已重新评分*：全部 2,958 名 MPII 验证人物的公开预测结果，附 95 % 自助法区间："
 LEFT_OUT = ("what it means", "含义", "PCKh@0.11")
 """Columns of the report's tables that the READMEs do without."""
+NOT_PUBLISHED = (evidence.BY_A_USER, chinese.WORDS[evidence.BY_A_USER][0])
+"""First cells of rows that they do without."""
 
 
 def block() -> str:
@@ -76,7 +78,11 @@ def _without(table: Table, columns: Sequence[str]) -> Table:
     return replace(
         table,
         header=[table.header[index] for index in kept],
-        rows=[[row[index] for index in kept] for row in table.rows],
+        rows=[
+            [row[index] for index in kept]
+            for row in table.rows
+            if getattr(row[0], "text", row[0]) not in NOT_PUBLISHED
+        ],
         numeric=frozenset(place for place, index in enumerate(kept) if index in table.numeric),
     )
 

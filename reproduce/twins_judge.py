@@ -5,9 +5,9 @@ python -m reproduce.twins_judge --runs OUT --dataset_root DATA
 OUT holds, as ``reproduce/twins.py`` leaves them, ``<recipe>_s<seed>/{paddle,torch}/`` with
 ``predictions.json`` of the last weights in each (the Paddle side's by ``val.py --output_dir``), and
 ``first_steps/<recipe>_{paddle,torch}_{float32,float64}/losses.json``, for PyTorch also
-``…_float64_paddle_epsilon/``. Written below ``reproduce/runs/twins/``: record, metrics, recipe and
-scores of each run, ``first_steps.json`` and ``twins.json``. The photos are LSPET's: a number on
-them compares with nothing published.
+``…_float64_paddle_epsilon/`` and ``…_float64_cuda/``. Written below ``reproduce/runs/twins/``:
+record, metrics, recipe and scores of each run, ``first_steps.json`` and ``twins.json``. The photos
+are LSPET's: a number on them compares with nothing published.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ RUNS = Path(__file__).parent / "runs" / "twins"
 FRAMEWORKS = ("paddle", "torch")
 THRESHOLDS = {"Mean": 0.5, "Mean@0.1": 0.1}
 RESAMPLES = 1000
-RATHER_PADDLES = "_paddle_epsilon"
-"""End of the folder's name where PyTorch took the first steps with ``--paddle_epsilon``."""
+VARIANTS = {
+    "_paddle_epsilon": ", PyTorch with Paddle's epsilon",
+    "_cuda": ", PyTorch on a GPU",
+}
+"""Ends of the folders' names where PyTorch took the first steps otherwise, and what is said."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -190,7 +193,8 @@ def read_first_steps(folder: Path) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for other in sorted(folder.glob("*_torch_float*/losses.json")):
         name, _, variant = other.parent.name.rpartition("_torch_")
-        precision = variant.removesuffix(RATHER_PADDLES)
+        end = next((one for one in VARIANTS if variant.endswith(one)), "")
+        precision = variant.removesuffix(end)
         file = folder / f"{name}_paddle_{precision}" / "losses.json"
         if not file.is_file():
             continue
@@ -201,7 +205,7 @@ def read_first_steps(folder: Path) -> dict[str, Any]:
             f"{limit:g}": next((i for i, value in enumerate(relative) if value > limit), None)
             for limit in (1e-12, 1e-9, 1e-6, 1e-3)
         }
-        words = variant.replace(RATHER_PADDLES, ", PyTorch with Paddle's epsilon")
+        words = precision + VARIANTS.get(end, "")
         result.setdefault(name, {})[words] = {
             "paddle": paddle[:steps].tolist(),
             "torch": torch[:steps].tolist(),

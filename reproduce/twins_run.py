@@ -8,7 +8,8 @@ h5py, PyYAML, tqdm and safetensors; the clones are of princeton-vl/pytorch_stack
 leoxiaobin/deep-high-resolution-net.pytorch. For each recipe and seed it runs the commands of
 ``reproduce/twins.py``, then ``reproduce/twins_judge.py`` judges. What is done already is skipped:
 after a stop the same command goes on, Paddle's run where it was, PyTorch's from its beginning. Two
-runs go at a time, of one thread each.
+runs go at a time, of one thread each. PyTorch's side may be made elsewhere: on a machine with a GPU
+by ``twins.py torch --device cuda``, then its folder ``torch`` is laid into the pair's.
 
 The plan, on two free cores: six runs of the hourglass of about an hour each, and six of the small
 HRNet of about a quarter of an hour: four hours in all.
@@ -39,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("--dataset_root", type=Path, required=True, help="LSPET in MPII layout")
     add("--torch_python", type=Path, default=Path(sys.executable), help="that has PyTorch")
+    add("--torch_device", default="cpu", help="PyTorch's: cpu, cuda or cuda:N")
     add("--newell", type=Path, help="clone; without it the hourglass is left out")
     add("--hrnet", type=Path, help="clone; without it HRNet is left out")
     add("--output_dir", type=Path, default=Path("output/twins"), help="runs")
@@ -63,7 +65,7 @@ def run_torch(config: str, seed: int, clone: Path, options: argparse.Namespace) 
         return
     words = ["torch", "--config", config, "--seed", seed, "--dataset_root", options.dataset_root]
     words += ["--initial", pair / "initial.safetensors", "--reference", clone]
-    words += ["--output_dir", folder.root]
+    words += ["--output_dir", folder.root, "--device", options.torch_device]
     log = folder.root.with_suffix(".log")
     run_script("reproduce.twins", words, log, python=options.torch_python)
     print(f"=> {folder.root}: {(time.perf_counter() - began) / 60:.1f} minutes", flush=True)

@@ -7,6 +7,9 @@ what they published; ``within`` says which.
 ``within`` says whether that gives what was printed.
 *ported and aligned*: its weights convert, and its network and everything around it equal the
 official code step by step, as recorded or as run live from a clone; not trained in full.
+*aligned*: its network and everything around it equal the publisher's official code step by step,
+but its number cannot be tested from outside: no weights of it to fetch, or the boxes it was
+measured with or the truth of its test set are not public. The row says which.
 *not run*: none of these. A shortened run never counts.
 """
 
@@ -26,10 +29,12 @@ from reproduce.published import NOT_STATED, PublishedRow, comparable, protocol_o
 from reproduce.training_costs import TRAINING_PEOPLE
 
 ROOT = Path(__file__).parent
-WORDS = ("reproduced", "re-scored", "tested", "ported and aligned", "not run")
+WORDS = ("reproduced", "re-scored", "tested", "ported and aligned", "aligned", "not run")
 TESTED = Path("runs/tested")
 """Where scores of published weights are kept, a folder for each row."""
 NO_TRAINING = "no recipe of its training here"
+MISSING = ("no recipe: ", "no benchmark: ", "no weights: ", "no boxes: ")
+"""How a row's note begins that says what its number cannot be tested without."""
 
 BEGAN_WITH = {
     "HRNet-W32": "imagenet_hrnet_w32",
@@ -38,6 +43,7 @@ BEGAN_WITH = {
     "PoseResNet-101": "imagenet_resnet101",
     "PoseResNet-152": "imagenet_resnet152",
     **{f"PoseResNet-{n} (Caffe-style)": f"imagenet_resnet{n}_caffe" for n in (50, 101, 152)},
+    "PoseResNet-50 (visibility head)": "imagenet_resnet50",
     "MIPNet-W48": "official_hrnet_w48_coco_384x288",
     **{
         f"{kind}{layers}{wide}": f"imagenet_resnet{layers}"
@@ -89,15 +95,17 @@ def verdict(row: PublishedRow, root: Path = ROOT) -> Verdict:
     tested = _tested(row, root)
     if tested is not None:
         return tested
-    lacking = _not_aligned(row, root)
     missed = trained[0] if trained else Verdict("not run", lacking=_not_trained(row))
     if trained:
         why = f"{row.metric_name} {missed.measured:g} is outside {row.value:g} ± {row.tolerance:g}"
         missed = replace(missed, lacking=why)
-    if lacking:
+    missing, unequal = missing_of(row), _unequal(row, root)
+    if unequal or not row.recipe:
+        lacking = "; ".join(filter(None, (missing, unequal)))
         return replace(missed, word="not run", lacking=lacking)
     files = tuple(file for name, _ in aligned.wanted(row) for file in aligned.files(name, root))
-    return replace(missed, word="ported and aligned", records=(*files, *missed.records))
+    missed = replace(missed, word="ported and aligned", records=(*files, *missed.records))
+    return replace(missed, word="aligned", lacking=missing) if missing else missed
 
 
 def _not_trained(row: PublishedRow) -> str:
@@ -249,26 +257,36 @@ def _rescored(row: PublishedRow, root: Path) -> Verdict | None:
     return Verdict("re-scored", value, abs(value - row.value) <= row.rounding + 1e-4, file)
 
 
-def _not_aligned(row: PublishedRow, root: Path) -> str:
-    """Why a row is not ported and aligned; empty where it is."""
-    if not row.benchmark:
+def missing_of(row: PublishedRow) -> str:
+    """What a test of the published number lacks; empty where its weights can be scored."""
+    if row.note.startswith(MISSING):
         return row.note
     if not row.weights:
-        stated = row.note.startswith("no weights: ")
-        return row.note if stated else "its weights are not published where porting can fetch them"
+        return "its weights are not published where porting can fetch them"
     if NOT_STATED in row.protocol.detector_ap:
         return "which detector's boxes it was measured with is not stated"
-    if row.protocol.network not in aligned.ALIGNED_AS:
-        return f"no alignment record of {row.protocol.network}"
-    return next(filter(None, (aligned.lacking(*one, root) for one in aligned.wanted(row))), "")
+    return ""
+
+
+def _unequal(row: PublishedRow, root: Path) -> str:
+    """Why a recipe's network and all around it do not equal official code; empty where they do."""
+    if not row.recipe:
+        return ""
+    own = "" if row.weights or row.trains else NO_TRAINING
+    return "; ".join(filter(None, (aligned.not_compared(row, root), own)))
 
 
 # --- what would settle an open row
 
 
+def settles(row: PublishedRow) -> bool:
+    """Whether a number measured here could stand beside the row's: all of its protocol is known."""
+    return bool(row.benchmark) and comparable(row.protocol, row)
+
+
 def train_command(row: PublishedRow) -> str:
     """The training and the test that would fill a row; empty without a recipe of its training."""
-    if not (row.trains and row.benchmark):
+    if not (row.trains and settles(row)):
         return ""
     recipe = configs.load(row.recipe)
     data = f"--dataset_root data/{recipe.data.dataset}"
@@ -283,7 +301,7 @@ def train_command(row: PublishedRow) -> str:
 
 def port_command(row: PublishedRow) -> str:
     """The test of the published weights; empty where they or a protocol for them are lacking."""
-    if not (row.benchmark and row.weights):
+    if not (row.weights and settles(row)):
         return ""
     data = f"--dataset_root data/{row.protocol.dataset}"
     file = f"{row.weights}.pdparams"

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from paddle_pose.codecs import light_images
 from paddle_pose.codecs.whole_images import fit, resized
 from paddle_pose.data.images import read_image, size_of
 from paddle_pose.data.samples import Sample
 from paddle_pose.geometry import UNIT_PX
 from paddle_pose.poses.poses import NO_ROW, Place
 from paddle_pose.settings import WholeImage
+
+CELL_PX = 8
+"""Inputs of mode ``height`` are whole cells of so many pixels at one scale as well."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,13 @@ class WholeImages:
 def whole_input(
     pixels_HWC: np.ndarray, whole: WholeImage, scale: float, multiple: int
 ) -> np.ndarray:
-    """The network's input at one scale, uint8 RGB; Raises UserError for too large a one."""
+    """The network's input at one scale, RGB; Raises UserError for too large a one.
+
+    uint8, but float32 where nothing is rounded (mode ``height``).
+    """
+    if whole.mode == "height":
+        how = light_images.fit(size_of(pixels_HWC), whole, scale, CELL_PX)
+        return light_images.resized(pixels_HWC, how)
     return resized(pixels_HWC, fit(size_of(pixels_HWC), whole, scale, multiple))
 
 

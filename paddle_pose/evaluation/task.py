@@ -12,9 +12,10 @@ import numpy as np
 from paddle_pose.codecs.codec import maps_of
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
+from paddle_pose.codecs.light_paf import LightPafCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
-from paddle_pose.data import coco, joined, mpii, record_shards
+from paddle_pose.data import coco, joined, light_people, mpii, record_shards
 from paddle_pose.data.bottom_up import BottomUpSamples
 from paddle_pose.data.records import PersonTable
 from paddle_pose.data.samples import Samples
@@ -29,7 +30,13 @@ from paddle_pose.evaluation.mpii import refuse_files
 from paddle_pose.evaluation.training_score import TrainingPckh
 from paddle_pose.files import sha256
 from paddle_pose.metrics.pckh import PCKH
-from paddle_pose.models.architectures import BodyPoseNet, whole, with_joints, with_numbers
+from paddle_pose.models.architectures import (
+    BodyPoseNet,
+    LightOpenPose,
+    whole,
+    with_joints,
+    with_numbers,
+)
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.skeletons import skeleton_named
 
@@ -135,7 +142,8 @@ def bottom_up_task(
     """
     if recipe.data.dataset not in ("coco", "ochuman"):
         raise UserError(f"data.dataset={recipe.data.dataset}: whole pictures are trained on coco")
-    people = record_shards.people(
+    light = isinstance(codec, LightPafCodec)
+    people = (light_people.people if light else record_shards.people)(
         training.root, recipe.data.train_split, recipe.data, annotations=training.annotations
     ).head(recipe.data.limit)
     wanted = FILE_SKELETONS.get(codec.skeleton, codec.skeleton)
@@ -149,10 +157,11 @@ def bottom_up_task(
     if any(settings.flip_probability for settings in augment.values()):
         skeleton.require_pairs("augment.flip_probability")
     model = with_joints(recipe.model, len(skeleton))
-    if isinstance(whole(model), BodyPoseNet):
+    if isinstance(whole(model), BodyPoseNet | LightOpenPose):
         model = with_numbers(model, limbs=len(codec.limbs))
     recipe = replace(recipe, model=model)
-    samples = BottomUpSamples(people, recipe.data, codec, augment=augment, seed=recipe.seed)
+    kind = light_people.LightSamples if light else BottomUpSamples
+    samples = kind(people, recipe.data, codec, augment=augment, seed=recipe.seed)
     people.understood.tell()
     evaluator = evaluator_for(recipe, validation_benchmark(recipe), validation)
     evaluator.require_score(recipe.train.select_metric)

@@ -22,7 +22,9 @@ from paddle_pose.settings import Benchmark, DataSettings, WholeImage
 def one_size(benchmark: Benchmark) -> bool:
     """Whether all pictures become inputs of one size, and so can share batches and a graph."""
     whole = benchmark.whole
-    return whole is None or (whole.mode != "adjust" and len(benchmark.test_scales) == 1)
+    return whole is None or (
+        whole.mode not in ("adjust", "height") and len(benchmark.test_scales) == 1
+    )
 
 
 def choose(engine: str, precision: str, benchmark: Benchmark, *, people: int) -> str:

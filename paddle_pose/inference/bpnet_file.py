@@ -19,7 +19,12 @@ from paddle_pose.skeletons import Skeleton
 
 FILE = "detections.json"
 TYPES = {"bodypose18": "bpnet_18_joints"}
-MODES = {"adjust": "adjust_network_input", "pad": "pad_image_input", "stretch": None}
+MODES = {
+    "adjust": "adjust_network_input",
+    "pad": "pad_image_input",
+    "stretch": None,
+    "height": "height",
+}
 
 
 class Detections:

@@ -46,6 +46,23 @@ class NewellHourglass:
 
 
 @dataclass(frozen=True)
+class BearpawHourglass:
+    """Newell's network as bearpaw has it: full width already after the stem's pooling.
+
+    Attributes:
+        joints, stacks, features, depth, stem: as of NewellHourglass.
+
+    Source: bearpaw/pytorch-pose pose/models/hourglass.py:109 @edc7aec
+    """
+
+    joints: int = 16
+    stacks: int = 2
+    features: int = 256
+    depth: int = 4
+    stem: int = 64
+
+
+@dataclass(frozen=True)
 class HRNet:
     """HRNet for poses (Sun et al., CVPR 2019): width 32 or 48 at the highest resolution.
 
@@ -112,6 +129,15 @@ class CaffePoseResNet(PoseResNet):
     """SimpleBaseline over a ResNet of Caffe's style, whose blocks halve in their first convolution.
 
     Source: microsoft/human-pose-estimation.pytorch lib/models/pose_resnet.py:102 @49f3f44
+    """
+
+
+@dataclass(frozen=True)
+class PoseResNetVisibility(PoseResNet):
+    """SimpleBaseline that also says how likely each joint can be seen.
+
+    Source: open-mmlab/mmpose configs/body_2d_keypoint/topdown_heatmap/coco/
+    td-hm-vis_res50_8xb64-210e_coco-aic-256x192-merge.py @759b39c
     """
 
 
@@ -211,6 +237,28 @@ class BodyPoseNet:
     initializer: str = "random_normal"
 
 
+@dataclass(frozen=True)
+class LightOpenPose:
+    """Lightweight OpenPose: MobileNet v1, an initial stage and refinement stages.
+
+    Attributes:
+        joints: heat maps less one, which is background.
+        limbs: part affinity fields, two maps each.
+        refinements: stages after the initial one that are trained.
+        tested: how many of them a test looks through; the published number is of the first of 3.
+        features: channels of what every stage sees and of its layers.
+
+    Source: Daniil-Osokin/lightweight-human-pose-estimation.pytorch models/with_mobilenet.py
+    @d23c284
+    """
+
+    joints: int = 18
+    limbs: int = 19
+    refinements: int = 3
+    tested: int = 1
+    features: int = 128
+
+
 Whole = (
     Hourglass52
     | NewellHourglass
@@ -225,6 +273,9 @@ Whole = (
     | BodyPoseNet
     | CaffePoseResNet
     | HRNetMore
+    | PoseResNetVisibility
+    | LightOpenPose
+    | BearpawHourglass
 )
 """Networks as their authors have them."""
 
@@ -265,10 +316,11 @@ def parameters_about(network: object) -> float:
     match network:
         case Hourglass52():
             return 93.7e6 * network.stacks
-        case NewellHourglass():
+        case NewellHourglass() | BearpawHourglass():
             width, stem = network.features, network.stem
             stacks = network.stacks * (9.75 * network.depth + 9.5) * width**2
-            return stacks + 27 * stem**2 + 3 * stem * width + 2.75 * width**2
+            more = 13 * stem**2 if isinstance(network, NewellHourglass) else 3.25 * width**2
+            return stacks + 14 * stem**2 + 3 * stem * width + 2.75 * width**2 + more
         case HRNet():
             return 27_500 * network.width**2 + 0.37e6
         case PoseResNet():
@@ -286,19 +338,22 @@ def parameters_about(network: object) -> float:
         case FastPoseMobile():
             trunk = 5.2e6 if network.size == "large" else 2.3e6
             return trunk + (9_216 + 9 * network.joints) * network.conv_dim
-        case BodyPoseNet():
-            wide, maps = network.features, network.joints + 1 + 2 * network.limbs
-            attention = 18 * wide**2 if network.attention else 0
-            first = (27 if network.shared else 54) * wide**2 + 8 * wide**2 + 4 * wide * maps
-            chain = 49 * (4 * wide**2 + (wide + maps) * wide) * (1 if network.shared else 2)
-            later = chain + 2 * wide**2 + wide * maps + attention
-            return (
-                1722 * network.width**2
-                + 36 * network.width * wide
-                + first
-                + (network.stages - 1) * later
-            )
+        case BodyPoseNet() | LightOpenPose():
+            return _of_fields(network)
     return 0
+
+
+def _of_fields(network: BodyPoseNet | LightOpenPose) -> float:
+    wide, maps = network.features, network.joints + 1 + 2 * network.limbs
+    if isinstance(network, LightOpenPose):
+        first = 1.6e6 + 1536 * wide + 39 * wide**2 + 512 * maps
+        return first + network.refinements * (96 * wide**2 + wide * (wide + 2 * maps))
+    attention = 18 * wide**2 if network.attention else 0
+    first = (27 if network.shared else 54) * wide**2 + 8 * wide**2 + 4 * wide * maps
+    chain = 49 * (4 * wide**2 + (wide + maps) * wide) * (1 if network.shared else 2)
+    later = chain + 2 * wide**2 + wide * maps + attention
+    stem = 1722 * network.width**2 + 36 * network.width * wide
+    return stem + first + (network.stages - 1) * later
 
 
 def with_joints(architecture: Architecture, joints: int) -> Architecture:

@@ -9,6 +9,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BearpawHourglass,
     BodyPoseNet,
     CaffePoseResNet,
     FastPose,
@@ -17,12 +18,15 @@ from paddle_pose.models.architectures import (
     Hourglass52,
     HRNet,
     HRNetMore,
+    LightOpenPose,
     MIPNet,
     MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
+    PoseResNetVisibility,
     Pruned,
 )
+from paddle_pose.models.bearpaw_hourglass import BearpawHourglassNetwork
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.bodyposenet import BodyPoseNetNetwork
 from paddle_pose.models.caffe_resnet import CaffePoseResNetNetwork
@@ -35,9 +39,10 @@ from paddle_pose.models.fastpose import (
 from paddle_pose.models.hourglass52 import Hourglass52Network
 from paddle_pose.models.hrnet import HRNetNetwork
 from paddle_pose.models.hrnet_more import HRNetMoreNetwork
+from paddle_pose.models.light_openpose import LightOpenPoseNetwork
 from paddle_pose.models.mipnet import MIPNetNetwork, MIPPoseResNetNetwork
 from paddle_pose.models.newell_hourglass import NewellHourglassNetwork
-from paddle_pose.models.pose_resnet import PoseResNetNetwork
+from paddle_pose.models.pose_resnet import PoseResNetNetwork, PoseResNetVisibilityNetwork
 from paddle_pose.models.pruning import narrow
 
 NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
@@ -54,6 +59,9 @@ NETWORKS: dict[type, Callable[[Any], PoseNetwork]] = {
     BodyPoseNet: BodyPoseNetNetwork,
     CaffePoseResNet: CaffePoseResNetNetwork,
     HRNetMore: HRNetMoreNetwork,
+    PoseResNetVisibility: PoseResNetVisibilityNetwork,
+    LightOpenPose: LightOpenPoseNetwork,
+    BearpawHourglass: BearpawHourglassNetwork,
 }
 
 

@@ -9,7 +9,7 @@ import paddle
 from paddle import nn
 
 from paddle_pose.errors import UserError
-from paddle_pose.models.architectures import PoseResNet
+from paddle_pose.models.architectures import PoseResNet, PoseResNetVisibility
 from paddle_pose.models.blocks import (
     BatchNorm2D,
     Conv2DTranspose,
@@ -17,11 +17,14 @@ from paddle_pose.models.blocks import (
     PoseNetwork,
     StageOutput,
     conv,
+    global_pool,
     max_pool,
+    sigmoid,
     small_normal,
     uniform_by_fan_in,
 )
 from paddle_pose.models.residual import BasicBlock, Bottleneck, residual_layer
+from paddle_pose.models.visibility import MapsAndVisibility, visibility_head
 
 BLOCKS: dict[int, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
     18: (BasicBlock, (2, 2, 2, 2)),
@@ -76,6 +79,26 @@ class PoseResNetNetwork(PoseNetwork):
         x = self.layer2(self.layer1(x))
         x = self.layer4(self.layer3(x))
         return [StageOutput(self.final_layer(self.deconv_layers(x)))]
+
+
+class PoseResNetVisibilityNetwork(PoseResNetNetwork):
+    """(B, 3, H, W) -> one MapsAndVisibility: the same maps, and a probability of each joint.
+
+    Source: open-mmlab/mmpose mmpose/models/heads/hybrid_heads/vis_head.py:15 @759b39c
+    """
+
+    def __init__(self, config: PoseResNetVisibility) -> None:
+        super().__init__(config)
+        wide = 512 * BLOCKS[config.layers][0].expansion
+        self.vis_head = visibility_head(wide, config.joints)
+
+    def forward(self, images_BCHW: paddle.Tensor) -> list[MapsAndVisibility]:  # type: ignore[override]
+        """Raises UserError unless both sides are multiples of 32."""
+        self.check_size(images_BCHW)
+        x = max_pool(self.bn1(self.conv1(images_BCHW)), 3, padding=1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        visible_BJ = sigmoid(self.vis_head(global_pool(x).flatten(1)))
+        return [MapsAndVisibility(self.final_layer(self.deconv_layers(x)), visible_BJ)]
 
 
 def _double(in_channels: int) -> tuple[nn.Layer, nn.Layer, nn.Layer]:

@@ -17,6 +17,7 @@ from paddle_pose.errors import UserError
 from paddle_pose.models.architectures import (
     AlphaSimplePose,
     Architecture,
+    BearpawHourglass,
     BodyPoseNet,
     CaffePoseResNet,
     FastPose,
@@ -25,10 +26,12 @@ from paddle_pose.models.architectures import (
     Hourglass52,
     HRNet,
     HRNetMore,
+    LightOpenPose,
     MIPNet,
     MIPPoseResNet,
     NewellHourglass,
     PoseResNet,
+    PoseResNetVisibility,
 )
 from paddle_pose.porting.keras import KERAS_VGG, TORCH_VGG, TORCH_VGG_BN
 from paddle_pose.porting.paddledetection import hrnet_rules
@@ -163,6 +166,16 @@ TABLES[BodyPoseNet] = NameTable(
     head=(r"^block_6a_", r"^channel_reduction_conv\.", r"^stage\d", r"_out\."),
 )
 
+TABLES[LightOpenPose] = NameTable(
+    spellings=(
+        Spelling("official", r"^cpm\."),
+        Spelling("marvis' MobileNet", r"^model\.0\.0\."),
+    ),
+    # Of a checkpoint with three refinement stages the first one alone may be wanted.
+    unused=(r"^refinement_stages\.[12]\.",),
+    head=(r"^cpm\.", r"^initial_stage\.", r"^refinement_stages\."),
+)
+
 for _network in (FastPose, FastPoseDuc):
     TABLES[_network] = NameTable(
         _ALPHA_RESNET, head=(*_NOT_OF_IMAGENET, r"^duc\d\.", r"^conv_out\.")
@@ -174,8 +187,17 @@ for _two, _one, _gates in (
 ):
     TABLES[_two] = replace(TABLES[_one], head=(*TABLES[_one].head, _gates))
 
+TABLES[BearpawHourglass] = NameTable((Spelling("bearpaw", r"^hg\.\d+\.hg\."),))
 TABLES[CaffePoseResNet] = TABLES[PoseResNet]
 TABLES[HRNetMore] = TABLES[HRNet]
+TABLES[PoseResNetVisibility] = NameTable(
+    spellings=(
+        Spelling("official", r"^layer1\."),
+        Spelling("mmpose", r"^backbone\.layer1\.", ((r"^head\.pose_head\.", ""), *_MMPOSE_HEAD)),
+    ),
+    unused=(_MMPOSE_UNUSED,),
+    head=(*TABLES[PoseResNet].head, r"^vis_head\."),
+)
 
 
 OURS = Spelling("our", r"", linear_transposed=False, statistics=False)

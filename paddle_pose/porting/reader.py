@@ -215,7 +215,8 @@ def _bare(names: Mapping[Any, Any]) -> list[str]:
 
 def _state_dicts(node: dict, place: str, depth: int = 0) -> Iterator[tuple[str, dict]]:
     """Every dict of tensors, by its place; optimisers and the like are passed over."""
-    if any(isinstance(key, str) and _is_tensor(value) for key, value in node.items()):
+    named = [value for key, value in node.items() if isinstance(key, str) and _is_tensor(value)]
+    if any(getattr(value, "shape", True) for value in named):  # a score beside is one number
         yield place, node
     for key, value in node.items():
         is_part = isinstance(key, str) and not any(word in key.lower() for word in _NEVER)

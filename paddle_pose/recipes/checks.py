@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from paddle_pose.codecs.cut import TRUNCATED
 from paddle_pose.codecs.heatmap import HeatmapCodec
-from paddle_pose.codecs.integral import NORMS, CombinedCodec, IntegralCodec
-from paddle_pose.codecs.offsets import OFFSETS, OffsetCodec
+from paddle_pose.codecs.integral import NORMS, CombinedCodec
+from paddle_pose.codecs.offsets import OFFSETS
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.codecs.unbiased import SUBCELL
@@ -19,6 +20,7 @@ from paddle_pose.errors import UserError, nearest
 from paddle_pose.limits import LIMITS
 from paddle_pose.models.architectures import (
     BodyPoseNet,
+    LightOpenPose,
     MIPNet,
     MIPPoseResNet,
     Pruned,
@@ -28,6 +30,7 @@ from paddle_pose.models.architectures import (
 from paddle_pose.recipes.decoders import require_decoders
 from paddle_pose.recipes.joins import JOINS, require_joined
 from paddle_pose.recipes.recipe import KINDS, Recipe
+from paddle_pose.recipes.together import BY_LOSS, VISIBILITY, require_together
 from paddle_pose.recipes.unread import SOFT_START, require_read
 from paddle_pose.settings import (
     DECODERS,
@@ -82,7 +85,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(0, 1), "augment.shift_factor"),
     (Range(0, 1000), "augment.half_body_min_joints"),
     (Range(0, 1, below=True), "train.optimizer.beta1 train.optimizer.beta2"),
-    (Range(0, 1, below=True), "train.optimizer.momentum"),
+    (Range(0, 1, below=True), "train.optimizer.momentum train.optimizer.alpha"),
     (Range(0, 1, above=True), "train.gamma"),
     (
         Range(0, 1),
@@ -114,7 +117,7 @@ RANGES: tuple[tuple[Range, str], ...] = (
     (Range(1, 4096), "codec.stride"),
     (Range(0.1, LIMITS["image_side_px"].most), "codec.sigma_px"),
     (Range(1, 1000), "model.joints model.limbs model.more"),
-    (Range(1, 64), "model.stacks model.stages model.convolutions.*"),
+    (Range(1, 64), "model.stacks model.stages model.refinements model.tested model.convolutions.*"),
     # Beyond, the estimate of parameters would be the limit; each halving halves a map.
     (Range(1, 10), "model.depth"),
     (Range(2, OFTEN), "model.features"),
@@ -139,13 +142,6 @@ MASKED = ("masked_squares", "masked_focal")
 TWO_PEOPLE = {"two_people_mse": "joints_mse", "two_people_cross_entropy": "cell_cross_entropy"}
 """Losses of two people in a box, and the loss that each of them has."""
 
-COORDINATES = {
-    "integral_l1": IntegralCodec,
-    "combined": CombinedCodec,
-    "offset_mse": OffsetCodec,
-}
-"""Losses of coordinates and offsets, and the codec that each of them needs."""
-
 PIXELS = ("none", "coarse_dropout", "grid_mask", "photometric_mmpose0", "photometric_mmpose1")
 
 CHOICES = {
@@ -156,7 +152,7 @@ CHOICES = {
     "train.pretrained": ("none", "ImageNet", "COCO", "OpenImages"),
     "train.loss": (
         *("joints_mse", "heatmap_mse", "cell_cross_entropy"),
-        *(*TWO_PEOPLE, *MASKED, *COORDINATES),
+        *(*TWO_PEOPLE, *MASKED, *BY_LOSS, VISIBILITY),
     ),
     "data.dataset": ("mpii", "coco", "crowdpose", "ochuman", "halpe"),
     "data.rules": ("auto", "hrnet", "alphapose"),
@@ -172,7 +168,7 @@ CHOICES = {
     "benchmarks.*.boxes": ("ground_truth", "detector", "none"),
     "benchmarks.*.whole.mode": WHOLE_MODES,
     "benchmarks.*.whole.coordinates": ("exact", "reference"),
-    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS),
+    "benchmarks.*.decoder": (*DECODERS, *SUBCELL, *OFFSETS, *TRUNCATED),
     "benchmarks.*.metric.score": SCORE_RULES,
     "benchmarks.*.metric.joints": (14, 16),
     "codec.norm": NORMS,
@@ -248,7 +244,7 @@ def _require_people_alike(recipe: Recipe) -> None:
     kind = type(recipe.model).__name__
     if not isinstance(recipe.model, KINDS["model"]):  # a user's own network has a loss of its own
         return
-    fields = isinstance(whole(recipe.model), BodyPoseNet)
+    fields = isinstance(whole(recipe.model), BodyPoseNet | LightOpenPose)
     if fields != isinstance(codec, PafCodec) and isinstance(codec, KINDS["codec"]):
         word = "needs" if fields else "has no fields for"
         raise UserError(f"codec.kind={type(codec).__name__}: model {kind} {word} PafCodec")
@@ -264,27 +260,7 @@ def _require_people_alike(recipe: Recipe) -> None:
     if for_two != (recipe.train.loss in TWO_PEOPLE):
         needed = "two_people_mse" if for_two else "joints_mse"
         raise UserError(f"train.loss={recipe.train.loss}: model {kind} needs train.loss={needed}")
-    _require_coordinates(recipe)
-
-
-def _require_coordinates(recipe: Recipe) -> None:
-    """A loss of coordinates, its codec, and what it weighs."""
-    codec = recipe.codec
-    for loss, wanted in COORDINATES.items():
-        if (type(codec) is wanted) != (recipe.train.loss == loss):
-            raise UserError(
-                f"train.loss={recipe.train.loss}: does not go with "
-                f"codec.kind={type(codec).__name__}; {loss} and {wanted.__name__} belong together"
-            )
-    if isinstance(codec, IntegralCodec) and (codec.double_first or 0) > recipe.model.joints:
-        raise UserError(
-            f"codec.double_first={codec.double_first}: the network has {recipe.model.joints} joints"
-        )
-    for_coordinates = isinstance(codec, IntegralCodec | CombinedCodec)
-    if for_coordinates and not recipe.train.use_target_weight:
-        raise UserError(
-            f"train.use_target_weight=false: train.loss={recipe.train.loss} always weighs joints"
-        )
+    require_together(recipe)
 
 
 def _require_whole(recipe: Recipe) -> None:

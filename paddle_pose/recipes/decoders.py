@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from paddle_pose.codecs.codec import is_udp
+from paddle_pose.codecs.cut import TRUNCATED, CutCodec
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.offsets import OFFSETS, OffsetCodec
 from paddle_pose.codecs.unbiased import SUBCELL
@@ -25,6 +26,8 @@ def require_decoders(recipe: Recipe) -> None:
             raise UserError(
                 f"{key}.decoder={benchmark.decoder}: is of codec.kind=HeatmapCodec, not {codec}"
             )
+        if benchmark.decoder in TRUNCATED and not isinstance(recipe.codec, CutCodec):
+            raise UserError(f"{key}.decoder={benchmark.decoder}: is of CutCodec, not {codec}")
         if offsets and benchmark.test_scales != (1.0,):
             raise UserError(f"{key}.test_scales: offsets are of one scale, [1.0]")
         if is_udp(recipe.codec) and benchmark.flip_test and benchmark.shift_heatmap:

@@ -18,12 +18,15 @@ from typing import Any
 import yaml
 
 from paddle_pose.codecs.codec import Codec
+from paddle_pose.codecs.cut import CutCodec
 from paddle_pose.codecs.heatmap import HeatmapCodec
 from paddle_pose.codecs.integral import CombinedCodec, IntegralCodec
+from paddle_pose.codecs.light_paf import LightPafCodec
 from paddle_pose.codecs.offsets import OffsetCodec
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.pairs import PairCodec
 from paddle_pose.errors import UserError, nearest
+from paddle_pose.metrics.bearpaw import PlainPckh
 from paddle_pose.models.architectures import Architecture, Hourglass52, Whole
 from paddle_pose.names import require_plain
 from paddle_pose.recipes import plain_yaml
@@ -43,9 +46,13 @@ from paddle_pose.settings import (
 KINDS: dict[str, tuple[type, ...]] = {
     "model": typing.get_args(Architecture),
     "model.of": typing.get_args(Whole),
-    "codec": (HeatmapCodec, PairCodec, IntegralCodec, CombinedCodec, PafCodec, OffsetCodec),
+    "codec": (
+        *(HeatmapCodec, PairCodec, IntegralCodec, CombinedCodec, PafCodec, OffsetCodec),
+        LightPafCodec,
+        CutCodec,
+    ),
     "train.optimizer": typing.get_args(Optimizer),
-    "benchmarks.*.metric": typing.get_args(Metric),
+    "benchmarks.*.metric": (*typing.get_args(Metric), PlainPckh),
 }
 """Sections whose ``kind`` names their dataclass, and those that can be read from YAML."""
 

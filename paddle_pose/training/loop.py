@@ -23,9 +23,9 @@ from paddle_pose.settings import DataSettings, TrainSettings
 from paddle_pose.system import ending, parallel
 from paddle_pose.training import losses
 from paddle_pose.training.ema import Average
-from paddle_pose.training.optimizers import make_optimizer
 from paddle_pose.training.precision import Precision
 from paddle_pose.training.progress import WARM_STEPS, Clock, Lap, Losses, Named, TrainLog
+from paddle_pose.training.rmsprop import optimizer_of
 from paddle_pose.training.schedules import learning_rate
 from paddle_pose.weights.checkpoint import exact_weights
 
@@ -88,7 +88,7 @@ class Trainer:
             layer.over_all_ranks = True
         if settings.ema_decay or settings.amp == "O2":
             self.average = Average(self.network, settings.ema_decay)
-        self.optimizer = make_optimizer(self.network, settings)
+        self.optimizer = optimizer_of(self.network, settings)
         self.recent = Losses()
         self.precision = Precision(settings)
         self.precision.prepare(self.network, self.optimizer)

@@ -136,6 +136,21 @@ def offset_mse(outputs: Sequence[StageOutput], targets: Targets) -> dict[str, pa
     return {"heatmaps": total(discs), "offsets": total(offsets)}
 
 
+def maps_and_visibility(outputs: Sequence[Any], targets: Targets) -> dict[str, paddle.Tensor]:
+    """``joints_mse``, and 0.0005 × the mean cross-entropy of which joints are visible.
+
+    Of MapsAndVisibility. Visible are the joints of weight 1: labelled, hidden or not, with a
+    Gaussian in the crop. Both parts are half of mmpose's. All joints count, also those that a data
+    set does not have, as the mask that mmpose makes for them is lost: the codec's table of what to
+    pack does not name it.
+
+    Source: open-mmlab/mmpose mmpose/models/heads/hybrid_heads/vis_head.py:194,
+    mmpose/models/losses/classification_loss.py:43, mmpose/codecs/msra_heatmap.py:50 @759b39c
+    """
+    visible = F.binary_cross_entropy(outputs[-1].visible_BJ, targets["weights"])
+    return {**joints_mse(outputs, targets), "visible": 0.0005 * visible}
+
+
 LOSSES: dict[str, Callable[..., dict[str, paddle.Tensor]]] = {
     "joints_mse": joints_mse,
     "two_people_mse": two_people_mse,
@@ -147,6 +162,7 @@ LOSSES: dict[str, Callable[..., dict[str, paddle.Tensor]]] = {
     "integral_l1": integral_losses.integral_l1,
     "combined": partial(integral_losses.combined, heatmaps=joints_mse),
     "offset_mse": offset_mse,
+    "maps_and_visibility": maps_and_visibility,
 }
 
 

@@ -10,7 +10,7 @@ from paddle import nn
 from paddle.regularizer import L1Decay, L2Decay, WeightDecayRegularizer
 
 from paddle_pose.errors import UserError
-from paddle_pose.settings import Adam, Momentum, ParameterGroup, TrainSettings
+from paddle_pose.settings import Momentum, Optimizer, ParameterGroup, TrainSettings
 
 
 def make_optimizer(network: nn.Layer, settings: TrainSettings) -> paddle.optimizer.Optimizer:
@@ -39,11 +39,15 @@ def make_optimizer(network: nn.Layer, settings: TrainSettings) -> paddle.optimiz
             momentum=chosen.momentum, use_nesterov=chosen.nesterov, **common
         )
     return paddle.optimizer.Adam(
-        beta1=chosen.beta1, beta2=chosen.beta2, epsilon=chosen.epsilon, **common
+        # RMSprop's comes from rmsprop.optimizer_of.
+        beta1=chosen.beta1,  # type: ignore[union-attr]
+        beta2=chosen.beta2,  # type: ignore[union-attr]
+        epsilon=chosen.epsilon,
+        **common,
     )
 
 
-def _decay(chosen: Adam | Momentum, factor: float = 1.0) -> WeightDecayRegularizer | None:
+def _decay(chosen: Optimizer, factor: float = 1.0) -> WeightDecayRegularizer | None:
     """What is added to gradients; None adds nothing, to a group what the rest gets."""
     if chosen.l1:
         return L1Decay(chosen.l1 * factor)

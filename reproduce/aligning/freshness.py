@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from paddle_pose.models import build
+from paddle_pose.settings import RMSprop
 from reproduce.aligning import groups, training
 from reproduce.aligning.definitions import Definition, Package
 from reproduce.aligning.networks import DATA_SETS, GROUPS, LIVE_ONLY, NETWORKS, ROOT
@@ -23,6 +24,7 @@ from reproduce.aligning.rows import STEPS, read
 LOSSES = ("paddle_pose.training.losses.joints_mse", "paddle_pose.training.losses.heatmap_mse")
 BOTH = "paddle_pose.models.instances.BothInstances"
 TWO_MSE = "paddle_pose.training.losses.two_people_mse"
+VISIBILITY = "paddle_pose.training.losses.maps_and_visibility"
 SAMPLES = (
     "paddle_pose.data.images.read_rgb",
     "paddle_pose.data.top_down.PersonCrops",
@@ -43,6 +45,7 @@ ROOTS = {
     ),
     **{f"mipnet {step}": (BOTH,) for step in ("forward", "batch norm")},
     **{f"mipnet {step}": (BOTH, TWO_MSE) for step in ("loss", "backward", "optimiser")},
+    **{f"pose_resnet50_vis {step}": (VISIBILITY,) for step in ("loss", "backward", "optimiser")},
     "mpii data": (*SAMPLES, "paddle_pose.data.mpii.load"),
     "coco data": (*SAMPLES, "paddle_pose.data.coco.load"),
     "mpii metric": (
@@ -120,6 +123,8 @@ def roots(network: str, step: str) -> tuple[str, ...]:
         return (*named, JOINTS[network])
     if step == "learning rate":
         return named
+    if step == "optimiser" and isinstance(ALL[network].load().train.optimizer, RMSprop):
+        named = (*named, "paddle_pose.training.rmsprop.optimizer_of")
     made_by = build.NETWORKS[type(ALL[network].load().model)]
     return (*named, f"{made_by.__module__}.{made_by.__qualname__}")
 
@@ -147,6 +152,8 @@ def settings(network: str, step: str) -> list[Any]:
     recipe = ALL[network].load()
     if step == "learning rate":
         return [recipe.train]
+    if step == "optimiser" and isinstance(recipe.train.optimizer, RMSprop):
+        return [recipe.model, recipe.train]
     return [recipe.model, training.OPTIMIZER] if step == "optimiser" else [recipe.model]
 
 

@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from reproduce.aligning import (
+    bearpaw,
     bfloat16,
     bodyposenet,
     challenger,
     encodings,
     fastpose,
     half,
+    lightweight,
     newell,
     paddledetection,
     pixels,
+    visibility,
 )
 
 MODULES: dict[str, tuple[Any, ...]] = {
@@ -31,12 +34,14 @@ MODULES: dict[str, tuple[Any, ...]] = {
     pixels.NAME: (pixels,),
     "paddledetection": paddledetection.MODULES,
     bfloat16.NAME: (bfloat16,),
-    **{one.NAME: (one,) for one in (challenger, newell, half)},
+    **{one.NAME: (one,) for one in (challenger, newell, half, visibility, lightweight, bearpaw)},
 }
 OF_CLONES: dict[str, tuple[Any, ...]] = {
-    "mmpose": (challenger,),
+    "mmpose": (challenger, visibility),
     "princeton": (newell,),
     "hrnet": (half,),
+    "lightweight": (lightweight,),
+    "bearpaw": (bearpaw,),
 }
 """Kind of clone → groups of one module each whose ``rows`` ask that clone."""
 

@@ -19,7 +19,9 @@ from paddle_pose.porting.names import NetworkKeys
 from reproduce.aligning import live_pipeline, live_rows, paddledet_answers
 from reproduce.aligning.networks import (
     ALPHAPOSE,
+    BEARPAW,
     HRNET,
+    LIGHTWEIGHT,
     LIVE_ONLY,
     MMPOSE,
     NETWORKS,
@@ -33,6 +35,7 @@ SIMPLE_BASELINE = "microsoft/human-pose-estimation.pytorch"
 RESNETS = tuple(f"pose_resnet{layers}" for layers in (50, 101, 152))
 CAFFE = tuple(f"{name}_caffe" for name in RESNETS)
 LIVE = {**NETWORKS, **LIVE_ONLY}
+MMPOSE_MARK, VISIBILITY = "mmpose/models/backbones/hourglass.py", "pose_resnet50_vis"
 STEPS, QUICK_STEPS = 3, 2
 ALPHAPOSE_FILES = {
     "fastpose_r50": "coco/resnet/256x192_res50_lr1e-3_2x.yaml",
@@ -71,9 +74,11 @@ KINDS = (
     ("hrnet", "lib/models/pose_hrnet.py", HRNET[0], ("hrnet_w32", "hrnet_w48", *RESNETS)),
     ("simple_baseline", "lib/models/pose_resnet.py", SIMPLE_BASELINE, (*RESNETS, *CAFFE)),
     ("princeton", "models/posenet.py", PRINCETON[0], ("newell_hg2", "newell_hg8")),
-    ("mmpose", "mmpose/models/backbones/hourglass.py", MMPOSE[0], ("hourglass52",)),
+    ("mmpose", MMPOSE_MARK, MMPOSE[0], ("hourglass52", VISIBILITY)),
+    ("bearpaw", "pose/models/hourglass_gn.py", BEARPAW[0], ("bearpaw_hg2", "bearpaw_hg8")),
     ("alphapose", "alphapose/models/fastpose.py", ALPHAPOSE[0], tuple(ALPHAPOSE_FILES)),
     ("paddledetection", paddledet_answers.MARK, paddledet_answers.REPOSITORY, ()),
+    ("lightweight", "models/with_mobilenet.py", LIGHTWEIGHT[0], ()),
 )
 """Kind, a file that only this repository has (the first that fits counts), name, networks."""
 
@@ -102,7 +107,9 @@ CONFIGS = {
 }
 SOURCES = {
     "princeton": "models/posenet.py, task/loss.py",
+    "bearpaw": "pose/models/hourglass.py, pose/losses/jointsmseloss.py, example/main.py:79",
     "mmpose": "mmpose/models/backbones/hourglass.py, mmpose/models/losses/heatmap_loss.py × 0.5",
+    VISIBILITY: "mmpose/models/backbones/resnet.py, heads/hybrid_heads/vis_head.py, loss × 0.5",
 }
 
 
@@ -173,7 +180,8 @@ def fresh_weights(keys: NetworkKeys, gain: float, seed: int) -> dict[str, np.nda
         elif len(shape) == 1:
             arrays[name] = rng.uniform(0.5, 1.5, shape)
         else:
-            arrays[name] = rng.standard_normal(shape) * gain / np.sqrt(np.prod(shape[1:]))
+            inputs = shape[:1] if name in keys.linear else shape[1:]
+            arrays[name] = rng.standard_normal(shape) * gain / np.sqrt(np.prod(inputs))
     return arrays
 
 
@@ -188,6 +196,8 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
         "hourglass52": (8, 128),
         "newell_hg2": (4, 128),
         "newell_hg8": (4, 128),
+        "bearpaw_hg2": (4, 128),
+        "bearpaw_hg8": (4, 128),
     }.get(name, (4, 64))
     return {
         "images": rng.standard_normal((1, 3, height, width)),
@@ -199,7 +209,8 @@ def fresh_inputs(name: str, seed: int) -> dict[str, np.ndarray]:
 
 def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) -> dict[str, Any]:
     """What the child is asked about a network."""
-    architecture = LIVE[name].load().model
+    recipe = LIVE[name].load()
+    architecture, compared = recipe.model, live_rows.steps_of(recipe)
     job: dict[str, Any] = {
         "what": name,
         "kind": clone.kind,
@@ -207,10 +218,13 @@ def network_job(clone: Clone, name: str, seed: int, steps: int, threads: int) ->
         "joints": architecture.joints,
         "stacks": getattr(architecture, "stacks", 1),
         "steps": steps,
-        "rate": 1e-3,
+        "rate": compared.learning_rate,
+        "optimizer": type(compared.optimizer).__name__,
         "seed": seed,
         "threads": threads,
     }
+    if name == VISIBILITY:
+        job |= {"outputs": ["visible", "0"], "first": "vis_head."}
     config = CONFIGS.get((clone.kind, name))
     if config is not None:
         job["config"] = yaml.safe_load((clone.folder / config).read_text(encoding="utf-8"))
@@ -228,7 +242,7 @@ def network_rows(
     inputs = fresh_inputs(name, seed)
     job = network_job(clone, name, seed, QUICK_STEPS if quick else STEPS, threads)
     theirs = ask(python, job, weights=official, inputs=inputs)
-    source = CONFIGS.get((clone.kind, name)) or SOURCES[clone.kind]
+    source = CONFIGS.get((clone.kind, name)) or SOURCES.get(name) or SOURCES[clone.kind]
     if "_dcn_" in name:
         source += ", its CUDA operator by the formula in alphapose_side.py"
     versions = f"{source} (PyTorch {theirs['facts']['torch']}, seed {seed})"

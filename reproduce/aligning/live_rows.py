@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import paddle
 
+from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.models.build import build
 from paddle_pose.recipes.recipe import Recipe
-from paddle_pose.training.loop import make_optimizer
-from paddle_pose.training.losses import heatmap_mse, joints_mse
+from paddle_pose.settings import RMSprop, TrainSettings
+from paddle_pose.training.losses import heatmap_mse, joints_mse, maps_and_visibility, total
+from paddle_pose.training.rmsprop import optimizer_of
 from paddle_pose.training.schedules import learning_rate
 from reproduce.aligning import name_seeded
 from reproduce.aligning.initialisation import KOLMOGOROV, KOLMOGOROV_REASON, two_sample
@@ -55,17 +57,17 @@ def our_answers(
             paddle.to_tensor(inputs[key].astype(dtype))
             for key in ("images", "train_images", "targets", "weights")
         )
-        network.eval()
-        with paddle.no_grad():
-            for index, out in enumerate(network(images)):
-                answers[f"forward/{index}"] = out.heatmaps_BJHW.numpy()
+        named = {"heatmaps": targets, "weights": seen}
+        loss_of = heatmap_mse if own_loss else joints_mse
+        if recipe.train.loss == "maps_and_visibility":
+            loss_of = maps_and_visibility
+        answers |= _forward(network, images)
         network.train()
-        adam = make_optimizer(network, replace(OPTIMIZER, learning_rate=LEARNING_RATE))
+        adam = optimizer_of(network, steps_of(recipe))
         losses = []
         for step in range(steps):
             outputs = network(batch)
-            named = {"heatmaps": targets, "weights": seen}
-            loss = (heatmap_mse if own_loss else joints_mse)(outputs, named)["heatmaps"]
+            loss = total(list(loss_of(outputs, named).values()))
             loss.backward()
             losses.append(float(loss))
             if step == 0:
@@ -87,6 +89,30 @@ def our_answers(
             answers["last"] = network(batch)[-1].heatmaps_BJHW.numpy()
     answers["losses"] = np.array(losses)
     return answers
+
+
+def _forward(network: PoseNetwork, images: paddle.Tensor) -> dict[str, np.ndarray]:
+    """Maps of every stage, and probabilities of joints where the network has them."""
+    network.eval()
+    with paddle.no_grad():
+        stages = network(images)
+    answers = {f"forward/{index}": out.heatmaps_BJHW.numpy() for index, out in enumerate(stages)}
+    for out in stages:
+        if hasattr(out, "visible_BJ"):
+            answers["forward/visible"] = out.visible_BJ.numpy()
+    return answers
+
+
+def steps_of(recipe: Recipe) -> TrainSettings:
+    """The settings of compared steps: Adam at one rate for all, or the recipe's RMSprop at its.
+
+    RMSprop's first step is ten times the rate.
+    """
+    own = recipe.train
+    rate, optimizer = LEARNING_RATE, OPTIMIZER.optimizer
+    if isinstance(own.optimizer, RMSprop):
+        rate, optimizer = own.learning_rate, own.optimizer
+    return replace(OPTIMIZER, learning_rate=rate, optimizer=optimizer)
 
 
 def _official(array: np.ndarray) -> np.ndarray:
@@ -152,12 +178,13 @@ class Comparison:
         """
         base = self._run("float64")
         stages = sorted(n for n in ours if n.startswith("forward/"))
-        measures = {
-            (
-                "forward",
-                f"heat maps of stack {i + 1}, eval mode, relative to the largest",
-            ): _apart(ours[n], base[n])
+        texts = [
+            "probabilities" if n.endswith("visible") else f"heat maps of stack {i + 1}"
             for i, n in enumerate(stages)
+        ]
+        measures = {
+            ("forward", f"{text}, eval mode, relative to the largest"): _apart(ours[n], base[n])
+            for text, n in zip(texts, stages, strict=True)
         }
         measures["loss", "loss of step 0, relative"] = _apart(
             ours["losses"][:1], base["losses"][:1]
@@ -179,16 +206,18 @@ class Comparison:
         text = f"norms of {len(pairs)} gradients over all values, relative"
         norms = (float(ours[f"norm/{n}"] / base[f"norm/{n}"] - 1) for n in self._real)
         measures["backward", text] = max(map(abs, norms))
+        compared = steps_of(self._recipe)
+        kind = type(compared.optimizer).__name__
         moved = max(
             float(np.abs(ours[f"after/{n}"] - base[f"after/{n}"]).max()) for n in self._real
         )
-        measures["optimiser", f"parameters after one Adam step, {VALUES}, in learning rates"] = (
-            moved / LEARNING_RATE
+        measures["optimiser", f"parameters after one {kind} step, {VALUES}, in learning rates"] = (
+            moved / compared.learning_rate
         )
         steps = len(base["losses"])
         off = np.abs(ours["losses"] / base["losses"] - 1).max()
-        measures["optimiser", f"losses of {steps} Adam steps, relative"] = float(off)
-        text = f"heat maps after {steps} Adam steps, relative to the largest"
+        measures["optimiser", f"losses of {steps} {kind} steps, relative"] = float(off)
+        text = f"heat maps after {steps} {kind} steps, relative to the largest"
         measures["optimiser", text] = _apart(ours["last"], base["last"])
         return measures
 
@@ -263,9 +292,10 @@ class Comparison:
         paddle.seed(seed)
         worst, constant_off, drawn, constants = 0.0, 0.0, 0, 0
         for key, value in build(self._recipe.model).state_dict().items():
-            if key.startswith("keypoint_head."):  # torch_side.BackboneAndHead is not mmpose's here
+            name = name_seeded.official_name(key)
+            if name not in theirs:  # torch_side.BackboneAndHead is not mmpose's here
                 continue
-            ours, other = value.numpy().ravel(), theirs[name_seeded.official_name(key)]
+            ours, other = value.numpy().ravel(), theirs[name]
             if np.ptp(other) == 0 or np.ptp(ours) == 0:
                 constants += 1
                 constant_off = max(constant_off, float(np.abs(ours - other.flat[0]).max()))

@@ -29,6 +29,11 @@ MMPOSE = ("open-mmlab/mmpose", "759b39c13fea6ba094afc1fa932f51dc1b11cbf9")
 PRINCETON = ("princeton-vl/pytorch_stacked_hourglass", "ceedc14b9b8814ba641f4a00baa5d0af153588a9")
 ALPHAPOSE = ("MVIG-SJTU/AlphaPose", "c60106d19afb443e964df6f06ed1842962f5f1f7")
 MIPNET = ("rawalkhirodkar/MIPNet", "245651d0ea5abbbfefdc44640f89cc9136d72f20")
+LIGHTWEIGHT = (
+    "Daniil-Osokin/lightweight-human-pose-estimation.pytorch",
+    "d23c284b09acf27a163e1febd511e7482cac25ed",
+)
+BEARPAW = ("bearpaw/pytorch-pose", "edc7aece651649927764435ce0c1f03cffa2edaf")
 PYTORCH = ("pytorch/pytorch", "2.13.0")
 
 
@@ -67,9 +72,18 @@ NETWORKS = {
 }
 _WIDE = "fastpose_r50_c256_halpe136"
 LIVE_ONLY = {
+    **{
+        f"bearpaw_hg{stacks}": Network(
+            f"hourglass:bearpaw_hg{stacks}_mpii_256x256", "newell_hg2_mpii_256"
+        )
+        for stacks in (2, 8)
+    },
     "newell_hg8": Network("hourglass:newell_hg8_mpii_256x256", "newell_hg2_mpii_256"),
     "pose_resnet101": Network("simple_baseline:res101_mpii_256x256", "pose_resnet50_mpii_256x256"),
     "pose_resnet152": Network("simple_baseline:res152_mpii_256x256", "pose_resnet50_mpii_256x256"),
+    "pose_resnet50_vis": Network(
+        "mmpose:res50_vis_coco_aic_merge_256x192", "pose_resnet50_mpii_256x256"
+    ),
     "fastpose_r50": Network("fastpose:r50_coco_256x192_2x", "fastpose_r50_coco"),
     "fastpose_dcn_r50": Network("fastpose:r50_dcn_coco_256x192", "fastpose_r50_coco"),
     "fastpose_duc_r50": Network("fastpose:r50_duc_coco_256x192", "fastpose_duc_r50_coco"),
@@ -89,7 +103,7 @@ LIVE_ONLY = {
 DATA_SETS = ("mpii", "coco", "crowds")
 GROUPS = (
     *("fastpose", "bodyposenet", "encodings", "pixels", "paddledetection", "bfloat16"),
-    *("challenger", "newell", "half"),
+    *("challenger", "newell", "half", "visibility", "lightweight", "bearpaw"),
 )
 """Methods with data and losses of their own, most with networks; see ``aligning/groups.py``."""
 TOGETHER = {"mipnet": ("crowds",)}

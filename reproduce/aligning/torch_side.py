@@ -92,9 +92,13 @@ def build(job: dict[str, Any]) -> nn.Module:
         sys.path.insert(0, str(clone))
         posenet = importlib.import_module("models.posenet")
         return posenet.PoseNet(job["stacks"], 256, job["joints"], bn=False, increase=0)
+    if kind == "bearpaw":
+        return importlib.import_module("bearpaw_side").build(job, package)
     if kind == "alphapose":
         side = importlib.import_module("alphapose_side")
         return side.build(clone, config_of(job["config"]), package)
+    if job["what"] == "pose_resnet50_vis":
+        return importlib.import_module("visibility_side").build(clone, package)
     package("mmpose", clone / "mmpose")
     package("mmpose.models", clone / "mmpose/models")
     package("mmpose.models.backbones", clone / "mmpose/models/backbones")
@@ -130,6 +134,11 @@ def loss_of(job: dict[str, Any]) -> Any:
         criterion = losses.KeypointMSELoss(use_target_weight=True)
         return lambda outputs, targets, weights: sum(
             0.5 * criterion(out, targets, weights) for out in outputs
+        )
+    if job["kind"] == "bearpaw":  # example/main.py:201
+        criterion = importlib.import_module("pose.losses.jointsmseloss").JointsMSELoss()
+        return lambda outputs, targets, weights: sum(
+            criterion(out, targets, weights[:, :, None]) for out in outputs
         )
     if job["kind"] == "alphapose":  # scripts/train.py:53
 
@@ -170,11 +179,12 @@ def sample(array: np.ndarray) -> np.ndarray:
 def train(
     network: nn.Module, job: dict[str, Any], arrays: dict[str, np.ndarray], images: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Adam steps on one batch: losses, first gradients, tensors after the first step, last maps."""
+    """Steps on one batch: losses, first gradients, tensors after the first step, last maps."""
     kind, dtype = job["kind"], next(network.parameters()).dtype
-    stages, criterion = as_stages(network, kind), loss_of(job)
+    stages = as_stages(network, kind)
+    criterion = getattr(network, "criterion", None) or loss_of(job)
     batch = [torch.from_numpy(a).to(dtype) for a in (images, arrays["targets"], arrays["weights"])]
-    adam = torch.optim.Adam(network.parameters(), lr=job["rate"])
+    adam = getattr(torch.optim, job["optimizer"])(network.parameters(), lr=job["rate"])
     answers, losses = {}, []
     network.train()
     for step in range(1 if dtype == torch.float32 else job["steps"]):
@@ -226,14 +236,17 @@ def run_network(job: dict[str, Any], folder: Path) -> tuple[dict[str, np.ndarray
                 maps = outputs_of(
                     as_stages(network, job["kind"]), torch.from_numpy(arrays["images"]).to(dtype)
                 )
-            answers |= {f"{run}/forward/{index}": out.numpy() for index, out in enumerate(maps)}
+            names = job.get("outputs", range(len(maps)))
+            answers |= {
+                f"{run}/forward/{name}": out.numpy() for name, out in zip(names, maps, strict=True)
+            }
         for name, array in train(network, job, arrays, images).items():
             answers[f"{run}/{name}"] = array
     if job["kind"] == "simple_baseline":
         return answers, without
     torch.manual_seed(job["seed"])
     for name, value in build(job).state_dict().items():
-        if not name.startswith("keypoint_head."):
+        if not name.startswith("keypoint_head.") and name.startswith(job.get("first", "")):
             answers[f"first/{name}"] = sample(value.numpy())
     return answers, without
 
@@ -329,10 +342,16 @@ def main() -> None:
         answers = run_pipeline(job, folder)
     elif job["what"] == "challenger":
         answers = importlib.import_module("mmpose_side").challenger(job, folder, package)
+    elif job["what"] == "visibility":
+        answers = importlib.import_module("visibility_side").visibility(job, folder, package)
     elif job["what"] == "half":
         answers = importlib.import_module("half_side").half(job, folder, build, load, outputs_of)
     elif job["what"] == "newell":
         answers = importlib.import_module("princeton_side").newell(job, folder)
+    elif job["what"] == "lightweight":
+        answers = importlib.import_module("lightweight_side").lightweight(job, folder)
+    elif job["what"] == "bearpaw":
+        answers = importlib.import_module("bearpaw_side").everything(job, folder, package)
     else:
         answers, without = run_network(job, folder)
         if "config" in job and job["kind"] != "alphapose":  # whose rates begin again

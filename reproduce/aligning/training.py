@@ -16,8 +16,8 @@ import paddle
 
 from paddle_pose.models.blocks import PoseNetwork
 from paddle_pose.settings import TrainSettings
-from paddle_pose.training.loop import make_optimizer
 from paddle_pose.training.losses import heatmap_mse, joints_mse
+from paddle_pose.training.optimizers import make_optimizer
 from reproduce.aligning import name_seeded
 from reproduce.aligning.networks import (
     NETWORKS,

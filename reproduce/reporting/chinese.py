@@ -47,6 +47,11 @@ WORDS = {
         "（mmpose 的 HRNet 取 HRNet 官方代码与训练配方，AlphaPose 的可变形卷积取其公式）；"
         "尚未完整训练",
     ),
+    "aligned": (
+        "已对齐",
+        "网络及其前后各步骤与发表者的官方代码逐步一致（AlphaPose 的可变形卷积取其公式），"
+        "但其权重、所用检测框或测试集真值未公开，数值无法从外部测试；各行写明缺少什么",
+    ),
     "not run": ("未运行", "以上皆无；缩短的训练不算"),
     evidence.BY_A_USER: ("用户自测", "来自 issue，仅供参照，不是发表的数字"),
 }
@@ -100,8 +105,9 @@ def answer() -> str:
         against += f"，除了 {'；'.join(counts.differing)}"
     return (
         f"**{counts.rows} 行已发表结果（{counts.values} 个数值；同一表的各版本算一行）中，"
-        f"{word['ported and aligned']} 行已移植并对齐，{word['re-scored']} 行已重新评分，"
-        f"{tested}"
+        f"{word['ported and aligned']} 行已移植并对齐，"
+        f"{word['aligned']} 行已对齐（其数值无法从外部测试），"
+        f"{word['re-scored']} 行已重新评分，{tested}"
         f"{word['not run']} 行未运行；{full}；{against}。** "
         f"对齐：与官方代码比较的 {counts.compared} 个量中有 {counts.within} 个"
         "在所述的容差之内。"

@@ -15,7 +15,11 @@ from reproduce.verdicts import Verdict
 
 BY_A_USER = "a user's run"
 WORDS = (*verdicts.WORDS, BY_A_USER)
-BADGES = {"reproduced": "good", "re-scored": "good", "tested": "good", "ported and aligned": "fair"}
+BADGES = {
+    **dict.fromkeys(("reproduced", "re-scored", "tested"), "good"),
+    "ported and aligned": "fair",
+    "aligned": "fair-line",
+}
 MEANING = {
     "reproduced": "trained in full here by its own recipe, under the row's protocol, and each main "
     "value within the tolerance that was set before the run",
@@ -26,6 +30,10 @@ MEANING = {
     "ported and aligned": "its weights convert without PyTorch, and its network and everything "
     "around it equal the official code step by step (mmpose's HRNet and PoseResNet by HRNet's own "
     "code and recipe, AlphaPose's deformable operator by its formula); not trained in full",
+    "aligned": "its network and everything around it equal the publisher's official code step by "
+    "step (AlphaPose's deformable operator by its formula), but its number cannot be tested from "
+    "outside, as its weights, the boxes it was measured with or the truth of its test set are not "
+    "public; the row says which",
     "not run": "none of these; shortened runs do not count",
     BY_A_USER: "reported in an issue: shown for comparison, not a published row",
 }
@@ -76,7 +84,7 @@ def line_badge(line: Line) -> Cell:
     """The best word; below it the editions that earned it, or what is missing."""
     row, found = best(line)
     below = ""
-    if found.word == "not run":
+    if found.word in missing.WITHOUT_TEST:
         below = missing.sentence(row, found.why_not_better)
     elif len(line.editions) > 1:
         earned = [one.publisher for one in line.editions if of(one.id).word == found.word]
@@ -150,7 +158,7 @@ def open_section() -> Section:
             ]
         )
     published = [row for row in table_rows() if of(row.id).word != BY_A_USER]
-    without = sum(1 for row in published if not row.any.benchmark)
+    without = sum(1 for row in published if not verdicts.settles(row.any))
     words = (
         f"{len(lines)} open rows, each edition by itself, have a protocol here, {trained} of them "
         "the recipe of their "

@@ -46,6 +46,9 @@ APART = {
     "challenger": "AI Challenger beside COCO",
     "newell": "Newell's own test",
     "half": "Half precision",
+    "pose_resnet50_vis": "PoseResNet-50 (visibility head)",
+    "visibility": "Visible joints, beside maps",
+    "lightweight": "Lightweight OpenPose",
 }
 """What the page counts and has no table of: each record is a file."""
 DATA_SETS = {

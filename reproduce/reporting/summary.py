@@ -110,8 +110,8 @@ def answer(rows: Sequence[TableRow]) -> str:
     return (
         f"**Of {counts.rows} published rows ({counts.values} values; all editions of a table are "
         "one) "
-        f"{word['ported and aligned']} are ported and aligned, {word['re-scored']} re-scored, "
-        f"{tested}"
+        f"{word['ported and aligned']} are ported and aligned, {word['aligned']} aligned (their "
+        f"numbers cannot be tested from outside), {word['re-scored']} re-scored, {tested}"
         f"{word['not run']} not run; {full}; {against}.** Aligned: {counts.within} of "
         f"{counts.compared} quantities equal the official code within stated "
         f"tolerances. Re-scored: {counts.equal} of {counts.rescored} printed values "
@@ -176,12 +176,19 @@ def words_by_family(rows: Sequence[TableRow]) -> Counter[tuple[str, str]]:
 
 
 def missing_table(rows: Sequence[TableRow]) -> Table:
-    """How many rows were not run for which kind of reason."""
-    found = [evidence.best(line)[1] for line in published_rows.lines(rows)]
-    kinds = Counter(missing.kind(one.why_not_better) for one in found if one.word == "not run")
-    lines = [[name, str(count)] for name, count in kinds.most_common()]
-    caption = "What is missing behind the rows that were not run; each says it in the next table"
-    return Table(caption, ["missing", "rows"], lines, frozenset({1}), anchor="missing")
+    """How many rows are not tested for which kind of reason, by verdict."""
+    kinds = {word: Counter[str]() for word in missing.WITHOUT_TEST}
+    for line in published_rows.lines(rows):
+        found = evidence.best(line)[1]
+        if found.word in kinds:
+            kinds[found.word][missing.kind(found.why_not_better)] += 1
+    every = sum(kinds.values(), Counter())
+    lines = [[name, *(str(one[name]) for one in kinds.values())] for name, _ in every.most_common()]
+    caption = (
+        "What is missing behind the rows that are aligned and those that were not run; each says "
+        "it in the next table"
+    )
+    return Table(caption, ["missing", *kinds], lines, frozenset({1, 2}), anchor="missing")
 
 
 def verdict_table(rows: Sequence[TableRow]) -> Table:

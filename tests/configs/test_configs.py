@@ -9,8 +9,10 @@ import pytest
 
 from paddle_pose import configs
 from paddle_pose.codecs.codec import maps_of
+from paddle_pose.codecs.cut import TRUNCATED
 from paddle_pose.codecs.offsets import OFFSETS
 from paddle_pose.codecs.unbiased import SUBCELL
+from paddle_pose.models.architectures import LightOpenPose
 from paddle_pose.recipes import recipe as recipes
 from paddle_pose.recipes.recipe import Recipe
 from paddle_pose.settings import OksProtocol
@@ -69,7 +71,10 @@ PUBLISHED_ROWS = [
 ]
 
 COCO_SCORES = {"AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL"}
-DECODERS = {"quarter_offset", "quarter_offset_per_axis", "dark", "argmax", *SUBCELL, *OFFSETS}
+DECODERS = {
+    *("quarter_offset", "quarter_offset_per_axis", "dark", "argmax"),
+    *(*SUBCELL, *OFFSETS, *TRUNCATED),
+}
 
 
 @pytest.fixture(params=NAMES)
@@ -105,7 +110,8 @@ def test_parts_fit_together(named: tuple[str, Recipe]):
     _, recipe = named
     joints = len(skeleton_named(recipe.data.skeleton))
     assert recipe.model.joints == maps_of(recipe.codec, joints)
-    assert all(side % 32 == 0 for side in recipe.data.image_size_wh)
+    multiple = 8 if isinstance(recipe.model, LightOpenPose) else 32
+    assert all(side % multiple == 0 for side in recipe.data.image_size_wh)
     if recipe.train.schedule == "multistep":
         assert all(epoch < recipe.train.epochs for epoch in recipe.train.milestones)
     assert recipe.train.select_metric == ("Mean" if recipe.data.dataset == "mpii" else "AP")

@@ -20,6 +20,7 @@ from seeded_networks import seeded
 from paddle_pose.errors import UserError
 from paddle_pose.models import hourglass52, hrnet
 from paddle_pose.models.architectures import (
+    BearpawHourglass,
     Hourglass52,
     HRNet,
     MIPNet,
@@ -47,6 +48,7 @@ RECORDED = {
 }
 SMALL = (
     NewellHourglass(joints=5, stacks=3, features=32, depth=2, stem=16),
+    BearpawHourglass(joints=5, stacks=2, features=32, depth=2, stem=16),
     HRNet(joints=5, width=8),
     PoseResNet(joints=5, layers=18),
     MIPNet(joints=5, width=8),
@@ -106,6 +108,11 @@ def test_newell_eight_stacks_have_the_official_parameters_less_the_unused():
     unused = (128 * 128 + 128) + 8 * (3 * 4 + 1 + 1) * (256 * 256 + 256)
     network = build(NewellHourglass(joints=16, stacks=8))
     assert count_parameters(network) == 32_819_328 - unused
+
+
+def test_bearpaws_two_stacks_have_the_official_parameters():
+    # As its example/main.py:112 counts them, run @edc7aec.
+    assert count_parameters(build(BearpawHourglass(joints=16, stacks=2))) == 6_730_912
 
 
 @pytest.mark.parametrize(

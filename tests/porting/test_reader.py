@@ -109,6 +109,13 @@ def test_wrapper_prefixes_are_dropped(prefix, tmp_path):
     assert list(read_weights(tmp_path / "x.pth")) == ["a.weight", "b"]
 
 
+def test_a_score_that_is_a_tensor_hides_no_weights(tmp_path):
+    state = torch_files.with_prefix({"hg.w": ramp(2)}, "module.")
+    content = {"best_acc": np.array(0.8, "f4"), "state_dict": state}
+    torch_files.write(tmp_path / "x.pth", content, False)
+    assert list(read_weights(tmp_path / "x.pth")) == ["hg.w"]
+
+
 def test_a_prefix_of_some_names_only_stays(tmp_path):
     torch_files.write(tmp_path / "x.pth", {"module.a": ramp(2), "b": ramp(3)}, False)
     assert list(read_weights(tmp_path / "x.pth")) == ["module.a", "b"]

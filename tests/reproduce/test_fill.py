@@ -164,6 +164,8 @@ def test_what_cannot_be_filled_is_said(tmp_path: Path) -> None:
         fill.find("hrnet_readme:hrnet_w32_mpii_256x255")
     with pytest.raises(UserError, match="cannot be measured here: no "):
         fill.find(next(row.id for row in published.load() if not row.benchmark))
+    with pytest.raises(UserError, match="cannot be measured here: no boxes: "):
+        fill.find("alphapose_zoo:r50_coco_256x192")
     with pytest.raises(UserError, match=f"{tmp_path}/mpii: no such folder"):
         fill.data_of(fill.find("hrnet_readme:hrnet_w32_mpii_256x256"), tmp_path)
     with pytest.raises(UserError, match="only with --train"):
@@ -175,9 +177,11 @@ def test_what_cannot_be_filled_is_said(tmp_path: Path) -> None:
 def test_open_rows_with_weights_lead(capsys: pytest.CaptureFixture) -> None:
     fill.main(["--list"])
     lines = capsys.readouterr().out.splitlines()
-    fetched = ["weights to fetch" in line for line in lines[:-1]]
+    closed = [line for line in lines if "aligned, not to be filled: no " in line]
+    fetched = ["weights to fetch" in line for line in lines[: -1 - len(closed)]]
     assert fetched == sorted(fetched, reverse=True)
-    assert lines[-1] == f"=> {len(fetched)} rows can be filled"
+    assert lines[-1 - len(closed) : -1] == closed
+    assert lines[-1] == f"=> {len(fetched)} rows can be filled, {len(closed)} aligned ones cannot"
 
 
 @pytest.mark.parametrize("word", ["hrnet_readme:hrnet_w32_mpii_256x256", "--train"])

@@ -14,7 +14,8 @@ from places import ROOT
 from paddle_pose.errors import UserError
 from reproduce.aligning import freshness
 from reproduce.aligning.definitions import Definition, Package
-from reproduce.aligning.networks import DATA_SETS, GROUPS, NETWORKS
+from reproduce.aligning.networks import DATA_SETS, GROUPS, LIVE_ONLY, NETWORKS
+from reproduce.aligning.rows import STEPS
 from reproduce.aligning.sources import tree
 
 ONE = """
@@ -122,7 +123,8 @@ def test_a_root_that_is_not_there_is_named() -> None:
 
 
 def test_every_root_is_of_a_step() -> None:
-    steps = {name for network, step in freshness.pairs() for name in (step, f"{network} {step}")}
+    pairs = [*freshness.pairs(), *((name, step) for name in LIVE_ONLY for step in STEPS)]
+    steps = {name for network, step in pairs for name in (step, f"{network} {step}")}
     assert set(freshness.ROOTS) <= steps
 
 

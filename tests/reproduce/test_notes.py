@@ -16,6 +16,7 @@ OWN = {  # what has no official counterpart: choices and findings of ours
     "hourglass": {22, 23, 24},
     "hrnet": {20, 21},
     "fastpose": {19, 20, 21, 22, 31, 32, 33},
+    "lightweight": set(),
     "mipnet": set(),
     "mpii": set(),
     "paddledetection": set(),

@@ -292,7 +292,8 @@ def test_every_key_of_a_benchmark_keeps_numbers_apart():
         benchmark = recipe.benchmark(row.benchmark)
         for key, values in BENCHMARK_CHANGES.items():
             for value in values:
-                same = value == getattr(benchmark, key)
+                unread = benchmark.whole is not None and key == "decoder"  # the codec says it
+                same = unread or value == getattr(benchmark, key)
                 assert comparable(measured(row, **{key: value}), row) == same, (row.id, key, value)
         rules = benchmark.metric
         if not isinstance(rules, OksProtocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from benchmarks import results
 from reproduce.published import PublishedRow
 from reproduce.reporting import (
     alignment,
+    chinese,
     evidence,
     markdown,
     missing,
@@ -274,12 +276,26 @@ def test_the_best_edition_is_named(monkeypatch):
     assert evidence.line_badge(line).below == "mmpose, 2020 / mmpose 0.x / mmpose 1.x"
 
 
-def test_every_row_that_was_not_run_says_what_is_missing():
+def test_both_answers_count_every_row_once():
+    rows = published_rows.table_rows()
+    for text in (summary.answer(rows), chinese.answer()):
+        numbers = [int(one) for one in re.findall(r"\d+", text.split("**")[1])]
+        assert numbers[0] == sum(numbers[2:])
+        assert summary.Counts.of(rows).by_word["aligned"] in numbers[2:]
+    assert set(evidence.MEANING) == set(chinese.WORDS) == set(evidence.WORDS)
+
+
+def test_every_row_that_is_not_tested_says_what_is_missing():
     for line in published_rows.lines(published_rows.table_rows()):
         row, found = evidence.best(line)
-        if found.word == "not run":
+        if found.word in missing.WITHOUT_TEST:
             assert evidence.line_badge(line).below
             assert missing.kind(found.why_not_better)
+    counts = summary.Counts.of(published_rows.table_rows()).by_word
+    table = summary.missing_table(published_rows.table_rows())
+    for column, word in enumerate(missing.WITHOUT_TEST, 1):
+        assert table.header[column] == word
+        assert sum(int(row[column]) for row in table.rows) == counts[word] > 0
     with pytest.raises(ValueError, match="nothing says why"):
         missing.sentence(row, "")
     with pytest.raises(ValueError, match="no kind of reason"):

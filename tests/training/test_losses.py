@@ -8,7 +8,13 @@ import pytest
 
 from paddle_pose.errors import UserError
 from paddle_pose.models.blocks import StageOutput
-from paddle_pose.training.losses import cell_cross_entropy, heatmap_mse, joints_mse
+from paddle_pose.models.visibility import MapsAndVisibility
+from paddle_pose.training.losses import (
+    cell_cross_entropy,
+    heatmap_mse,
+    joints_mse,
+    maps_and_visibility,
+)
 
 EXACT = 1e-14
 """Relative: some ten float64 operations of 1.1e-16 each, and sums of a few dozen terms."""
@@ -116,3 +122,15 @@ def test_cell_cross_entropy_leaves_out_empty_targets():
     targets = np.array([[[[2.0, 0.0]], [[0.0, 0.0]]]])
     loss = cell_cross_entropy([logits], given(targets, np.array([[1.0, 1.0]])))["heatmaps"]
     assert float(loss) == pytest.approx(np.log1p(np.exp(-1.0)), rel=EXACT)
+
+
+def test_visibility_by_hand(example):
+    """A half of mmpose's 0.001 × the mean over all joints, those that count in no map included."""
+    stacks, _, targets, _ = example
+    seen, weights = [[0.8, 0.2, 0.5], [0.9, 0.25, 0.0]], [[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]]
+    outputs = [MapsAndVisibility(tensor(stacks[0]), tensor(seen))]
+    parts = maps_and_visibility(outputs, given(targets, weights))
+    right = np.array([0.8, 1 - 0.2, 0.5, 0.9, 0.25, 1.0])
+    assert float(parts["visible"]) == pytest.approx(-0.0005 * np.log(right).mean(), rel=EXACT)
+    alone = joints_mse([StageOutput(tensor(stacks[0]))], given(targets, weights))
+    assert float(parts["heatmaps"]) == float(alone["heatmaps"])

@@ -9,8 +9,9 @@ import paddle
 import pytest
 
 from paddle_pose.errors import UserError
-from paddle_pose.settings import Adam, Momentum, ParameterGroup, TrainSettings
+from paddle_pose.settings import Adam, Momentum, ParameterGroup, RMSprop, TrainSettings
 from paddle_pose.training.optimizers import make_optimizer
+from paddle_pose.training.rmsprop import optimizer_of
 
 STEPS, RATE = 4, 0.01
 EXACT = 1e-13
@@ -48,13 +49,13 @@ def gradient(name: str, step: int, shape: list[int]) -> np.ndarray:
     return np.random.default_rng([step, sum(map(ord, name))]).normal(size=shape)
 
 
-def trained(chosen: Adam | Momentum) -> tuple[dict, dict]:
+def trained(chosen: Adam | Momentum | RMSprop) -> tuple[dict, dict]:
     """Weights before and after STEPS steps with drawn gradients."""
     network = Two()
     for value in network.parameters():
         value.set_value(paddle.rand(value.shape, "float64") - 0.5)
     before = {name: value.numpy() for name, value in network.named_parameters()}
-    optimizer = make_optimizer(network, TrainSettings(optimizer=chosen))
+    optimizer = optimizer_of(network, TrainSettings(optimizer=chosen))
     optimizer.set_lr(RATE)
     for step in range(STEPS):
         drawn = {
@@ -66,8 +67,8 @@ def trained(chosen: Adam | Momentum) -> tuple[dict, dict]:
     return before, {name: value.numpy() for name, value in network.named_parameters()}
 
 
-def by_hand(chosen: Adam | Momentum, name: str, weight: np.ndarray) -> np.ndarray:
-    """torch.optim's Adam and SGD, written out; Paddle holds momentum and its L2 in float32."""
+def by_hand(chosen: Adam | Momentum | RMSprop, name: str, weight: np.ndarray) -> np.ndarray:
+    """torch.optim's, written out; Paddle holds momentum and its L2 in float32."""
     rate, decay = OF[name] if chosen.groups else (1.0, 1.0)
     l2 = chosen.l2 * decay
     if isinstance(chosen, Momentum):
@@ -79,6 +80,9 @@ def by_hand(chosen: Adam | Momentum, name: str, weight: np.ndarray) -> np.ndarra
         if isinstance(chosen, Momentum):
             first = momentum * first + g
             moved = g + momentum * first if chosen.nesterov else first
+        elif isinstance(chosen, RMSprop):
+            second = chosen.alpha * second + (1 - chosen.alpha) * g**2
+            moved = g / (np.sqrt(second) + chosen.epsilon)
         else:
             first = chosen.beta1 * first + (1 - chosen.beta1) * g
             second = chosen.beta2 * second + (1 - chosen.beta2) * g**2
@@ -98,10 +102,12 @@ def by_hand(chosen: Adam | Momentum, name: str, weight: np.ndarray) -> np.ndarra
         Momentum(),
         Momentum(momentum=0.5, nesterov=True, l2=0.1, groups=GROUPS),
         Momentum(l1=0.1, groups=GROUPS),
+        RMSprop(),
+        RMSprop(alpha=0.9, epsilon=0.1, l2=0.1, groups=GROUPS),
     ],
     ids=repr,
 )
-def test_steps_by_hand(chosen: Adam | Momentum) -> None:
+def test_steps_by_hand(chosen: Adam | Momentum | RMSprop) -> None:
     before, after = trained(chosen)
     assert before.keys() == after.keys() == OF.keys()
     for name, weight in before.items():
