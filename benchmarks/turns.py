@@ -139,8 +139,11 @@ def _row(
     figures: dict[str, dict[str, float]],
 ) -> Row:
     measured = [child for child in children if child.samples]
-    both = comparison.ours, comparison.also_ours
-    own = [child for child in measured if any(child.side is side for side in both)]
+    both = (
+        next((child for child in measured if child.side is side), None)
+        for side in (comparison.ours, comparison.also_ours)
+    )
+    own = [child for child in both if child]
     others = [child for child in measured if child not in own]
     ours, theirs = (
         min(some, key=lambda child: statistics.median(child.samples), default=None)

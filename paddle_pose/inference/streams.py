@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,19 +81,21 @@ class Streams:
         self._queue = openvino.AsyncInferQueue(compiled)
         self._queue.set_callback(self._take)
         self._found: list[np.ndarray] = []
+        self._lock = threading.Lock()
 
     def _take(self, request: Any, number: int) -> None:
         for port, found in zip(self._ports, self._found, strict=True):
             found[number] = request.get_output_tensor(port).data[0]
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """Run them all."""
-        self._found = [np.empty((len(images), *shape), np.float32) for shape in self._shapes]
-        for number in range(len(images)):
-            given = np.ascontiguousarray(images[number : number + 1])
-            self._queue.start_async([given], number)
-        self._queue.wait_all()
-        found, self._found = self._found, []
+        """Run them all; callers from several threads wait for each other."""
+        found = [np.empty((len(images), *shape), np.float32) for shape in self._shapes]
+        with self._lock:
+            self._found = found
+            for number in range(len(images)):
+                given = np.ascontiguousarray(images[number : number + 1])
+                self._queue.start_async([given], number)
+            self._queue.wait_all()
         return found
 
 

@@ -76,7 +76,7 @@ def test_it_equals_eager(network, images):
 @pytest.mark.skipif(bool(streams.lacking("bfloat16")), reason="no OpenVINO with bfloat16 here")
 def test_bfloat16_rounds_to_eight_bits(network, images):
     # As in test_engine: 40 layers round by 2^-9 of a value, 2.1 % of the spread together; 5 times
-    # that for the largest. OpenVINO rounds the maps as well, by one part in 120.
+    # that for the largest. OpenVINO may round the maps once more, which adds one to 120 roundings.
     eager = outputs(network, "eager", images)["heatmaps"]
     error = np.abs(outputs(network, "openvino", images, "bfloat16")["heatmaps"] - eager)
     spread = 0.021 * eager.std()
