@@ -154,11 +154,7 @@ class MpiiEvaluator(TableEvaluator):
             if scores.intervals:
                 scores.intervals["Mean"] = scores.intervals["Mean16"]
         if isinstance(self.benchmark.metric, bearpaw.PlainPckh):
-            scored = pckh.scored_joints(MPII16)
-            errors = truth.errors(keypoints)
-            scores.values["Mean"] = bearpaw.plain_mean(errors, truth.visible, scored)
-            scores.protocol["means"] = "Mean: plain, of the joints' percentages, error < 0.5"
-            scores.intervals.pop("Mean", None)  # is of the other mean
+            make_plain(scores, truth.errors(keypoints), truth.visible, resamples, seed)
         return scores
 
     def comparable(self, found: Predictions) -> bool:
@@ -262,6 +258,21 @@ def score_mpii(
             "labelled_joints_scored": int((truth.visible[:, scored] > 0).sum()),
         },
     )
+
+
+def make_plain(
+    scores: Scores, errors: np.ndarray, visible: np.ndarray, resamples: int, seed: int
+) -> None:
+    """Put bearpaw's mean, and its interval, in the place of ``Mean``."""
+    scored = pckh.scored_joints(MPII16)
+    scores.values["Mean"] = bearpaw.plain_mean(errors, visible, scored)
+    scores.protocol["means"] = "Mean: plain, of the joints' percentages, error < 0.5"
+    if scores.intervals:
+        labelled = visible[:, scored & (visible > 0).any(0)] > 0
+        hits = labelled & (errors[:, scored & (visible > 0).any(0)] < 0.5)
+        means = resampled_rates(hits, labelled, resamples, seed).mean(1)
+        low, high = percentile_intervals(means[:, None], LEVEL)[0]
+        scores.intervals["Mean"] = float(low), float(high)
 
 
 def mean_if_other_origin(found: Predictions, truth: MpiiTruth, skeleton: Skeleton) -> float:
