@@ -7,7 +7,7 @@ OUT holds, as ``reproduce/twins.py`` leaves them, ``<recipe>_s<seed>/{paddle,tor
 ``first_steps/<recipe>_{paddle,torch}_{float32,float64}/losses.json``, for PyTorch also
 ``…_float64_paddle_epsilon/`` and ``…_float64_cuda/``. Written below ``reproduce/runs/twins/``:
 record, metrics, recipe and scores of each run, ``first_steps.json`` and ``twins.json``. The photos
-are LSPET's: a number on them compares with nothing published.
+are LSPET's: a number on them compares with nothing published. What is there of other recipes stays.
 """
 
 from __future__ import annotations
@@ -222,7 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     twins = score_runs(options.runs, options.dataset_root, options.output_dir)
     steps = read_first_steps(options.runs / "first_steps")
     for name, content in (("twins.json", twins), ("first_steps.json", steps)):
-        write_json(options.output_dir / name, content)
+        file = options.output_dir / name
+        kept = read_json(file) if file.is_file() else {}
+        write_json(file, {**kept, **content})
     for name, twin in twins.items():
         for threshold, words in twin["judgement"].items():
             print(f"{name} {threshold}: {words}")
