@@ -16,7 +16,7 @@ import argparse
 import math
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,12 @@ def paired_difference(
     }
 
 
-def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
+def judged(
+    paddle: Sequence[float], torch: Sequence[float], names: Iterable[str] = FRAMEWORKS
+) -> dict[str, Any]:
     """Difference of the means of some seeds against what seeds alone would make of it.
+
+    ``names`` are what the two sides are called in the result.
 
     With n and m seeds drawn from one spread, the difference of the means has a standard error of
     s·√(1/n + 1/m), s pooled over both sides. It is called seen beyond Student's two-sided 95 %
@@ -96,7 +100,7 @@ def judged(paddle: Sequence[float], torch: Sequence[float]) -> dict[str, Any]:
     freedom = len(paddle) + len(torch) - 2
     difference = round(float(np.mean(paddle) - np.mean(torch)), 4) + 0.0  # not -0.0
     counts: dict[str, Any] = {"seeds": f"{len(paddle)} / {len(torch)}", "difference": difference}
-    for name, values in zip(FRAMEWORKS, (paddle, torch), strict=True):
+    for name, values in zip(names, (paddle, torch), strict=True):
         if len(values) > 1:
             counts[f"{name}_sd"] = round(float(np.std(values, ddof=1)), 4)
     if freedom < 2:
