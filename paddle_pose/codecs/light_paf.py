@@ -11,12 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from paddle_pose.codecs.light_images import fit
 from paddle_pose.codecs.paf import PafCodec
-from paddle_pose.codecs.paf_decode import MOST_PEAKS
 from paddle_pose.codecs.paf_peaks import Peaks
 from paddle_pose.codecs.paf_people import Humans, Limbs, find_limbs
 from paddle_pose.codecs.views import View
@@ -133,6 +130,8 @@ class LightPafCodec(PafCodec):
         self, views: Sequence[View], row: int, size_wh: tuple[int, int], whole: WholeImage
     ) -> tuple[np.ndarray, np.ndarray]:
         """One picture's (H, W, J) and (H, W, 2L) maps in its own pixels, averaged over scales."""
+        from paddle_pose.codecs.light_images import fit  # OpenCV, which scoring alone needs not
+
         sums: list[np.ndarray] = []
         for view in views:
             how = fit(size_wh, whole, view.scale, self.stride)
@@ -143,6 +142,8 @@ class LightPafCodec(PafCodec):
 
     def people_of(self, heat_HWJ: np.ndarray, pafs_HWC: np.ndarray) -> tuple[Peaks, Humans]:
         """Peaks and people of one picture's maps, without the background."""
+        from paddle_pose.codecs.paf_decode import MOST_PEAKS
+
         peaks = find_peaks(heat_HWJ, self.heatmap_threshold).strongest(MOST_PEAKS)
         limbs = find_limbs(peaks, np.ascontiguousarray(pafs_HWC), self.limbs, self.paf_threshold)
         return peaks, assemble(peaks, limbs, self.limbs, heat_HWJ.shape[2])
@@ -153,6 +154,8 @@ def find_peaks(maps_HWJ: np.ndarray, threshold: float) -> Peaks:
 
     Source: modules/keypoints.py:11
     """
+    import cv2
+
     parts = []
     cross = np.array([[0, 1, 0], [1, 0, 1], [0, 1, 0]], np.uint8)
     for joint in range(maps_HWJ.shape[2]):
