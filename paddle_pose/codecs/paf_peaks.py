@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from paddle_pose.errors import UserError, nearest
@@ -87,6 +86,8 @@ def _in_rows(maps: np.ndarray, top: int, bottom: int, threshold: float, finder: 
 
     A few rows at a time: what is smoothed and compared then stays in the cache.
     """
+    import cv2  # which scoring alone needs not
+
     smooth = finder == "smooth"
     part = maps[max(top - _REACH, 0) : bottom + _REACH]
     if smooth:
