@@ -15,6 +15,7 @@ minutes for each of six on photos: an hour and a quarter in all.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,8 @@ from reproduce.small_runs import SmallRun
 from reproduce.twins_judge import THRESHOLDS, judged
 
 RECORD = Path(__file__).parent / "runs" / "precision"
-PRECISIONS = {"bfloat16": ("train.amp=O1", "train.amp_dtype=bfloat16"), "float32": ()}
-"""What training computes in → the recipe's changes; judged is the first minus the second."""
+PRECISIONS = ("bfloat16", "float32")
+"""What training computes in; judged is the first minus the second."""
 LSPET_EPOCHS = 6
 
 
@@ -61,12 +62,13 @@ def plan(options: argparse.Namespace) -> dict[str, list[SmallRun]]:
                 quickstart.RECIPE,
                 seed,
                 data,
-                told=("--set", *changes, *how) if changes or how else (),
+                told=("--set", *told) if told else (),
                 name=f"{name}_{precision}_s{seed}",
                 last=True,
             )
             for seed in range(options.seeds)
-            for precision, how in PRECISIONS.items()
+            for precision in PRECISIONS
+            for told in [(*changes, *quickstart.changed(precision, None))]
         ]
         for name, (data, changes) in sets.items()
     }
@@ -75,12 +77,12 @@ def plan(options: argparse.Namespace) -> dict[str, list[SmallRun]]:
 def judgement(runs: Sequence[SmallRun], output: Path) -> dict[str, Any]:
     """Scores of a set's runs, and each score's difference against the spread between seeds."""
     scores: dict[str, list[dict[str, Any]]] = {precision: [] for precision in PRECISIONS}
-    for one in runs:
+    for one, precision in zip(runs, itertools.cycle(PRECISIONS), strict=False):
         folder = RunFolder(output / one.name)
         record, found = folder.read_record(), read_json(folder.root / "eval" / "scores.json")
         values = {name: round(found["values"][name], 4) for name in THRESHOLDS}
         kept = {name: record[name] for name in ("started", "code", "environment")}
-        scores[one.name.split("_")[1]].append({"seed": one.seed, **values, **kept})
+        scores[precision].append({"seed": one.seed, **values, **kept})
     differences = {
         name: judged(*([run[name] for run in side] for side in scores.values()), names=PRECISIONS)
         for name in THRESHOLDS

@@ -15,11 +15,11 @@ import numpy as np
 
 from paddle_pose.codecs.paf import PafCodec
 from paddle_pose.codecs.paf_peaks import Peaks
-from paddle_pose.codecs.paf_people import Humans, Limbs, find_limbs
+from paddle_pose.codecs.paf_people import Humans, Limbs, find_limbs, poses_of
 from paddle_pose.codecs.views import View
 from paddle_pose.errors import UserError
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.poses.poses import NO_ROW, Place, Poses
+from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.settings import Benchmark, WholeImage
 
 FIXED = {
@@ -123,7 +123,10 @@ class LightPafCodec(PafCodec):
             size_wh = int(size[0]), int(size[1])
             heat, pafs = self.merged(views, row, size_wh, benchmark.whole)
             peaks, people = self.people_of(heat, pafs)
-            found.append(_poses(peaks, people, int(place.image_id[row])))
+            # Pixels are counted from the picture's corner, as COCO does; scores rise with joints
+            # squared (val.py:52).
+            scores = people.totals * np.maximum(people.counts - 1, 0)
+            found.append(poses_of(peaks, people, peaks.xy + 0.5, scores, int(place.image_id[row])))
         return Poses.joined(found)
 
     def merged(
@@ -225,27 +228,3 @@ def assemble(peaks: Peaks, found: Limbs, limbs: np.ndarray, joints: int) -> Huma
     )
     enough = (every.counts >= LEAST_JOINTS) & ~(every.totals / every.counts < LEAST_MEAN)
     return Humans(*(column[enough] for column in every))
-
-
-def _poses(peaks: Peaks, people: Humans, image_id: int) -> Poses:
-    """Pixels counted from the picture's corner, as COCO does; scores rise with joints squared.
-
-    Source: val.py:52
-    """
-    count, joints = people.peaks.shape
-    seen = people.peaks >= 0
-    keypoints = np.zeros((count, joints, 3))
-    keypoints[seen, :2] = peaks.xy[people.peaks[seen]] + 0.5
-    keypoints[seen, 2] = peaks.scores[people.peaks[seen]]
-    low, high = (
-        bound(np.where(seen[..., None], keypoints[..., :2], beyond), axis=1)
-        for bound, beyond in ((np.min, np.inf), (np.max, -np.inf))
-    )
-    return Poses(
-        image_ids=np.full(count, image_id, np.int64),
-        keypoints=keypoints,
-        scores=people.totals * np.maximum(people.counts - 1, 0),
-        boxes_xywh=np.concatenate([low, np.maximum(high - low, 1.0)], 1),
-        rows=np.full(count, NO_ROW, np.int64),
-        instances=np.zeros(count, np.int64),
-    )

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from paddle_pose.codecs.paf_peaks import Peaks, find_peaks
-from paddle_pose.codecs.paf_people import Humans, assemble, find_limbs
+from paddle_pose.codecs.paf_people import Humans, assemble, find_limbs, poses_of
 from paddle_pose.codecs.views import View
 from paddle_pose.codecs.whole_images import Fit, fit
 from paddle_pose.geometry import UNIT_PX
-from paddle_pose.poses.poses import NO_ROW, Place, Poses
+from paddle_pose.poses.poses import Place, Poses
 from paddle_pose.settings import WholeImage
 
 OFFSETS = ("reference", "exact")
@@ -65,7 +65,8 @@ def decode(views: Sequence[View], place: Place, whole: WholeImage, reading: Read
     for row, size in enumerate(np.rint(np.asarray(place.scale_wh) * UNIT_PX).astype(int)):
         heat, pafs, how = merged(views, row, (int(size[0]), int(size[1])), whole, reading)
         peaks, people = people_of(heat, pafs, reading)
-        found.append(_poses(peaks, people, how, int(place.image_id[row])))
+        xy = how.to_image(peaks.xy.astype(np.float64))
+        found.append(poses_of(peaks, people, xy, people.scores, int(place.image_id[row])))
     return Poses.joined(found)
 
 
@@ -123,23 +124,3 @@ def _from_corners(maps_HWC: np.ndarray, stride: int) -> np.ndarray:
         padded = 0.5 * (padded[near : near + height] + padded[far : far + height])
         return 0.5 * (padded[:, near : near + width] + padded[:, far : far + width])
     return padded[near : near + height, near : near + width]
-
-
-def _poses(peaks: Peaks, people: Humans, how: Fit, image_id: int) -> Poses:
-    count, joints = people.peaks.shape
-    seen = people.peaks >= 0
-    keypoints = np.zeros((count, joints, 3))
-    keypoints[seen, :2] = how.to_image(peaks.xy[people.peaks[seen]].astype(np.float64))
-    keypoints[seen, 2] = peaks.scores[people.peaks[seen]]
-    low, high = (
-        bound(np.where(seen[..., None], keypoints[..., :2], beyond), axis=1)
-        for bound, beyond in ((np.min, np.inf), (np.max, -np.inf))
-    )
-    return Poses(
-        image_ids=np.full(count, image_id, np.int64),
-        keypoints=keypoints,
-        scores=people.scores,
-        boxes_xywh=np.concatenate([low, np.maximum(high - low, 1.0)], 1),
-        rows=np.full(count, NO_ROW, np.int64),
-        instances=np.zeros(count, np.int64),
-    )

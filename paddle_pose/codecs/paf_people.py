@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from paddle_pose.codecs.paf_peaks import Peaks
+from paddle_pose.poses.poses import NO_ROW, Poses
 
 POINTS = 10
 """Where a limb's field is read, from end to end."""
@@ -176,3 +177,34 @@ def assemble(peaks: Peaks, found: Limbs, limbs: np.ndarray, joints: int) -> Huma
 
 def _disjoint(one: list[int], other: list[int]) -> bool:
     return not any(a >= 0 and b >= 0 for a, b in zip(one, other, strict=True))
+
+
+def poses_of(
+    peaks: Peaks, people: Humans, peaks_xy: np.ndarray, scores: np.ndarray, image_id: int
+) -> Poses:
+    """People as poses, each with the box around its joints.
+
+    Args:
+        peaks: that they are made of.
+        people: of one picture.
+        peaks_xy: (N, 2) float, where the peaks lie in it.
+        scores: (P,) of the poses.
+        image_id: the picture's.
+    """
+    count, joints = people.peaks.shape
+    seen = people.peaks >= 0
+    keypoints = np.zeros((count, joints, 3))
+    keypoints[seen, :2] = peaks_xy[people.peaks[seen]]
+    keypoints[seen, 2] = peaks.scores[people.peaks[seen]]
+    low, high = (
+        bound(np.where(seen[..., None], keypoints[..., :2], beyond), axis=1)
+        for bound, beyond in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    return Poses(
+        image_ids=np.full(count, image_id, np.int64),
+        keypoints=keypoints,
+        scores=scores,
+        boxes_xywh=np.concatenate([low, np.maximum(high - low, 1.0)], 1),
+        rows=np.full(count, NO_ROW, np.int64),
+        instances=np.zeros(count, np.int64),
+    )

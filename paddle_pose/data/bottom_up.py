@@ -17,8 +17,7 @@ from paddle_pose.data.images import decode_as_annotated
 from paddle_pose.data.samples import Sample
 from paddle_pose.data.whole_people import WholePeople, joints_of
 from paddle_pose.errors import UserError
-from paddle_pose.geometry import UNIT_PX, transform_points
-from paddle_pose.poses.poses import Place
+from paddle_pose.geometry import transform_points
 from paddle_pose.settings import AugmentSettings, DataSettings, SpatialSettings
 from paddle_pose.skeletons import skeleton_named
 
@@ -193,9 +192,7 @@ class BottomUpSamples:
 
     def name_of(self, key: tuple[int, int]) -> str:
         """What a message calls that sample."""
-        main = self.people.main[key[1]]
-        image = self.people.image_names[self.people.image_index[main]]
-        return f"{image}, annotation {self.people.rows[main]}"
+        return self.people.name_of(key[1])
 
     def changed(self, index: int, change: Change, spatial: SpatialSettings) -> Sample:
         """A sample under that change; Raises UserError."""
@@ -203,8 +200,8 @@ class BottomUpSamples:
         main = people.main[index]
         image = int(people.image_index[main])
         size = (int(people.sizes_wh[image, 0]), int(people.sizes_wh[image, 1]))
-        x, y, w, h = people.boxes_xywh[main]
-        person = Person(np.array([x + w / 2, y + h / 2]), float(h))
+        place = people.place(index)
+        person = Person(place.center_xy, float(people.boxes_xywh[main, 3]))
         matrix = input_matrix(change, spatial, size, person, self.image_size_wh)
         pixels, _ = decode_as_annotated(*people.source.photo(image), size)
         who = people.people_of(index)
@@ -219,14 +216,6 @@ class BottomUpSamples:
         else:
             stride = self.codec.stride
             targets["mask"] = mask_cells(mask, matrix, self.image_size_wh, stride)
-        place = Place(
-            center_xy=person.center_xy,
-            scale_wh=np.array([w, h]) / UNIT_PX,
-            image_id=np.asarray(people.image_ids[image], np.int64),
-            row=np.asarray(people.rows[main], np.int64),
-            joints_xy=np.empty((0, 2)),
-            visible=np.empty(0),
-        )
         return Sample(warped(pixels, matrix, self.image_size_wh), targets, place)
 
 

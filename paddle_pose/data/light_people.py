@@ -29,8 +29,6 @@ from paddle_pose.data.whole_people import (
     joints_of,
 )
 from paddle_pose.errors import UserError
-from paddle_pose.geometry import UNIT_PX
-from paddle_pose.poses.poses import Place
 from paddle_pose.settings import AugmentSettings, DataSettings, SpatialSettings
 from paddle_pose.skeletons import skeleton_named
 from paddle_pose.understood import Fact, Understood, counted
@@ -172,9 +170,7 @@ class LightSamples:
 
     def name_of(self, key: tuple[int, int]) -> str:
         """What a message calls that sample."""
-        main = self.people.main[key[1]]
-        image = self.people.image_names[self.people.image_index[main]]
-        return f"{image}, annotation {self.people.rows[main]}"
+        return self.people.name_of(key[1])
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """Raises UserError for a picture or a mask that cannot be read."""
@@ -196,14 +192,13 @@ class LightSamples:
         pixels, _ = decode_as_annotated(*people.source.photo(image), size)
         drawn = people.source.mask(image)
         mask = np.ones(size[::-1], np.float32) if drawn is None else (drawn > 0).astype(np.float32)
-        x, y, w, h = people.boxes_xywh[main]
-        center = np.array([x + w / 2, y + h / 2])
-        zoom = person_size / (h / self.image_size_wh[1]) * change.zoom
+        place, high = people.place(index), people.boxes_xywh[main, 3]
+        zoom = person_size / (high / self.image_size_wh[1]) * change.zoom
         pixels, mask = (cv2.resize(one, (0, 0), fx=zoom, fy=zoom) for one in (pixels, mask))
         matrix, bound_wh = turned(change.turn_deg, (pixels.shape[1], pixels.shape[0]))
         pixels = cv2.warpAffine(pixels, matrix, bound_wh, borderValue=(GREY,) * 3)
         mask = cv2.warpAffine(mask, matrix, bound_wh, borderValue=(1, 1, 1))
-        middle = _by(matrix, center * zoom) + change.shift_xy
+        middle = _by(matrix, place.center_xy * zoom) + change.shift_xy
         width, height = self.image_size_wh
         first = int(middle[0] - width / 2), int(middle[1] - height / 2)
         pixels = cut(pixels, first, self.image_size_wh, GREY)
@@ -219,14 +214,6 @@ class LightSamples:
         part = 1 / self.codec.stride
         small = cv2.resize(mask, None, fx=part, fy=part, interpolation=cv2.INTER_AREA)
         targets["mask"] = small.astype(np.float32)
-        place = Place(
-            center_xy=center,
-            scale_wh=np.array([w, h]) / UNIT_PX,
-            image_id=np.asarray(people.image_ids[image], np.int64),
-            row=np.asarray(people.rows[main], np.int64),
-            joints_xy=np.empty((0, 2)),
-            visible=np.empty(0),
-        )
         return Sample(np.ascontiguousarray(pixels), targets, place)
 
 

@@ -19,6 +19,8 @@ from paddle_pose.data.masks import counted as pixels_that_count
 from paddle_pose.data.masks import shape_of
 from paddle_pose.errors import UserError
 from paddle_pose.files import read_json
+from paddle_pose.geometry import UNIT_PX
+from paddle_pose.poses.poses import Place
 from paddle_pose.settings import DataSettings
 from paddle_pose.skeletons import Skeleton, skeleton_named
 from paddle_pose.understood import ASSUMED, Fact, Understood, counted
@@ -97,6 +99,24 @@ class WholePeople:
         others = self.on(self.image_index[main])
         others = others[(self.labelled[others] > 0) & (others != main)]
         return np.concatenate([[main], others])
+
+    def name_of(self, sample: int) -> str:
+        """What a message calls a sample."""
+        main = self.main[sample]
+        return f"{self.image_names[self.image_index[main]]}, annotation {self.rows[main]}"
+
+    def place(self, sample: int) -> Place:
+        """Where a sample's main person stands; without joints."""
+        main = self.main[sample]
+        x, y, w, h = self.boxes_xywh[main]
+        return Place(
+            center_xy=np.array([x + w / 2, y + h / 2]),
+            scale_wh=np.array([w, h]) / UNIT_PX,
+            image_id=np.asarray(self.image_ids[self.image_index[main]], np.int64),
+            row=np.asarray(self.rows[main], np.int64),
+            joints_xy=np.empty((0, 2)),
+            visible=np.empty(0),
+        )
 
     def head(self, limit: int | None) -> WholePeople:
         """The first ``limit`` samples; all of them for None."""

@@ -268,8 +268,9 @@ def make_plain(
     scores.values["Mean"] = bearpaw.plain_mean(errors, visible, scored)
     scores.protocol["means"] = "Mean: plain, of the joints' percentages, error < 0.5"
     if scores.intervals:
-        labelled = visible[:, scored & (visible > 0).any(0)] > 0
-        hits = labelled & (errors[:, scored & (visible > 0).any(0)] < 0.5)
+        known = scored & (visible > 0).any(0)
+        labelled = visible[:, known] > 0
+        hits = labelled & (errors[:, known] < 0.5)
         means = resampled_rates(hits, labelled, resamples, seed).mean(1)
         low, high = percentile_intervals(means[:, None], LEVEL)[0]
         scores.intervals["Mean"] = float(low), float(high)
